@@ -1,0 +1,56 @@
+# Everything runs inside .venv, which the first target that needs it creates from pyproject.toml and constraints.txt.
+# Needed on the machine: make and Python 3.11 or newer. `make PYTHON=python3.12 test` picks another interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format docs serve bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## create .venv with the pinned versions (the other targets do this by themselves)
+
+# The stamp is younger than both files exactly when the environment is complete, so a second call costs nothing.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "The pinned versions need Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "Setting up $(VENV), once: this takes a few minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+demo: $(INSTALLED)  ## train a fovea to find a target and show the result (about 3 minutes)
+	$(RUN) -m scripts.demo
+
+test: lint  ## all that CI runs: lint, types, fast tests, strict docs with their snippets
+	$(RUN) -m pytest -n 2
+	$(RUN) docs/snippets.py
+	$(RUN) -m mkdocs build --strict --quiet
+
+test-slow: $(INSTALLED)  ## every test, the slow ones included
+	$(RUN) -m pytest -n 2 -m "slow or not slow"
+
+lint: $(INSTALLED)  ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(INSTALLED)  ## let ruff format the code and mend what it can
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+docs: $(INSTALLED)  ## build the documentation into site/
+	$(RUN) -m mkdocs build --strict
+
+serve: $(INSTALLED)  ## show the documentation at a local address while you edit it
+	$(RUN) -m mkdocs serve
+
+bench: $(INSTALLED)  ## measure the speed of the environments
+	$(RUN) -m scripts.benchmark envs
+
+clean:  ## remove the environment, the built site and all caches (runs/ stays)
+	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
