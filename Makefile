@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+export NO_MKDOCS_2_WARNING := 1  # a notice of the theme about other products
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow lint format docs serve bench clean

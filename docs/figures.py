@@ -1,0 +1,125 @@
+"""Drawings of the documentation, made on every build. ``python docs/figures.py folder`` writes them as files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+from pathlib import Path
+
+import gymnasium
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
+
+INK, SOFT, REAL, BACK = "#263238", "#90a4ae", "#1565c0", "#c62828"
+TRIANGLE_RADIUS = 60.0
+
+
+def figure(name: str) -> str:
+    """HTML image of one drawing, for the directive of generate.py."""
+    return embed(*DRAWINGS[name]())
+
+
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Axes]:
+    """A figure with one Axes, or a row of them, outside pyplot's global state."""
+    drawing = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasSVG(drawing)
+    return drawing, drawing.subplots(1, columns)
+
+
+def embed(drawing: Figure, text: str) -> str:
+    """The figure as SVG inside an HTML image: no file, no request."""
+    stream = io.BytesIO()
+    drawing.savefig(stream, format="svg", metadata={"Date": None})
+    return f'<img alt="{text}" src="data:image/svg+xml;base64,{base64.b64encode(stream.getvalue()).decode()}">'
+
+
+def retina() -> tuple[Figure, str]:
+    """The receptive fields of the four retinas, at the wanted pose and away from it."""
+    names = ("att1", "multiscale", "logpolar", "uniform")
+    drawing, row = new_figure(10.0, 2.9, len(names))
+    for axes, name in zip(row, names, strict=True):
+        env = gymnasium.make("foveal_envs:Foveal/TargetDetection-v0", retina=name)
+        fields = env.unwrapped.task.retina.fields
+        env.close()
+        axes.add_patch(Polygon(triangle(), color="#cfd8dc"))
+        for u, v, size in fields:
+            axes.add_patch(Circle((u, v), size / 2, fill=False, linewidth=0.7, edgecolor=REAL))
+        reach = max(float(abs(fields[:, :2]).max() + fields[:, 2].max() / 2), TRIANGLE_RADIUS) * 1.05
+        axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal", xticks=[], yticks=[])
+        axes.set_title(f"{name}: {len(fields)} fields", color=INK, fontsize=10)
+        axes.spines[:].set_color(SOFT)
+    return drawing, "Receptive fields of the four retinas over a triangle"
+
+
+def triangle() -> list[tuple[float, float]]:
+    half = TRIANGLE_RADIUS * 3**0.5 / 2
+    return [(0.0, -TRIANGLE_RADIUS), (half, TRIANGLE_RADIUS / 2), (-half, TRIANGLE_RADIUS / 2)]
+
+
+def loop() -> tuple[Figure, str]:
+    """One step of fovea, controller and world model, and the way of the gradient."""
+    drawing, axes = new_figure(10.0, 4.0)
+    axes.set(xlim=(0, 100), ylim=(3, 43), aspect="equal")
+    axes.axis("off")
+    box(axes, 1, 17, 15, 10, "scene\nand gaze", SOFT)
+    box(axes, 24, 17, 13, 10, "retina", SOFT)
+    box(axes, 47, 28, 15, 10, "controller C", REAL)
+    box(axes, 47, 6, 15, 10, "world model M", BACK)
+    box(axes, 84, 17, 15, 10, "error at the\nlast move", INK)
+    arrow(axes, (16, 22), (24, 22), REAL)
+    arrow(axes, (37, 23.5), (47, 31), REAL, "glimpse x(t)", (41.5, 30.2), "right")
+    arrow(axes, (37, 20.5), (47, 12.5), REAL)
+    arrow(axes, (53, 28), (53, 16), REAL, "move a(t)", (52.2, 22), "right")
+    arrow(axes, (50, 38), (8.5, 27), REAL, "the move shifts the gaze", (22, 40), "center", bend=0.28)
+    arrow(axes, (62, 12.5), (84, 19), REAL, "real x(t+1), Jacobian of M", (74, 11.2), "center")
+    arrow(axes, (91.5, 38), (91.5, 27), REAL, "goal d: the glimpse at the wanted pose", (99, 40), "right")
+    arrow(axes, (88, 38.2), (62, 34.5), REAL)
+    arrow(axes, (84, 23.5), (62.4, 14.8), BACK, dashed=True)
+    arrow(axes, (56.5, 16), (56.5, 28), BACK, "gradient", (57.5, 23.2), "left", dashed=True)
+    return drawing, "The loop of scene, retina, controller and world model; the gradient runs back through M into C"
+
+
+def box(axes: Axes, x: float, y: float, width: float, height: float, text: str, colour: str) -> None:
+    style = "round,pad=0,rounding_size=1.4"
+    axes.add_patch(FancyBboxPatch((x, y), width, height, style, fill=False, edgecolor=colour, linewidth=1.6))
+    axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", color=INK, fontsize=10)
+
+
+def arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    colour: str,
+    text: str = "",
+    at: tuple[float, float] = (0.0, 0.0),
+    align: str = "center",
+    bend: float = 0.0,
+    dashed: bool = False,
+) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=11,
+            shrinkA=0,
+            shrinkB=0,
+            color=colour,
+            linewidth=1.3,
+            linestyle="--" if dashed else "-",
+            connectionstyle=f"arc3,rad={bend}",
+        )
+    )
+    axes.text(*at, text, ha=align, va="center", color=colour, fontsize=9)
+
+
+DRAWINGS = {"loop": loop, "retina": retina}
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in DRAWINGS.items():
+        draw()[0].savefig(folder / f"{name}.svg", metadata={"Date": None})

@@ -1,0 +1,208 @@
+"""MkDocs hook: pages of environments and modules, and the directives in the pages written by hand.
+
+A page per registered environment comes from the docstring of its task and a rendered picture; a page per module comes
+from its syntax tree. Directives stand in HTML comments, so that a page also reads well where no hook runs:
+
+    <!-- source: foveal_envs/task.py Task.reset Task.step -->        the source of a module's members
+    <!-- results: att1/*.csv | by: shape | show: within_10 -->       tables over the seeds of recorded results
+    <!-- curve: att1/curve.csv | x: steps | y: within_10 | by: a --> learning curves with their intervals
+    <!-- figure: loop -->                                            a drawing of figures.py
+
+Whatever a directive names and does not find fails the strict build; only results may be absent until they are recorded.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import figures
+import gymnasium
+import tables
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from PIL import Image
+
+import foveal_envs
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+STEPS_BEFORE_PICTURE = 6
+DIRECTIVE = re.compile(r"^<!-- (source|results|curve|figure): (.+?) -->$", re.MULTILINE)
+
+
+# ---- MkDocs events
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Fill the two generated sections of the navigation."""
+    sections: dict[str, list[Any]] = {
+        "environments/": ["environments/index.md", *(f"environments/{page_name(id)}.md" for id in environment_ids())],
+        "api/": [
+            {package: [{module: f"api/{module}.md"} for module in modules(package)]}
+            for package in ("foveal_envs", "agents")
+        ],
+    }
+    config.nav = [
+        {title: sections.get(target, target) if isinstance(target, str) else target for title, target in entry.items()}
+        if isinstance(entry, dict)
+        else entry
+        for entry in config.nav or []
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages and pictures."""
+    for uri, content in [*environment_pages().items(), *module_pages()]:
+        files.append(File.generated(config, uri, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace the directives of a page."""
+    handlers = {"source": source, "results": tables.tables, "curve": tables.curve, "figure": figures.figure}
+    return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
+
+
+# ---- Environments
+
+
+def environment_ids() -> list[str]:
+    """Registered ids of this package, in the order of registration."""
+    return [id for id in gymnasium.registry if id.startswith("Foveal/")]
+
+
+def page_name(id: str) -> str:
+    """``Foveal/TargetDetection-v0`` -> ``target_detection``; later versions keep their number."""
+    name = id.removeprefix("Foveal/").removesuffix("-v0")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+
+
+@functools.cache
+def environment_pages() -> dict[str, str | bytes]:
+    """Page and picture of each environment, and the overview."""
+    pages: dict[str, str | bytes] = {}
+    rows = []
+    for id in environment_ids():
+        name = page_name(id)
+        env = gymnasium.make(id, render_mode="rgb_array")
+        pages[f"environments/{name}.png"] = picture(env)
+        pages[f"environments/{name}.md"] = environment_page(id, env)
+        summary = (type(env.unwrapped.task).__doc__ or "").strip().partition("\n\n")[0]
+        rows.append(
+            f"| [![]({name}.png){{ width=140 }}]({name}.md) | [`{id}`]({name}.md) | {' '.join(summary.split())} |"
+        )
+        env.close()
+    pages["environments/index.md"] = "\n".join(
+        ["# Environments", "", INTRODUCTION, "", "| | id | what |", "|---|---|---|", *rows]
+    )
+    return pages
+
+
+INTRODUCTION = """Every environment works with `gymnasium.make` and, as a native vector environment, with
+`gymnasium.make_vec`. `gymnasium.make("foveal_envs:Foveal/...")` needs no import; after `import foveal_envs` the id alone
+will do. Variants are keyword arguments. Each page below is the docstring of the task."""
+
+
+def environment_page(id: str, env: gymnasium.Env) -> str:
+    """Title, picture, facts from the specification, and the docstring of the task with its keywords."""
+    task, spec = type(env.unwrapped.task), env.spec
+    facts = {
+        "id": f"`{id}`",
+        "single": f'`gymnasium.make("foveal_envs:{id}")`',
+        "vector": f'`gymnasium.make_vec("foveal_envs:{id}", num_envs=256)`',
+        "observation": describe(env.observation_space),
+        "action": describe(env.action_space),
+        "safety limit": f"{spec.max_episode_steps} steps" if spec.max_episode_steps else "none",
+        "reward threshold": spec.reward_threshold,
+    }
+    return "\n".join(
+        [
+            f"# {id.removeprefix('Foveal/').removesuffix('-v0')}",
+            "",
+            f"![A moment of an episode of {id} under random actions]({page_name(id)}.png)",
+            "",
+            "| | |",
+            "|---|---|",
+            *(f"| {key} | {value} |" for key, value in facts.items() if value is not None),
+            "",
+            f"::: {task.__module__}.{task.__qualname__}",
+            "    options:",
+            "      show_root_heading: false",
+            "      show_root_toc_entry: false",
+            "      show_bases: false",
+            "      members: false",
+            "",
+        ]
+    )
+
+
+def describe(space: gymnasium.Space) -> str:
+    """A space in one table cell."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return "<br>".join(f"`{key}`: `{value}`" for key, value in space.items())
+    return f"`{space}`"
+
+
+def picture(env: gymnasium.Env) -> bytes:
+    """PNG of the environment after a few random actions; the same on every build."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(STEPS_BEFORE_PICTURE):
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            break
+    stream = io.BytesIO()
+    Image.fromarray(env.render()).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+# ---- Modules
+
+
+def modules(package: str) -> Iterator[str]:
+    """Dotted names of the modules of a package that say something: those with a docstring."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def module_pages() -> Iterator[tuple[str, str]]:
+    """One page a module, by mkdocstrings."""
+    for package in (foveal_envs.__name__, "agents"):
+        for module in modules(package):
+            yield f"api/{module}.md", f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n"
+
+
+# ---- Source
+
+
+def source(argument: str) -> str:
+    """Fenced source of members of a module: ``path member member ...``; without members, the whole module."""
+    path, *members = argument.split()
+    if not (ROOT / path).is_file():
+        raise PluginError(f"source directive: there is no file {path}")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    code = "\n\n".join(member_source(text, path, member) for member in members) if members else text
+    return f'```py title="{path}"\n{code.rstrip()}\n```'
+
+
+def member_source(text: str, path: str, member: str) -> str:
+    """Lines of one function or class, or of one method (``Class.method``), decorators included."""
+    body: list[ast.stmt] = ast.parse(text).body
+    found: ast.stmt | None = None
+    for name in member.split("."):
+        found = next((node for node in body if getattr(node, "name", None) == name), None)
+        if found is None:
+            raise PluginError(f"source directive: {path} has no member {member}; correct the page that names it")
+        body = getattr(found, "body", [])
+    first = min([found.lineno, *(node.lineno for node in getattr(found, "decorator_list", []))])
+    return "\n".join(text.splitlines()[first - 1 : found.end_lineno])

@@ -1,0 +1,139 @@
+"""Tables and curves over the raw results in docs/results: one row a seed, interquartile means, bootstrap intervals.
+
+A results file is CSV. Lines that start with ``#`` before the header hold the command that wrote it. One column is
+``seed``; the others are conditions (``by``) or measures (``show``). A measure that a seed did not reach within its
+budget is written ``inf``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from figures import embed, new_figure
+from mkdocs.exceptions import PluginError
+
+RESULTS = Path(__file__).parent / "results"
+RESAMPLES = 2000
+Row = dict[str, str]
+
+
+def tables(argument: str) -> str:
+    """One table a file: ``pattern | by: condition, ... | show: measure, ...``; conditions default to the texts."""
+    pattern, options = parse(argument)
+    paths = sorted(path for path in RESULTS.glob(pattern) if path.stem != "curve")
+    if not paths:
+        return f"*No results are recorded yet. They belong in `docs/results/{pattern}`.*"
+    return "\n\n".join(table(path, options.get("by"), options.get("show")) for path in paths)
+
+
+def table(path: Path, by: list[str] | None, show: list[str] | None) -> str:
+    """Markdown table of one results file, with its command."""
+    command, rows = read(path)
+    by = by or [name for name in rows[0] if name != "seed" and not all(is_number(row[name]) for row in rows)]
+    show = show or [name for name in rows[0] if name not in ("seed", *by)]
+    require(path, rows, [*by, *show])
+    lines = [
+        f"**{path.stem.replace('_', ' ')}**" + (f", by `{command}`" if command else ""),
+        "",
+        "| " + " | ".join([*(name.replace("_", " ") for name in [*by, *show]), "seeds"]) + " |",
+        "|" + "---|" * len(by) + "---:|" * (len(show) + 1),
+    ]
+    for condition, group in grouped(rows, by):
+        cells = [summary([float(row[name]) for row in group]) for name in show]
+        lines.append("| " + " | ".join([*condition, *cells, str(len(group))]) + " |")
+    return "\n".join(lines)
+
+
+def curve(argument: str) -> str:
+    """Interquartile mean over seeds, and its interval, against x: ``file | x: column | y: column | by: condition``."""
+    name, options = parse(argument)
+    path = RESULTS / name
+    if not path.is_file():
+        return f"*No learning curve is recorded yet. It belongs in `docs/results/{name}`.*"
+    (x,), (y,), by = options["x"], options["y"], options.get("by", [])
+    _, rows = read(path)
+    require(path, rows, [x, y, *by])
+    figure, axes = new_figure(6.4, 3.6)
+    for condition, group in grouped(rows, by):
+        points = sorted((float(at), [float(row[y]) for row in members]) for (at,), members in grouped(group, [x]))
+        bounds = np.array([interval(values) for _, values in points])
+        positions = [at for at, _ in points]
+        axes.plot(positions, [interquartile_mean(values) for _, values in points], label=", ".join(condition))
+        axes.fill_between(positions, bounds[:, 0], bounds[:, 1], alpha=0.2)
+    axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
+    if by:
+        axes.legend(frameon=False)
+    return embed(figure, f"{y} against {x}")
+
+
+def interquartile_mean(values: Iterable[float]) -> float:
+    """Mean of the middle half, as rliable defines it: a quarter of the values, rounded down, is cut from either end."""
+    ordered = np.sort(np.asarray(list(values), dtype=float))
+    cut = int(0.25 * len(ordered))
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Percentile bootstrap interval (95 %) of the interquartile mean over seeds."""
+    rng = np.random.default_rng(0)
+    resampled = np.sort(rng.choice(np.asarray(values), (RESAMPLES, len(values))), axis=1)
+    cut = int(0.25 * len(values))
+    means = resampled[:, cut : len(values) - cut].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975], method="nearest")
+    return float(low), float(high)
+
+
+def summary(values: list[float]) -> str:
+    """``mean [low, high]``, or the value alone where all seeds agree."""
+    if len(set(values)) == 1:
+        return number(values[0])
+    low, high = interval(values)
+    return f"{number(interquartile_mean(values))} [{number(low)}, {number(high)}]"
+
+
+def number(value: float) -> str:
+    if np.isinf(value):
+        return "> budget"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+def read(path: Path) -> tuple[str, list[Row]]:
+    """The command in the leading comment, and the rows."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = [line for line in lines if line.startswith("#")]
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    if not rows:
+        raise PluginError(f"{path.name} holds no rows: write it again or remove it")
+    return " ".join(line.lstrip("# ") for line in comments), rows
+
+
+def grouped(rows: list[Row], by: list[str]) -> list[tuple[tuple[str, ...], list[Row]]]:
+    """Rows that share their values of ``by``, in the order of the file."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+    return list(groups.items())
+
+
+def parse(argument: str) -> tuple[str, dict[str, list[str]]]:
+    """``"file | by: a, b"`` -> ``("file", {"by": ["a", "b"]})``."""
+    name, *parts = (part.strip() for part in argument.split("|"))
+    options = (part.partition(":") for part in parts)
+    return name, {key.strip(): [value.strip() for value in values.split(",")] for key, _, values in options}
+
+
+def require(path: Path, rows: list[Row], columns: list[str]) -> None:
+    missing = [name for name in columns if name not in rows[0]]
+    if missing:
+        raise PluginError(f"{path.name} has no column {', '.join(missing)}; it has {', '.join(rows[0])}")
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
