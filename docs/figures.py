@@ -7,11 +7,12 @@ import io
 import sys
 from pathlib import Path
 
-import gymnasium
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
+
+from foveal_envs.retinas import RETINAS, make_retina
 
 INK, SOFT, REAL, BACK = "#263238", "#90a4ae", "#1565c0", "#c62828"
 TRIANGLE_RADIUS = 60.0
@@ -37,21 +38,18 @@ def embed(drawing: Figure, text: str) -> str:
 
 
 def retina() -> tuple[Figure, str]:
-    """The receptive fields of the four retinas, at the wanted pose and away from it."""
-    names = ("att1", "multiscale", "logpolar", "uniform")
-    drawing, row = new_figure(10.0, 2.9, len(names))
-    for axes, name in zip(row, names, strict=True):
-        env = gymnasium.make("foveal_envs:Foveal/TargetDetection-v0", retina=name)
-        fields = env.unwrapped.task.retina.fields
-        env.close()
+    """The receptive fields of the registered retinas, on one scale, over a triangle at the wanted pose."""
+    tables = {name: make_retina(name) for name in RETINAS}
+    reach = 1.03 * max(table.reach for table in tables.values())
+    drawing, row = new_figure(10.0, 2.9, len(tables))
+    for axes, (name, fovea) in zip(row, tables.items(), strict=True):
         axes.add_patch(Polygon(triangle(), color="#cfd8dc"))
-        for u, v, size in fields:
+        for u, v, size in fovea.table:
             axes.add_patch(Circle((u, v), size / 2, fill=False, linewidth=0.7, edgecolor=REAL))
-        reach = max(float(abs(fields[:, :2]).max() + fields[:, 2].max() / 2), TRIANGLE_RADIUS) * 1.05
         axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal", xticks=[], yticks=[])
-        axes.set_title(f"{name}: {len(fields)} fields", color=INK, fontsize=10)
+        axes.set_title(f"{name}: {len(fovea)} fields", color=INK, fontsize=10)
         axes.spines[:].set_color(SOFT)
-    return drawing, "Receptive fields of the four retinas over a triangle"
+    return drawing, "Receptive fields of the retinas over a triangle"
 
 
 def triangle() -> list[tuple[float, float]]:

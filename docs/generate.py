@@ -107,8 +107,8 @@ def environment_pages() -> dict[str, str | bytes]:
 
 
 INTRODUCTION = """Every environment works with `gymnasium.make` and, as a native vector environment, with
-`gymnasium.make_vec`. `gymnasium.make("foveal_envs:Foveal/...")` needs no import; after `import foveal_envs` the id alone
-will do. Variants are keyword arguments. Each page below is the docstring of the task."""
+`gymnasium.make_vec`. `gymnasium.make("foveal_envs:Foveal/...")` needs no import; after `import foveal_envs` the id
+alone will do. Variants are keyword arguments. Each page below is the docstring of the task."""
 
 
 def environment_page(id: str, env: gymnasium.Env) -> str:
@@ -138,6 +138,7 @@ def environment_page(id: str, env: gymnasium.Env) -> str:
             "      show_root_heading: false",
             "      show_root_toc_entry: false",
             "      show_bases: false",
+            "      show_source: false",
             "      members: false",
             "",
         ]
