@@ -5,7 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-export NO_MKDOCS_2_WARNING := 1  # a notice of the theme about other products
+
+# The documentation theme would print a notice about other products on every build.
+export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow lint format docs serve bench clean

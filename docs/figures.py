@@ -7,6 +7,7 @@ import io
 import sys
 from pathlib import Path
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -32,9 +33,15 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, A
 
 def embed(drawing: Figure, text: str) -> str:
     """The figure as SVG inside an HTML image: no file, no request."""
+    return f'<img alt="{text}" src="data:image/svg+xml;base64,{base64.b64encode(svg(drawing)).decode()}">'
+
+
+def svg(drawing: Figure) -> bytes:
+    """The figure as SVG, the same bytes for the same drawing."""
     stream = io.BytesIO()
-    drawing.savefig(stream, format="svg", metadata={"Date": None})
-    return f'<img alt="{text}" src="data:image/svg+xml;base64,{base64.b64encode(stream.getvalue()).decode()}">'
+    with matplotlib.rc_context({"svg.hashsalt": "foveal-envs"}):
+        drawing.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
 
 
 def retina() -> tuple[Figure, str]:
@@ -120,4 +127,4 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in DRAWINGS.items():
-        draw()[0].savefig(folder / f"{name}.svg", metadata={"Date": None})
+        (folder / f"{name}.svg").write_bytes(svg(draw()[0]))

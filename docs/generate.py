@@ -8,7 +8,8 @@ from its syntax tree. Directives stand in HTML comments, so that a page also rea
     <!-- curve: att1/curve.csv | x: steps | y: within_10 | by: a --> learning curves with their intervals
     <!-- figure: loop -->                                            a drawing of figures.py
 
-Whatever a directive names and does not find fails the strict build; only results may be absent until they are recorded.
+Whatever a directive names and does not find fails the build, and so does a path of the source in backticks that is not
+there; only results may be absent until they are recorded.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import tables
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from PIL import Image
 
 import foveal_envs
@@ -34,6 +36,7 @@ import foveal_envs
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 STEPS_BEFORE_PICTURE = 6
+SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
 DIRECTIVE = re.compile(r"^<!-- (source|results|curve|figure): (.+?) -->$", re.MULTILINE)
 
 
@@ -65,8 +68,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the directives of a page."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Replace the directives of a page, and check the paths that it names."""
+    for path in SOURCE_PATH.findall(markdown):
+        if not (ROOT / path).exists():
+            raise PluginError(f"{page.file.src_uri} names {path}, which does not exist; correct the page")
     handlers = {"source": source, "results": tables.tables, "curve": tables.curve, "figure": figures.figure}
     return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
 
