@@ -1,0 +1,28 @@
+"""Environments for active vision and goal-conditioned reinforcement learning; importing it registers every id."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .registration import register
+
+__version__ = "0.1.0"
+LIMIT = 1000  # max_episode_steps: far beyond every task's own length
+
+register("Foveal/TargetDetection-v0", "foveal_envs.tasks.detection:TargetDetection", LIMIT)
+
+_HOMES = {  # public names and their modules, imported on first use
+    "FovealEnv": "env",
+    "FovealVectorEnv": "env",
+    "Retina": "retinas",
+    "Task": "task",
+    "compiled": "compiled",
+}
+__all__ = ["register", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,384 @@
+"""FovealVectorEnv and FovealEnv: the clock, the autoreset modes, goal functions and infos around any Task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from .lanes import Info, Lanes, make_task, tick
+from .task import Observation, Task
+
+
+class _GoalFunctions:
+    """The batched goal functions of Gymnasium's multi-goal interface, passed on to the task."""
+
+    task: Task
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
+        """Reward for each (..., G) pair of goals: (...) float64; see the task."""
+        reward = self.task.compute_reward(np.asarray(achieved_goal), np.asarray(desired_goal), info)
+        return reward if np.ndim(reward) else float(reward)
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
+        """Whether reaching each (..., G) goal ends the episode: (...) bool."""
+        ends = self.task.compute_terminated(np.asarray(achieved_goal), np.asarray(desired_goal), info)
+        return ends if np.ndim(ends) else bool(ends)
+
+    def compute_truncated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
+        """Goals never truncate an episode: (...) bool, all False."""
+        cut = np.zeros(np.shape(achieved_goal)[:-1], bool)
+        return cut if cut.ndim else False
+
+
+class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
+    """One world of a task as a Gymnasium environment.
+
+    Args:
+        task: a Task, a Task class, or "module:Class".
+        render_mode: None, "human" (a window) or "rgb_array".
+        **keywords: the task's own.
+
+    ``reset(options={"episode_key": key})`` replays the episode whose ``info["episode_key"]`` was ``key``.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 8}
+
+    def __init__(self, task: str | type[Task] | Task, render_mode: str | None = None, **keywords: Any) -> None:
+        _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        self.task = make_task(task, keywords)
+        self.render_mode = render_mode
+        self.observation_space = self.task.observation_space
+        self.action_space = self.task.action_space
+        self._lanes = Lanes(self.task, 1)
+        self._active = np.ones(1, bool)
+        self._rewards, self._terminated = np.zeros(1), np.zeros(1, bool)
+        self._screen: Any = None
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
+        super().reset(seed=seed)
+        lanes, options = self._lanes, _check_options(options, ("episode_key",))
+        if seed is not None:
+            lanes.seed(0, seed)
+        elif not lanes.seeds[0] and not lanes.episodes[0]:
+            lanes.seed(0, int(self.np_random.integers(1, 1 << 62)))
+        if "episode_key" in options:
+            lanes.replay(lanes.rows, np.asarray([options["episode_key"]], np.uint64))
+        else:
+            lanes.begin(lanes.rows)
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), self._info()
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
+        actions = self._lanes.actions(np.asarray(action)[None])
+        self._rewards[0], self._terminated[0] = 0.0, False
+        self.task.step(self._lanes.worlds, self._active, actions, self._rewards, self._terminated)
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), float(self._rewards[0]), bool(self._terminated[0]), False, self._info()
+
+    def _observe(self) -> Observation:
+        observation = self._lanes.empty_observation()
+        self.task.observe(self._lanes.worlds, self._lanes.rows, observation)
+        if isinstance(observation, dict):
+            return {name: array[0] for name, array in observation.items()}
+        return observation[0]
+
+    def _info(self) -> Info:
+        info = {name: array[0].item() for name, array in self.task.info(self._lanes.worlds, self._lanes.rows).items()}
+        info["episode_key"] = self._lanes.keys[0]
+        return info
+
+    def render(self) -> Any:
+        """A frame (H, W, 3) uint8 in mode "rgb_array"; in mode "human" the window is brought up to date."""
+        if self.render_mode is None:
+            raise gym.error.Error('make the environment with render_mode="rgb_array" or "human" to render it')
+        return _screen(self).show(self._lanes.worlds, 0)
+
+    def oracle_action(self) -> np.ndarray:
+        """Action of the best policy that knows the whole world."""
+        return self.task.oracle(self._lanes.worlds)[0]  # type: ignore[no-any-return]
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """A complete snapshot: the world and the lane's place in its sequence of episodes."""
+        return self._lanes.get_state()
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go back to a snapshot of ``get_state``."""
+        self._lanes.set_state(state)
+
+    def close(self) -> None:
+        _close(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_screen": None}
+
+
+class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.ndarray]):
+    """N worlds of a task as one Gymnasium vector environment; lane i equals FovealEnv seeded ``seed + i``, bit for bit.
+
+    Args:
+        task: a Task, a Task class, or "module:Class".
+        num_envs: N.
+        autoreset_mode: "next_step", "same_step" or "disabled", or Gymnasium's AutoresetMode. Disabled: reset finished
+            lanes with ``reset(options={"reset_mask": mask})``.
+        max_episode_steps: truncate episodes after so many steps; None: never.
+        copy: True gives fresh arrays every step; False writes observations to the same arrays again and again.
+        info: "end" puts measures into infos when an episode begins or ends, "step" for every lane at every step.
+        render_mode: None, "human" (lane 0 in a window) or "rgb_array".
+        **keywords: the task's own.
+    """
+
+    def __init__(
+        self,
+        task: str | type[Task] | Task,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: str | AutoresetMode = "next_step",
+        max_episode_steps: int | None = None,
+        copy: bool = True,
+        info: str = "end",
+        render_mode: str | None = None,
+        **keywords: Any,
+    ) -> None:
+        _check_choice("render_mode", render_mode, (None, *FovealEnv.metadata["render_modes"]))
+        _check_choice("info", info, ("end", "step"))
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps must be None or at least 1, got {max_episode_steps}")
+        self.task = make_task(task, keywords)
+        self.num_envs = num_envs
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.metadata = {**FovealEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = render_mode
+        self.max_episode_steps = max_episode_steps
+        self.single_observation_space = self.task.observation_space
+        self.single_action_space = self.task.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.copy = copy
+        self._info_mode = info
+        self._lanes = Lanes(self.task, num_envs)
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._pending = np.zeros(num_envs, bool)  # episode over, reset still to come
+        self._buffer = None if copy else self._lanes.empty_observation()
+        self._all = np.ones(num_envs, bool)
+        self._seeded = False
+        self._screen: Any = None
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: Info | None = None
+    ) -> tuple[Observation, Info]:
+        lanes, options = self._lanes, _check_options(options, ("episode_key", "reset_mask"))
+        self._seed(seed)
+        rows = lanes.rows
+        if options.get("reset_mask") is not None:
+            rows = np.flatnonzero(self._check_mask(options["reset_mask"]))
+        if options.get("episode_key") is not None:
+            keys = np.broadcast_to(np.asarray(options["episode_key"], np.uint64), (self.num_envs,))
+            lanes.replay(rows, keys[rows])
+        else:
+            lanes.begin(rows)
+        self._elapsed[rows] = 0
+        self._pending[rows] = False
+        infos: Info = {}
+        self._add_measures(infos, rows)
+        if self.render_mode == "human":
+            self.render()
+        return self._observe(), infos
+
+    def step(self, actions: Any) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Info]:
+        """Move every lane; see the class for the autoreset modes.
+
+        Args:
+            actions: (N, ...) as ``action_space``; lanes about to be reset (NEXT_STEP) ignore theirs.
+
+        Returns:
+            observations, rewards (N,) float64, terminated (N,) bool, truncated (N,) bool, infos with ``_key`` masks.
+
+        Raises:
+            ValueError: actions of a wrong shape or kind, or not finite: names the lane, and no world moves.
+            gymnasium.error.ResetNeeded: autoreset is disabled and a lane's episode is over.
+        """
+        lanes, pending = self._lanes, self._pending
+        actions = lanes.actions(actions)
+        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
+        truncated, infos = np.zeros(self.num_envs, bool), cast("Info", {})
+        fresh = np.flatnonzero(pending) if pending.any() else None
+        if fresh is None:
+            active = self._all
+        elif self.autoreset_mode is AutoresetMode.DISABLED:
+            raise gym.error.ResetNeeded(f"reset lanes {fresh.tolist()} with options={{'reset_mask': mask}} first")
+        else:
+            active = ~pending
+        self.task.step(lanes.worlds, active, actions, rewards, terminated)
+        if fresh is not None:
+            lanes.begin(fresh)
+        count = tick(active, terminated, self.max_episode_steps or 0, self._elapsed, truncated, pending)
+        observation = self._observe()
+        if count or fresh is not None or self._info_mode == "step":
+            self._after_end(observation, fresh, infos)
+        if self.render_mode == "human":
+            self.render()
+        return observation, rewards, terminated, truncated, infos
+
+    def _after_end(self, observation: Observation, fresh: np.ndarray | None, infos: Info) -> None:
+        """Infos of lanes that ended or began, and in SAME_STEP their reset; fills ``infos`` in place."""
+        ended = np.flatnonzero(self._pending)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            if len(ended):
+                final_info: Info = {}
+                infos["final_obs"] = self._final_observations(observation, ended)
+                self._add_measures(final_info, ended)
+                infos["final_info"] = final_info
+                infos["_final_obs"], infos["_final_info"] = self._pending.copy(), self._pending.copy()
+                self._lanes.begin(ended)
+                self._elapsed[ended] = 0
+                self._pending[:] = False
+                self.task.observe(self._lanes.worlds, ended, observation)
+            rows = ended
+        else:
+            rows = ended if fresh is None else np.union1d(ended, fresh)
+        self._add_measures(infos, self._lanes.rows if self._info_mode == "step" else rows)
+
+    def _final_observations(self, observation: Observation, ended: np.ndarray) -> np.ndarray:
+        """(N,) object array: the last observation of each lane that ended, else None, as Gymnasium documents."""
+        final = np.full(self.num_envs, None, object)
+        if isinstance(observation, dict):
+            copies = {name: array[ended] for name, array in observation.items()}
+            for i, row in enumerate(ended):
+                final[row] = {name: array[i] for name, array in copies.items()}
+        else:
+            for row, last in zip(ended, observation[ended], strict=True):
+                final[row] = last
+        return final
+
+    def _add_measures(self, infos: Info, rows: np.ndarray) -> None:
+        if len(rows) == 0:
+            return
+        mask = np.zeros(self.num_envs, bool)
+        mask[rows] = True
+        for name, values in self._lanes.info(rows).items():
+            full = np.zeros((self.num_envs, *values.shape[1:]), values.dtype)
+            full[rows] = values
+            infos[name], infos[f"_{name}"] = full, mask.copy()
+
+    def _observe(self) -> Observation:
+        observation = self._lanes.empty_observation() if self.copy else self._buffer
+        self.task.observe(self._lanes.worlds, self._lanes.rows, observation)
+        return observation
+
+    def _seed(self, seed: int | Sequence[int | None] | None) -> None:
+        if seed is None and not self._seeded:
+            seed = int(self.np_random.integers(1 << 62))
+        if seed is None:
+            return
+        if isinstance(seed, int | np.integer):
+            self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
+            seed = [int(seed) + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"a list of seeds must have length num_envs = {self.num_envs}, got {len(seed)}")
+        for row, value in enumerate(seed):
+            if value is not None:
+                self._lanes.seed(row, int(value))
+        self._seeded = True
+
+    def _check_mask(self, mask: Any) -> np.ndarray:
+        if not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise ValueError(f"options['reset_mask'] must be a bool array of shape ({self.num_envs},), got {mask!r}")
+        if not mask.any():
+            raise ValueError("options['reset_mask'] must have at least one True")
+        return mask
+
+    def render(self) -> Any:
+        """In mode "rgb_array" a tuple of N frames (H, W, 3) uint8; in mode "human" lane 0 is shown in a window."""
+        if self.render_mode is None:
+            raise gym.error.Error('make the environment with render_mode="rgb_array" or "human" to render it')
+        rows = [0] if self.render_mode == "human" else range(self.num_envs)
+        frames = tuple(_screen(self).show(self._lanes.worlds, row) for row in rows)
+        return None if self.render_mode == "human" else frames
+
+    def oracle_actions(self) -> np.ndarray:
+        """Actions (N, ...) of the best policy that knows the whole worlds."""
+        return self.task.oracle(self._lanes.worlds)
+
+    def call(self, name: str, *args: Any, **keywords: Any) -> tuple[Any, ...]:
+        """Call a method (or read an attribute) of the environment or its task; all lanes share the one answer."""
+        owner = self if hasattr(self, name) else self.task
+        value = getattr(owner, name)
+        return (value(*args, **keywords) if callable(value) else value,) * self.num_envs
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute of the environment or its task, once a lane."""
+        return (getattr(self if hasattr(self, name) else self.task, name),) * self.num_envs
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute, the same for all lanes: one value, or N equal ones.
+
+        Raises:
+            ValueError: a list of values that differ: the lanes share one task.
+        """
+        if isinstance(values, list | tuple):
+            if len(values) != self.num_envs or any(value != values[0] for value in values):
+                raise ValueError(f"lanes share one task: {name!r} needs one value for all {self.num_envs} of them")
+            values = values[0]
+        setattr(self if hasattr(self, name) else self.task, name, values)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """A complete snapshot: worlds, clocks, pending resets and every lane's place in its sequence of episodes."""
+        return {**self._lanes.get_state(), "elapsed": self._elapsed.copy(), "pending": self._pending.copy()}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go back to a snapshot of ``get_state``; the environment then goes on exactly as it did.
+
+        Raises:
+            ValueError: the snapshot is of another task or number of lanes.
+        """
+        self._lanes.set_state(state)
+        self._elapsed[:], self._pending[:] = state["elapsed"], state["pending"]
+        self._seeded = True
+
+    def close_extras(self, **kwargs: Any) -> None:
+        _close(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_screen": None}
+
+
+def _check_choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _check_options(options: Info | None, allowed: Sequence[str]) -> Info:
+    for name in options or {}:
+        _check_choice("a reset option", name, allowed)
+    return options or {}
+
+
+def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
+    if isinstance(mode, AutoresetMode):
+        return mode
+    names = {member.name.lower(): member for member in AutoresetMode}
+    _check_choice("autoreset_mode", mode, tuple(names))
+    return names[mode]
+
+
+def _screen(env: Any) -> Any:
+    if env._screen is None:
+        from .rendering import Screen
+
+        env._screen = Screen(env.task, env.render_mode, env.metadata["render_fps"])
+    return env._screen
+
+
+def _close(env: Any) -> None:
+    if env._screen is not None:
+        env._screen.close()
+        env._screen = None

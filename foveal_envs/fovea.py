@@ -1,0 +1,223 @@
+"""Fovea: a retina on a movable gaze, its actuators, and the record and kernels that every looking task shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from . import keys
+from .compiled import compiled
+from .retinas import Retina, make_retina
+from .scenes.objects import add_object
+
+SCENE = 512.0  # side of the square scene, pixels
+TRAIL = 64  # fixations remembered for drawing
+CAPACITIES = (64, 256, 1024, 4096)  # of a glimpse, so that few sizes of record are ever compiled
+ACTUATORS = ("saccade", "muscles", "directions")
+NOISE_STREAM = 7
+
+
+def fovea_fields(values: int) -> list[tuple[Any, ...]]:
+    """Fields of a looking task's record, for a glimpse of ``values`` numbers.
+
+    ``gaze`` is (x, y, angle): pixels from the top left corner, x right and y down, and radians, clockwise.
+    """
+    capacity = next(size for size in CAPACITIES if size >= values)
+    return [
+        ("key", np.uint64),
+        ("moves", np.int64),
+        ("gaze", np.float64, (3,)),
+        ("trail", np.float32, (TRAIL, 3)),  # gaze after move m at m % TRAIL
+        ("background", np.float32, (3,)),
+        ("glimpse", np.float32, (capacity,)),
+    ]
+
+
+class Fovea:
+    """Configuration of a steerable retina: its fields, what moves it, and how it is noised.
+
+    Args:
+        retina: name, dict or Retina.
+        actuators: "saccade": Box(-1, 1), times the largest jump right and down (and turn clockwise); "muscles":
+            Box(0, 1), pushes up, down, left, right (and clockwise, counter-clockwise) as in 1990; "directions":
+            Discrete, the 8 compass directions at the largest jump and at a quarter of it, (4 turns,) and no move.
+        largest_jump: pixels along each axis.
+        largest_turn: radians.
+        rotate: whether the fovea turns.
+        channels: 1, or 3 for colour.
+        noise: standard deviation of the noise of one pixel; a field averages it over its area.
+
+    Raises:
+        ValueError: an unknown name or a value out of range.
+    """
+
+    def __init__(
+        self,
+        retina: str | Mapping[str, Any] | Retina,
+        actuators: str,
+        largest_jump: float,
+        largest_turn: float,
+        rotate: bool,
+        channels: int,
+        noise: float,
+    ) -> None:
+        require(actuators in ACTUATORS, "actuators", ACTUATORS, actuators)
+        require(channels in (1, 3), "channels", (1, 3), channels)
+        require(0 < largest_jump <= SCENE, "largest_jump", f"a number of pixels in (0, {SCENE:g}]", largest_jump)
+        require(0 < largest_turn <= math.pi, "largest_turn", "an angle in (0, pi]", largest_turn)
+        require(0 <= noise <= 10, "noise", "a standard deviation in [0, 10]", noise)
+        self.retina = make_retina(retina if isinstance(retina, str | Retina) else dict(retina))
+        self.rotate = rotate
+        self.channels = channels
+        self.values = channels * len(self.retina)
+        if self.values > CAPACITIES[-1]:
+            raise ValueError(f"a glimpse holds at most {CAPACITIES[-1]} numbers; this retina gives {self.values}")
+        self.noise = (noise / np.sqrt(np.pi * self.retina.fields[2] ** 2)).astype(np.float32)
+        self.noisy = noise > 0
+        self.moves = _moves(actuators, largest_jump, largest_turn if rotate else None)
+        self.largest_jump, self.largest_turn = largest_jump, largest_turn
+        self.actuators = actuators
+        shape = (len(self.moves),)
+        self.action_space: gym.Space[Any] = {
+            "saccade": gym.spaces.Box(-1.0, 1.0, shape, np.float32),
+            "muscles": gym.spaces.Box(0.0, 1.0, shape, np.float32),
+            "directions": gym.spaces.Discrete(len(self.moves)),
+        }[actuators]
+        self.low = -1.0 if actuators == "saccade" else 0.0
+        self.scratch = np.zeros((5, len(self.retina)), np.float32)
+
+    def displacements(self, actions: np.ndarray) -> np.ndarray:
+        """Moves (N, 3) in pixels, pixels, radians of actions (N, n) or (N,), in scene coordinates."""
+        if self.actuators == "directions":
+            return self.moves[actions]
+        out = np.empty((len(actions), 3))
+        _displace(actions, self.moves, self.low, out)
+        return out
+
+    def aim(self, displacements: np.ndarray) -> np.ndarray:
+        """Actions (N, ...) whose moves come nearest to the wanted ones (N, 3)."""
+        wanted = np.array(displacements, np.float64)
+        wanted[:, 2] = wrap(wanted[:, 2])
+        limits = np.array([self.largest_jump, self.largest_jump, self.largest_turn])
+        if self.actuators == "directions":
+            gap = (wanted[:, None] - self.moves[None]) / limits
+            return np.asarray(np.argmin((gap[..., : 3 if self.rotate else 2] ** 2).sum(-1), axis=1))
+        x, y, turn = np.clip(wanted / limits, -1.0, 1.0).T
+        if self.actuators == "saccade":
+            actions = np.stack([x, y, turn][: len(self.moves)], axis=1)
+        else:
+            actions = np.stack([-y, y, -x, x, turn, -turn][: len(self.moves)], axis=1).clip(0.0)
+        return actions.astype(np.float32)
+
+
+def _moves(actuators: str, jump: float, turn: float | None) -> np.ndarray:
+    """(n, 3) displacement of each action component (or each discrete action) at full strength."""
+    moves: list[tuple[float, float, float]]
+    if actuators == "saccade":
+        moves = [(jump, 0, 0), (0, jump, 0)] + ([(0, 0, turn)] if turn else [])
+    elif actuators == "muscles":
+        moves = [(0, -jump, 0), (0, jump, 0), (-jump, 0, 0), (jump, 0, 0)]
+        moves += [(0, 0, turn), (0, 0, -turn)] if turn else []
+    else:
+        compass = [(dx, dy, 0.0) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
+        moves = [(size * dx, size * dy, 0.0) for size in (jump, 0.25 * jump) for dx, dy, _ in compass]
+        moves += [(0, 0, sign * turn * size) for size in (1, 0.25) for sign in (1, -1)] if turn else []
+        moves += [(0.0, 0.0, 0.0)]
+    return np.array(moves, np.float64)
+
+
+def require(condition: bool, name: str, allowed: Any, value: Any) -> None:
+    """Raise a ValueError that names the keyword, the allowed values and the given one, unless ``condition``."""
+    if not condition:
+        listed = ", ".join(map(repr, allowed)) if isinstance(allowed, tuple) else allowed
+        raise ValueError(f"{name} must be {'one of ' if isinstance(allowed, tuple) else ''}{listed}; got {value!r}")
+
+
+def wrap(angle: Any) -> Any:
+    """Angle in radians, brought to [-pi, pi)."""
+    return (angle + math.pi) % (2.0 * math.pi) - math.pi
+
+
+@compiled
+def _displace(actions: np.ndarray, moves: np.ndarray, low: float, out: np.ndarray) -> None:
+    """out[i] = sum over j of clip(actions[i, j]) moves[j]."""
+    for i in range(actions.shape[0]):
+        for axis in range(3):
+            total = 0.0
+            for j in range(moves.shape[0]):
+                total += min(1.0, max(low, float(actions[i, j]))) * moves[j, axis]
+            out[i, axis] = total
+
+
+@compiled
+def begin_gaze(w: np.void, key: np.uint64, x: float, y: float, angle: float) -> None:
+    """Start an episode's fovea at a pose."""
+    w["key"] = key
+    w["moves"] = 0
+    set_gaze(w, x, y, angle)
+
+
+@compiled
+def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
+    """Put the gaze at a pose, kept inside the scene, and remember it in the trail."""
+    gaze, trail = w["gaze"], w["trail"]
+    gaze[0] = min(SCENE, max(0.0, x))
+    gaze[1] = min(SCENE, max(0.0, y))
+    gaze[2] = (angle + math.pi) % (2.0 * math.pi) - math.pi
+    slot = w["moves"] % TRAIL
+    trail[slot, 0] = gaze[0]
+    trail[slot, 1] = gaze[1]
+    trail[slot, 2] = gaze[2]
+
+
+@compiled
+def look(
+    w: np.void,
+    x: float,
+    y: float,
+    angle: float,
+    fields: np.ndarray,
+    reach: float,
+    channels: int,
+    scratch: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """What the retina gives at a pose: the mean darkness of each field's area, clipped to [0, 1].
+
+    Args:
+        w: record with ``background`` and ``objects``.
+        x, y, angle: pose, pixels and radians.
+        fields, reach: of the retina.
+        channels: 1 or 3; channel c of field k goes to out[k * channels + c].
+        scratch: (5, K) float32 work space.
+        out: receives K * channels numbers.
+    """
+    n = fields.shape[1]
+    background = w["background"]
+    for k in range(n):
+        for c in range(channels):
+            out[k * channels + c] = background[c]
+    objects = w["objects"]
+    for i in range(w["count"]):
+        thing = objects[i]
+        if add_object(thing, x, y, angle, fields, reach, scratch):
+            share = scratch[0]
+            for c in range(channels):
+                ink = thing["value"][c] - background[c]
+                for k in range(n):
+                    out[k * channels + c] += share[k] * ink
+    for k in range(n * channels):
+        out[k] = min(np.float32(1.0), max(np.float32(0.0), out[k]))
+
+
+@compiled
+def add_noise(w: np.void, noise: np.ndarray, channels: int, draw: int, out: np.ndarray) -> None:
+    """Add each field's noise, a pure function of (key, draw, field), and clip to [0, 1]."""
+    stream = keys.split(w["key"], NOISE_STREAM)
+    for k in range(noise.shape[0] * channels):
+        value = out[k] + noise[k // channels] * np.float32(keys.normal(stream, draw * 8192 + k))
+        out[k] = min(np.float32(1.0), max(np.float32(0.0), value))

@@ -1,0 +1,236 @@
+"""Goals of looking tasks: their vectors, their spaces, and the rewards that depend on the two vectors alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from .compiled import compiled
+from .fovea import SCENE, Fovea, add_noise, look, require, wrap
+from .task import Observation
+
+SUCCESS_RADIUS = 10.0  # pixels
+SUCCESS_ANGLE = math.radians(15.0)
+APPEARANCE_TOLERANCE = 0.06  # root mean square difference of two glimpses
+GOALS = ("appearance", "pose", None)
+FORMATS = ("dict", "concat")
+REWARDS = ("dense", "sparse", "terminal")
+DENSE, SPARSE, TERMINAL = range(3)
+HALF_SCENE = 0.5 * SCENE
+SETTINGS = np.dtype(  # what the kernels know of a task's configuration
+    [
+        ("reach", np.float64),
+        ("channels", np.int64),
+        ("values", np.int64),
+        ("noisy", np.bool_),
+        ("proprioception", np.int64),  # 0, 2 or 4 numbers
+        ("pose_length", np.int64),  # 2 or 4
+        ("observed", np.int64),
+        ("goal_length", np.int64),
+        ("by_pose", np.bool_),
+        ("reward", np.int64),
+        ("moves", np.int64),
+    ]
+)
+
+
+def goal_fields(values: int) -> list[tuple[Any, ...]]:
+    """Fields of a looking task's record for the wanted pose and goal vectors of up to ``values`` numbers."""
+    return [
+        ("wanted", np.float64, (3,)),
+        ("pose", np.float32, (4,)),
+        ("desired", np.float32, (max(values, 4),)),
+    ]
+
+
+class Goal:
+    """Configuration of goal vectors, observation spaces and rewards.
+
+    Args:
+        fovea: the fovea that looks.
+        goal: "appearance": the glimpse at the wanted pose; "pose": the pose itself; None: no goal keys.
+        goal_format: "dict", or "concat": one Box (observation, desired_goal).
+        reward: "dense": -1/2 |d - x|^2 of glimpses (Schmidhuber & Huber 1990, E) or -|d - x| of poses, every move;
+            "sparse": 0 where the goals match, else -1; "terminal": the dense reward, at the last move only.
+        proprioception: whether the gaze's pose stands behind the glimpse in the observation.
+        extra: further numbers, in [-1, 1], between the two.
+        moves: length of an episode.
+
+    Attributes:
+        settings: one SETTINGS record, for the kernels.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+
+    def __init__(
+        self,
+        fovea: Fovea,
+        goal: str | None,
+        goal_format: str,
+        reward: str,
+        proprioception: bool,
+        moves: int,
+        extra: int = 0,
+    ) -> None:
+        require(goal in GOALS, "goal", GOALS, goal)
+        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
+        require(reward in REWARDS, "reward", REWARDS, reward)
+        require(moves >= 1, "moves", "at least 1", moves)
+        values, pose = fovea.values, 4 if fovea.rotate else 2
+        self.by_pose = goal == "pose"
+        self.length = pose if self.by_pose else values
+        self.observed = values + extra + (pose if proprioception else 0)
+        self.shown = goal is not None
+        self.concatenated = self.shown and goal_format == "concat"
+        self.kind = REWARDS.index(reward)
+        own = pose if proprioception else 0
+        record = np.zeros(1, SETTINGS)
+        record[0] = (
+            fovea.retina.reach, fovea.channels, values, fovea.noisy, own, pose, self.observed, self.length,
+            self.by_pose, self.kind, moves,
+        )  # fmt: skip
+        self.settings = record[0]
+        low = np.full(self.observed, -1.0, np.float32)
+        low[:values] = 0.0
+        box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
+        vector = gym.spaces.Box(-1.0 if self.by_pose else 0.0, 1.0, (self.length,), np.float32)
+        self.observation_space: gym.Space[Any] = box
+        if self.concatenated:
+            bounds = [np.concatenate([a, b]) for a, b in ((box.low, vector.low), (box.high, vector.high))]
+            self.observation_space = gym.spaces.Box(*bounds, dtype=np.float32)
+        elif self.shown:
+            self.observation_space = gym.spaces.Dict(
+                {"observation": box, "achieved_goal": vector, "desired_goal": vector}
+            )
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        """Copy the stored observation and goals of the worlds of ``rows``; see ``Task.observe``."""
+        if isinstance(observation, dict):
+            _show(worlds, rows, observation["observation"], self.observed)
+            _show_goals(
+                worlds, rows, observation["achieved_goal"], observation["desired_goal"], self.length, self.by_pose
+            )
+        else:
+            _show(worlds, rows, observation, self.observed)
+            if self.concatenated:
+                observation[rows, self.observed :] = worlds["desired"][rows, : self.length]
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """Reward (...) of each pair of goals (..., G)."""
+        achieved, desired = np.broadcast_arrays(achieved_goal, desired_goal)
+        if achieved.shape[-1:] != (self.length,):
+            raise ValueError(f"goals must have shape (..., {self.length}), got {achieved.shape}")
+        rewards = np.empty(achieved.shape[:-1])
+        _reward_pairs(
+            np.ascontiguousarray(achieved, np.float32).reshape(-1, self.length),
+            np.ascontiguousarray(desired, np.float32).reshape(-1, self.length),
+            self.by_pose,
+            self.kind,
+            rewards.reshape(-1),
+        )
+        return rewards
+
+
+def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np.ndarray]:
+    """``is_success`` (R,) bool, ``distance`` (R,) pixels and, with rotation, ``angle_error`` (R,) radians."""
+    gap = worlds["gaze"][rows] - worlds["wanted"][rows]
+    distance = np.hypot(gap[:, 0], gap[:, 1])
+    if not rotate:
+        return {"is_success": distance <= SUCCESS_RADIUS, "distance": distance}
+    angle_error = np.abs(wrap(gap[:, 2]))
+    success = (distance <= SUCCESS_RADIUS) & (angle_error <= SUCCESS_ANGLE)
+    return {"is_success": success, "distance": distance, "angle_error": angle_error}
+
+
+@compiled
+def write_pose(x: float, y: float, angle: float, out: np.ndarray, at: int, length: int) -> None:
+    """A pose as ``length`` (2 or 4) numbers in [-1, 1] from out[at]: x and y over half the scene, (cos, sin)."""
+    out[at] = x / HALF_SCENE - 1.0
+    out[at + 1] = y / HALF_SCENE - 1.0
+    if length == 4:
+        out[at + 2] = math.cos(angle)
+        out[at + 3] = math.sin(angle)
+
+
+@compiled
+def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool, kind: int) -> float:
+    """Reward of one pair of goals, from the two vectors alone; "terminal" pays as "dense" does."""
+    if by_pose:
+        away = math.hypot(desired[0] - achieved[0], desired[1] - achieved[1])
+        turned = math.hypot(desired[2] - achieved[2], desired[3] - achieved[3]) if length == 4 else 0.0
+        if kind == SPARSE:
+            near = away <= SUCCESS_RADIUS / HALF_SCENE and turned <= 2.0 * math.sin(0.5 * SUCCESS_ANGLE)
+            return 0.0 if near else -1.0
+        return -math.hypot(away, turned)
+    squares = np.float32(0.0)
+    for i in range(length):
+        difference = desired[i] - achieved[i]
+        squares += difference * difference
+    if kind == SPARSE:
+        return 0.0 if squares <= length * APPEARANCE_TOLERANCE * APPEARANCE_TOLERANCE else -1.0
+    return -0.5 * squares
+
+
+@compiled
+def world_reward(w: np.void, settings: np.void) -> float:
+    """Reward of the world as it is after move ``w["moves"]``."""
+    kind = settings["reward"]
+    if kind == TERMINAL and w["moves"] < settings["moves"]:
+        return 0.0
+    if settings["by_pose"]:
+        return goal_reward(w["pose"], w["desired"], settings["goal_length"], True, kind)
+    return goal_reward(w["glimpse"], w["desired"], settings["goal_length"], False, kind)
+
+
+@compiled
+def perceive(w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray) -> None:
+    """Sense at the gaze: glimpse (with noise), pose, and proprioception at the end of the observation."""
+    gaze, glimpse = w["gaze"], w["glimpse"]
+    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], settings["channels"], scratch, glimpse)
+    if settings["noisy"]:
+        add_noise(w, noise, settings["channels"], w["moves"], glimpse)
+    write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
+    own = settings["proprioception"]
+    for i in range(own):
+        glimpse[settings["observed"] - own + i] = w["pose"][i]
+
+
+@compiled
+def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndarray) -> None:
+    """The goal vector of ``w["wanted"]``: the pose, or what the retina would give there without noise."""
+    wanted, desired = w["wanted"], w["desired"]
+    if settings["by_pose"]:
+        write_pose(wanted[0], wanted[1], wanted[2], desired, 0, settings["pose_length"])
+    else:
+        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], settings["channels"], scratch, desired)
+
+
+@compiled
+def _reward_pairs(
+    achieved: np.ndarray, desired: np.ndarray, by_pose: bool, kind: int, rewards: np.ndarray
+) -> None:
+    for i in range(achieved.shape[0]):
+        rewards[i] = goal_reward(achieved[i], desired[i], achieved.shape[1], by_pose, kind)
+
+
+@compiled
+def _show(worlds: np.ndarray, rows: np.ndarray, observation: np.ndarray, observed: int) -> None:
+    for row in rows:
+        glimpse = worlds[row]["glimpse"]
+        for k in range(observed):
+            observation[row, k] = glimpse[k]
+
+
+@compiled
+def _show_goals(
+    worlds: np.ndarray, rows: np.ndarray, achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool
+) -> None:
+    for row in rows:
+        w = worlds[row]
+        for k in range(length):
+            achieved[row, k] = w["pose"][k] if by_pose else w["glimpse"][k]
+            desired[row, k] = w["desired"][k]

@@ -1,0 +1,167 @@
+"""Lanes: N worlds of one task with their seeds, episode counters and clocks; what both environments share."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector.utils import create_empty_array
+
+from .compiled import compiled
+from .keys import episode_keys
+from .task import Observation, Task
+
+Info = dict[str, Any]
+_MASK64 = (1 << 64) - 1
+
+
+def make_task(task: str | type[Task] | Task, keywords: dict[str, Any]) -> Task:
+    """A task from ``"module:Class"``, a Task class or a Task, with its keywords.
+
+    Raises:
+        TypeError: an unknown keyword; the message lists the task's own.
+    """
+    if isinstance(task, Task):
+        if keywords:
+            raise TypeError(f"a Task object is already configured; it takes no {sorted(keywords)}")
+        return task
+    if isinstance(task, str):
+        module, _, name = task.partition(":")
+        task = cast("type[Task]", getattr(importlib.import_module(module), name))
+    allowed = inspect.signature(task).parameters
+    unknown = [keyword for keyword in keywords if keyword not in allowed]
+    if unknown:
+        raise TypeError(f"{task.__name__} has no keyword {', '.join(map(repr, unknown))}; it takes {', '.join(allowed)}")
+    return task(**keywords)
+
+
+class Lanes:
+    """N worlds of one task with their seeds and episode counters: what both environments share.
+
+    Args:
+        task: the task.
+        num_envs: N.
+
+    Attributes:
+        worlds: (N,) records. seeds: (N,) uint64. episodes: (N,) int64, episodes begun. keys: (N,) uint64.
+    """
+
+    def __init__(self, task: Task, num_envs: int) -> None:
+        self.task = task
+        self.num_envs = num_envs
+        self.worlds = np.zeros(num_envs, task.world)
+        self.seeds = np.zeros(num_envs, np.uint64)
+        self.episodes = np.zeros(num_envs, np.int64)
+        self.keys = np.zeros(num_envs, np.uint64)
+        self.rows = np.arange(num_envs)
+        space = task.action_space
+        self._discrete = not isinstance(space, gym.spaces.Box)
+        self._shape = (num_envs, *(space.shape or ()))
+        self._bounds = _bounds(space) if self._discrete else None
+
+    def begin(self, rows: np.ndarray) -> None:
+        """Start the next episode of each lane of ``rows``."""
+        episode_keys(self.seeds, self.episodes, rows, self.keys)
+        self.episodes[rows] += 1
+        self.task.reset(self.worlds, rows, self.keys)
+
+    def replay(self, rows: np.ndarray, keys: np.ndarray) -> None:
+        """Start the episodes of the given keys (R,); the lanes' own sequences of episodes go on unchanged."""
+        self.keys[rows] = keys
+        self.task.reset(self.worlds, rows, self.keys)
+
+    def actions(self, actions: Any) -> np.ndarray:
+        """``actions`` as a C-contiguous array of the task's dtype, all lanes checked before any moves.
+
+        Raises:
+            ValueError: wrong shape or kind, NaN, infinite or (for discrete actions) out of range; names the lane.
+        """
+        array = np.asarray(actions)
+        if array.shape != self._shape:
+            raise ValueError(f"actions must have shape {self._shape}, got {array.shape}")
+        if self._bounds is not None:
+            if array.dtype.kind not in "iu":
+                raise ValueError(f"actions must be integers for {self.task.action_space}, got dtype {array.dtype}")
+            low, high = self._bounds
+            bad = (array < low) | (array > high)
+            if bad.any():
+                self._refuse(array, bad, f"must lie in {self.task.action_space}")
+            return np.ascontiguousarray(array, np.int64)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"actions must be real numbers for {self.task.action_space}, got dtype {array.dtype}")
+        array = np.ascontiguousarray(array, np.float32)
+        if not all_finite(array.reshape(-1)):
+            self._refuse(array, ~np.isfinite(array), "must be finite")
+        return array
+
+    def _refuse(self, array: np.ndarray, bad: np.ndarray, rule: str) -> None:
+        lane = int(np.argwhere(bad)[0][0])
+        raise ValueError(f"action of lane {lane} {rule}, got {array[lane].tolist()}; no world has moved")
+
+    def empty_observation(self) -> Observation:
+        """Fresh zeroed arrays (N, ...) for the observations of all lanes."""
+        return create_empty_array(self.task.observation_space, self.num_envs, np.zeros)
+
+    def seed(self, row: int, seed: int) -> None:
+        """Begin lane ``row``'s sequence of episodes anew: seeds are taken modulo 2^64."""
+        self.seeds[row] = seed & _MASK64
+        self.episodes[row] = 0
+
+    def info(self, rows: np.ndarray) -> Info:
+        """Measures of the worlds of ``rows`` and the keys of their episodes, each (R,)."""
+        return {**self.task.info(self.worlds, rows), "episode_key": self.keys[rows]}
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name).copy() for name in self._state}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        for name in self._state:
+            own, given = getattr(self, name), np.asarray(state[name])
+            if given.shape != own.shape or given.dtype != own.dtype:
+                raise ValueError(
+                    f"state {name!r} must be {own.dtype} of shape {own.shape}, got {given.dtype} of shape {given.shape}"
+                )
+            own[...] = given
+
+    _state = ("worlds", "seeds", "episodes", "keys")
+
+
+def _bounds(space: gym.Space[Any]) -> tuple[Any, Any]:
+    """Smallest and largest action of a discrete space."""
+    if isinstance(space, gym.spaces.Discrete):
+        return space.start, space.start + space.n - 1
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    if isinstance(space, gym.spaces.MultiBinary):
+        return 0, 1
+    raise ValueError(f"an action space is a Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
+
+
+@compiled
+def all_finite(values: np.ndarray) -> bool:
+    """Whether every number of a 1-D array is finite."""
+    for value in values:  # noqa: SIM110 (Numba compiles no generator expression)
+        if not np.isfinite(value):
+            return False
+    return True
+
+
+@compiled
+def tick(
+    active: np.ndarray, terminated: np.ndarray, limit: int, elapsed: np.ndarray, truncated: np.ndarray, ended: np.ndarray
+) -> int:
+    """Count the step of every active world; ``truncated`` at the limit (0: none), ``ended`` either way.
+
+    Returns:
+        How many worlds ended.
+    """
+    count = 0
+    for i in range(active.shape[0]):
+        elapsed[i] = elapsed[i] + 1 if active[i] else 0
+        truncated[i] = active[i] and limit > 0 and elapsed[i] >= limit
+        ended[i] = terminated[i] or truncated[i]
+        count += ended[i]
+    return count

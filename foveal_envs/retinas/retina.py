@@ -1,0 +1,81 @@
+"""Retina: one table of receptive fields, and the ways to name one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .att1 import att1
+from .logpolar import logpolar
+from .multiscale import multiscale
+from .uniform import uniform
+
+
+class Retina:
+    """Receptive fields (discs) fixed to the fovea; a field's activation is the mean darkness of the area it covers.
+
+    Args:
+        table: (K, 3) float array of (u, v, size): centre relative to the gaze and diameter, pixels. At angle 0, u
+            points right and v points down; a positive angle turns the fovea clockwise on the screen.
+        spec: how the table was made, a JSON-able name or dict; None for a table given by the user.
+
+    Attributes:
+        fields: (3, K) float32, rows u, v and radius, for the kernels.
+        reach: radius in pixels of the circle around the gaze that holds every field.
+
+    Raises:
+        ValueError: the table is not (K, 3), not finite, or has a size that is not positive.
+    """
+
+    def __init__(self, table: np.ndarray, spec: str | dict[str, Any] | None = None) -> None:
+        table = np.array(table, np.float32)
+        if table.ndim != 2 or table.shape[1:] != (3,) or len(table) == 0:
+            raise ValueError(f"a retina is a (K, 3) table of (u, v, size) with K >= 1, got shape {table.shape}")
+        if not np.isfinite(table).all() or (table[:, 2] <= 0).any():
+            raise ValueError("a retina's table must be finite and its sizes (diameters, third column) positive")
+        self.table = table
+        self.table.setflags(write=False)
+        self.spec = spec
+        self.fields = np.ascontiguousarray((table * [1.0, 1.0, 0.5]).T, np.float32)
+        self.reach = float((np.hypot(table[:, 0], table[:, 1]) + 0.5 * table[:, 2]).max())
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        return f"Retina({self.spec!r}, fields={len(self)}, reach={self.reach:.1f})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Retina) and np.array_equal(self.table, other.table)
+
+    def __hash__(self) -> int:
+        return hash(self.table.tobytes())
+
+
+RETINAS: dict[str, Callable[..., np.ndarray]] = {
+    "att1": att1,
+    "multiscale": multiscale,
+    "logpolar": logpolar,
+    "uniform": uniform,
+}
+
+
+def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
+    """A retina from its name, from ``{"name": ..., keyword: value}``, or itself.
+
+    Raises:
+        ValueError: unknown name, keyword or value; the message names the allowed ones.
+    """
+    if isinstance(retina, Retina):
+        return retina
+    keywords = {"name": retina} if isinstance(retina, str) else dict(retina)
+    name = keywords.pop("name", None)
+    if name not in RETINAS:
+        raise ValueError(f"unknown retina {name!r}; allowed: {', '.join(map(repr, RETINAS))}, or a Retina")
+    try:
+        return Retina(RETINAS[name](**keywords), spec=retina)
+    except TypeError as error:
+        allowed = ", ".join(RETINAS[name].__annotations__.keys() - {"return"})
+        raise ValueError(f"retina {name!r} takes the keywords {allowed}; got {sorted(keywords)}") from error

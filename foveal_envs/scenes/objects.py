@@ -1,0 +1,297 @@
+"""Objects made of convex parts and discs: their records, their shapes, and their fast sensing through receptive fields.
+
+An object is a rigid body at (x, y, angle). Its parts have a sign: +1 adds darkness, -1 cuts a hole or a dent, so that a
+ring is a disc less a disc and every concave shape is a sum of convex ones. Parts never overlap with equal sign.
+Angles are radians, clockwise on the screen, because y points down.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import keys
+from ..compiled import compiled
+from .coverage import ZERO, half_plane, polygon_share
+
+EDGES, PARTS = 8, 4
+HALF, TINY, LARGE = np.float32(0.5), np.float32(1e-6), np.float32(1e30)
+PART = np.dtype(
+    [
+        ("edges", np.int32),  # 0: a disc
+        ("sign", np.float32),
+        ("x", np.float32),  # bounding circle, object frame, pixels
+        ("y", np.float32),
+        ("radius", np.float32),
+        ("vertex_x", np.float32, (EDGES,)),
+        ("vertex_y", np.float32, (EDGES,)),
+        ("normal_x", np.float32, (EDGES,)),  # outward unit normals
+        ("normal_y", np.float32, (EDGES,)),
+        ("offset", np.float32, (EDGES,)),  # a point is outside an edge by normal . point - offset
+    ]
+)
+OBJECT = np.dtype(
+    [
+        ("x", np.float64),
+        ("y", np.float64),
+        ("angle", np.float64),
+        ("radius", np.float32),  # of the circle that holds the whole object
+        ("value", np.float32, (3,)),  # darkness of each channel: 0 white, 1 black
+        ("parts", np.int32),
+        ("part", PART, (PARTS,)),
+    ]
+)
+
+FIXED_SHAPES = ("triangle", "L", "T", "plus", "ring", "disc", "square", "arrow")
+RANDOM_SHAPES = ("convex", "concave")
+SHAPES = FIXED_SHAPES + RANDOM_SHAPES
+CONVEX, CONCAVE = len(FIXED_SHAPES), len(FIXED_SHAPES) + 1
+ASYMMETRIC_SHAPES = ("triangle", "L", "T", "arrow", "convex", "concave")
+MIN_CORNERS, MAX_CORNERS = 5, 8
+
+# Outlines inside the unit circle, in units of the object's radius: (sign, vertices) or (sign, (x, y, radius)).
+Outline = tuple[float, Sequence[Sequence[float]]]
+
+
+def _rectangle(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+_TOP, _SIDE = math.cos(math.radians(150.0)), math.sin(math.radians(150.0))
+_OUTLINES: dict[str, list[Outline]] = {
+    # isosceles, so that its sharpest corner (30 degrees, pointing up) tells its angle
+    "triangle": [(1.0, [(0.0, -1.0), (_SIDE, -_TOP), (-_SIDE, -_TOP)])],
+    "L": [(1.0, _rectangle(-0.60, -0.80, -0.10, 0.80)), (1.0, _rectangle(-0.10, 0.30, 0.60, 0.80))],
+    "T": [(1.0, _rectangle(-0.80, -0.60, 0.80, -0.15)), (1.0, _rectangle(-0.25, -0.15, 0.25, 0.80))],
+    "plus": [
+        (1.0, _rectangle(-0.95, -0.30, -0.30, 0.30)),
+        (1.0, _rectangle(-0.30, -0.95, 0.30, 0.95)),
+        (1.0, _rectangle(0.30, -0.30, 0.95, 0.30)),
+    ],
+    "ring": [(1.0, [(0.0, 0.0, 1.0)]), (-1.0, [(0.0, 0.0, 0.6)])],
+    "disc": [(1.0, [(0.0, 0.0, 1.0)])],
+    "square": [(1.0, _rectangle(-math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(0.5), math.sqrt(0.5)))],
+    "arrow": [(1.0, [(0.0, -1.0), (0.7, -0.1), (-0.7, -0.1)]), (1.0, _rectangle(-0.22, -0.1, 0.22, 0.95))],
+}
+
+
+@compiled
+def set_disc(part: np.void, sign: float, x: float, y: float, radius: float) -> None:
+    """Make ``part`` a disc: centre and radius in pixels of the object frame."""
+    part["edges"] = 0
+    part["sign"] = sign
+    part["x"] = x
+    part["y"] = y
+    part["radius"] = radius
+
+
+@compiled
+def set_polygon(part: np.void, sign: float, edges: int) -> None:
+    """Finish ``part``, whose first ``edges`` vertices are set: its normals, offsets and bounding circle."""
+    part["edges"] = edges
+    part["sign"] = sign
+    vertex_x, vertex_y = part["vertex_x"], part["vertex_y"]
+    x = y = 0.0
+    for i in range(edges):
+        x += vertex_x[i] / edges
+        y += vertex_y[i] / edges
+    radius = 0.0
+    for i in range(edges):
+        j = i + 1 if i + 1 < edges else 0
+        radius = max(radius, math.hypot(vertex_x[i] - x, vertex_y[i] - y))
+        ex, ey = vertex_x[j] - vertex_x[i], vertex_y[j] - vertex_y[i]
+        length = math.hypot(ex, ey)
+        part["normal_x"][i] = ey / length
+        part["normal_y"][i] = -ex / length
+        part["offset"][i] = (ey * vertex_x[i] - ex * vertex_y[i]) / length
+    part["x"] = x
+    part["y"] = y
+    part["radius"] = radius
+
+
+def shape_table(radius: float = 1.0) -> np.ndarray:
+    """The fixed shapes as records.
+
+    Returns:
+        (8,) array of OBJECT in the order of ``FIXED_SHAPES``, each inside a circle of ``radius`` pixels.
+    """
+    table = np.zeros(len(FIXED_SHAPES), OBJECT)
+    for record, name in zip(table, FIXED_SHAPES, strict=True):
+        record["radius"] = radius
+        record["parts"] = len(_OUTLINES[name])
+        for part, (sign, outline) in zip(record["part"], _OUTLINES[name], strict=False):
+            points = np.asarray(outline) * radius
+            if points.shape == (1, 3):
+                set_disc(part, sign, *points[0])
+            else:
+                part["vertex_x"][: len(points)], part["vertex_y"][: len(points)] = points.T
+                set_polygon(part, sign, len(points))
+    return table
+
+
+@compiled
+def random_polygon(thing: np.void, key: np.uint64, radius: float, concave: bool) -> None:
+    """Give ``thing`` the shape of a random polygon of 5 to 8 corners on a circle of ``radius``, drawn from ``key``.
+
+    Corners are evenly spaced but for a jitter; a concave polygon has one or two dents, triangles cut from its edges.
+    """
+    edges = MIN_CORNERS + keys.below(key, 0, MAX_CORNERS - MIN_CORNERS + 1)
+    turn = keys.between(key, 1, 0.0, 2.0 * math.pi)
+    body = thing["part"][0]
+    for i in range(edges):
+        angle = turn + 2.0 * math.pi * (i + keys.between(key, 2 + i, -0.4, 0.4)) / edges
+        body["vertex_x"][i] = radius * math.cos(angle)
+        body["vertex_y"][i] = radius * math.sin(angle)
+    set_polygon(body, 1.0, edges)
+    thing["radius"] = radius
+    thing["parts"] = 1
+    if concave:
+        thing["parts"] = 2 + keys.below(key, 20, 2)
+        first = keys.below(key, 21, edges)
+        for n in range(1, thing["parts"]):
+            i = (first + (n - 1) * (edges // 2)) % edges
+            j = (i + 1) % edges
+            depth = keys.between(key, 21 + n, 0.25, 0.65)
+            dent = thing["part"][n]
+            dent["vertex_x"][0] = body["vertex_x"][i]
+            dent["vertex_y"][0] = body["vertex_y"][i]
+            dent["vertex_x"][1] = body["vertex_x"][j]
+            dent["vertex_y"][1] = body["vertex_y"][j]
+            dent["vertex_x"][2] = 0.5 * (1.0 - depth) * (body["vertex_x"][i] + body["vertex_x"][j])
+            dent["vertex_y"][2] = 0.5 * (1.0 - depth) * (body["vertex_y"][i] + body["vertex_y"][j])
+            set_polygon(dent, -1.0, 3)
+
+
+@compiled
+def copy_shape(source: np.void, target: np.void, scale: float) -> None:
+    """Copy the shape of ``source`` to ``target``, ``scale`` times as large; pose and value stay as they are."""
+    target["radius"] = scale * source["radius"]
+    target["parts"] = source["parts"]
+    for n in range(source["parts"]):
+        a, b = source["part"][n], target["part"][n]
+        edges = a["edges"]
+        if edges == 0:
+            set_disc(b, a["sign"], scale * a["x"], scale * a["y"], scale * a["radius"])
+        else:
+            for i in range(edges):
+                b["vertex_x"][i] = scale * a["vertex_x"][i]
+                b["vertex_y"][i] = scale * a["vertex_y"][i]
+            set_polygon(b, a["sign"], edges)
+
+
+@compiled
+def add_object(
+    thing: np.void, x: float, y: float, angle: float, fields: np.ndarray, reach: float, scratch: np.ndarray
+) -> bool:
+    """Share of every receptive field that one object covers.
+
+    Args:
+        thing: the object.
+        x, y, angle: pose of the fovea in the scene, pixels and radians.
+        fields: (3, K) float32, rows u, v (offset from the gaze in the fovea's frame) and radius, pixels.
+        reach: radius of the circle around the gaze that holds all fields.
+        scratch: (5, K) float32; row 0 receives the shares in [0, 1], the others are work space.
+
+    Returns:
+        Whether any field may see the object; if not, scratch is untouched.
+    """
+    dx, dy = x - thing["x"], y - thing["y"]
+    far = reach + thing["radius"]
+    if dx * dx + dy * dy >= far * far:
+        return False
+    ox, oy = dx, dy
+    if thing["angle"] != 0.0:
+        cos, sin = math.cos(thing["angle"]), math.sin(thing["angle"])
+        ox, oy = cos * dx + sin * dy, cos * dy - sin * dx
+    c, s = 1.0, 0.0
+    if angle != thing["angle"]:
+        c, s = math.cos(angle - thing["angle"]), math.sin(angle - thing["angle"])
+    _place(np.float32(ox), np.float32(oy), np.float32(c), np.float32(s), fields, scratch)
+    for n in range(thing["parts"]):
+        part = thing["part"][n]
+        if part["edges"] == 0:
+            _add_disc(part["x"], part["y"], part["radius"], part["sign"], fields[2], scratch)
+        else:
+            _add_polygon(part, fields[2], scratch)
+    return True
+
+
+# The loops over fields below take scalars, not records: LLVM vectorises them only if no record may alias the arrays.
+
+
+@compiled
+def _place(
+    x: np.float32, y: np.float32, c: np.float32, s: np.float32, fields: np.ndarray, scratch: np.ndarray
+) -> None:
+    """Centres of the fields in the object's frame to rows 1 and 2; row 0 to zero."""
+    u, v = fields[0], fields[1]
+    share, px, py = scratch[0], scratch[1], scratch[2]
+    for k in range(fields.shape[1]):
+        share[k] = ZERO
+        px[k] = x + c * u[k] - s * v[k]
+        py[k] = y + s * u[k] + c * v[k]
+
+
+@compiled
+def _add_disc(
+    x: np.float32, y: np.float32, radius: np.float32, sign: np.float32, r: np.ndarray, scratch: np.ndarray
+) -> None:
+    """The lens of two circles is a segment of each, cut off by their common chord."""
+    share, px, py = scratch[0], scratch[1], scratch[2]
+    for k in range(r.shape[0]):
+        dx, dy = px[k] - x, py[k] - y
+        squared = dx * dx + dy * dy + TINY
+        distance = math.sqrt(squared)
+        chord = HALF * (squared + r[k] * r[k] - radius * radius) / distance
+        ratio = radius / r[k]
+        lens = half_plane(chord / r[k]) + ratio * ratio * half_plane((distance - chord) / radius)
+        share[k] += sign * lens
+
+
+@compiled
+def _add_polygon(part: np.void, r: np.ndarray, scratch: np.ndarray) -> None:
+    """Fields that at most one edge cuts, all at once; then, exactly, the few that hold a corner."""
+    normal_x, normal_y, offset = part["normal_x"], part["normal_y"], part["offset"]
+    _leave_first_edge(normal_x[0], normal_y[0], offset[0], scratch)
+    for i in range(1, part["edges"]):
+        _leave_edge(normal_x[i], normal_y[i], offset[i], scratch)
+    _cut(part["sign"], r, scratch)
+    share, px, py, inexact = scratch[0], scratch[1], scratch[2], scratch[4]
+    for k in range(r.shape[0]):
+        if inexact[k] != LARGE:
+            exact = polygon_share(
+                float(px[k]), float(py[k]), float(r[k]), part["vertex_x"], part["vertex_y"], part["edges"]
+            )
+            share[k] += part["sign"] * np.float32(exact) - inexact[k]
+
+
+@compiled
+def _leave_first_edge(normal_x: np.float32, normal_y: np.float32, offset: np.float32, scratch: np.ndarray) -> None:
+    """Row 3: how far a field's centre has left the polygon (the largest distance beyond an edge); row 4: the second."""
+    px, py, most, second = scratch[1], scratch[2], scratch[3], scratch[4]
+    for k in range(px.shape[0]):
+        most[k] = normal_x * px[k] + normal_y * py[k] - offset
+        second[k] = -LARGE
+
+
+@compiled
+def _leave_edge(normal_x: np.float32, normal_y: np.float32, offset: np.float32, scratch: np.ndarray) -> None:
+    """One more edge for rows 3 and 4."""
+    px, py, most, second = scratch[1], scratch[2], scratch[3], scratch[4]
+    for k in range(px.shape[0]):
+        distance = normal_x * px[k] + normal_y * py[k] - offset
+        less = distance if distance < most[k] else most[k]
+        most[k] = distance if distance > most[k] else most[k]
+        second[k] = less if less > second[k] else second[k]
+
+
+@compiled
+def _cut(sign: np.float32, r: np.ndarray, scratch: np.ndarray) -> None:
+    """Share under the nearest edge alone; row 4 keeps it where a second edge cuts the field too, else LARGE."""
+    share, most, second = scratch[0], scratch[3], scratch[4]
+    for k in range(r.shape[0]):
+        cut = sign * half_plane(most[k] / r[k])
+        share[k] += cut
+        second[k] = cut if (second[k] > -r[k]) & (most[k] < r[k]) else LARGE

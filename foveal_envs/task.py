@@ -1,0 +1,104 @@
+"""Task: the contract between one world's rules and everything around them.
+
+A task knows nothing of seeds, clocks, autoreset or Gymnasium's five-tuples; ``env.py`` knows nothing of what a world
+is. Between them stand structured arrays: one record is one world, a batch is an array of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+if TYPE_CHECKING:
+    from .rendering import Canvas
+
+Observation = Any  # np.ndarray for a Box or Discrete space, dict[str, np.ndarray] for a Dict space
+
+
+class Task:
+    """Rules of one kind of world. Subclass it, set the three attributes, and write the methods your task needs.
+
+    The three hot methods, ``reset``, ``step`` and ``observe``, are usually one-line calls of functions under
+    ``@compiled``: loops over records in plain scalar code. Keyword arguments of the constructor are the task's
+    configuration; keep them JSON-able, so that ``gym.spec(...).to_json()`` works.
+
+    Attributes:
+        world: dtype of the record that holds everything about one world.
+        observation_space: of one world. A goal task has a Dict of ``observation``, ``achieved_goal``, ``desired_goal``.
+        action_space: of one world; Box (float32) or Discrete, MultiDiscrete, MultiBinary.
+    """
+
+    world: np.dtype[Any]
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+    render_size: tuple[int, int] = (512, 512)  # width and height of ``draw``'s canvas, pixels
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        """Begin a new episode in each world of ``rows``; a world is a pure function of its key.
+
+        Args:
+            worlds: (N,) records, changed in place.
+            rows: (R,) int64, indices of the worlds to reset; the others stay untouched.
+            keys: (N,) uint64; world ``row`` starts from ``keys[row]``.
+        """
+        raise NotImplementedError
+
+    def step(
+        self,
+        worlds: np.ndarray,
+        active: np.ndarray,
+        actions: np.ndarray,
+        rewards: np.ndarray,
+        terminated: np.ndarray,
+    ) -> None:
+        """One move of every active world, in place.
+
+        Args:
+            worlds: (N,) records; worlds with ``active`` False stay untouched.
+            active: (N,) bool.
+            actions: (N, ...) of the action space's dtype, finite and of the right shape.
+            rewards: (N,) float64, zero on entry; write those of active worlds.
+            terminated: (N,) bool, False on entry; write those of active worlds.
+        """
+        raise NotImplementedError
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        """Write the observations of the worlds of ``rows`` to those rows of ``observation``, and no others.
+
+        Args:
+            worlds: (N,) records, not changed.
+            rows: (R,) int64.
+            observation: array (N, ...), or a dict of such arrays where the space is a Dict.
+        """
+        raise NotImplementedError
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Measures of the worlds of ``rows``: ``is_success`` and the task's own, each (R,). Optional."""
+        return {}
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        """Reward of reaching ``achieved_goal`` where ``desired_goal`` was wanted; ``step``'s reward equals it.
+
+        Args:
+            achieved_goal: (..., G).
+            desired_goal: (..., G).
+            info: a mapping, or a sequence of them; not used unless a task says so.
+
+        Returns:
+            (...) float64.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no goals to relabel")
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        """Whether reaching ``achieved_goal`` ends the episode: (...) bool, False unless a task says otherwise."""
+        return np.zeros(np.shape(achieved_goal)[:-1], bool)
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """Actions (N, ...) of the best policy that knows each whole world. Optional: it gives the 1 of the scores."""
+        raise NotImplementedError(f"{type(self).__name__} has no oracle")
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        """Draw world ``row``. Optional: without it the environment cannot render."""
+        raise NotImplementedError(f"{type(self).__name__} does not draw itself")
