@@ -12,6 +12,7 @@ import numpy as np
 from . import keys
 from .compiled import compiled
 from .retinas import Retina, make_retina
+from .scenes.coverage import ONE, ZERO
 from .scenes.objects import add_object
 
 SCENE = 512.0  # side of the square scene, pixels
@@ -88,7 +89,7 @@ class Fovea:
             "directions": gym.spaces.Discrete(len(self.moves)),
         }[actuators]
         self.low = -1.0 if actuators == "saccade" else 0.0
-        self.scratch = np.zeros((5, len(self.retina)), np.float32)
+        self.scratch = np.zeros((3, len(self.retina)), np.float32)
 
     def displacements(self, actions: np.ndarray) -> np.ndarray:
         """Moves (N, 3) in pixels, pixels, radians of actions (N, n) or (N,), in scene coordinates."""
@@ -167,7 +168,9 @@ def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
     gaze, trail = w["gaze"], w["trail"]
     gaze[0] = min(SCENE, max(0.0, x))
     gaze[1] = min(SCENE, max(0.0, y))
-    gaze[2] = (angle + math.pi) % (2.0 * math.pi) - math.pi
+    if not -math.pi <= angle < math.pi:
+        angle = (angle + math.pi) % (2.0 * math.pi) - math.pi
+    gaze[2] = angle
     slot = w["moves"] % TRAIL
     trail[slot, 0] = gaze[0]
     trail[slot, 1] = gaze[1]
@@ -193,25 +196,36 @@ def look(
         x, y, angle: pose, pixels and radians.
         fields, reach: of the retina.
         channels: 1 or 3; channel c of field k goes to out[k * channels + c].
-        scratch: (5, K) float32 work space.
+        scratch: (3, K) float32 work space.
         out: receives K * channels numbers.
     """
     n = fields.shape[1]
-    background = w["background"]
-    for k in range(n):
-        for c in range(channels):
-            out[k * channels + c] = background[c]
-    objects = w["objects"]
+    background, objects = w["background"], w["objects"]
+    for c in range(channels):
+        _fill(background[c], out, c, channels, n)
     for i in range(w["count"]):
-        thing = objects[i]
-        if add_object(thing, x, y, angle, fields, reach, scratch):
-            share = scratch[0]
-            for c in range(channels):
-                ink = thing["value"][c] - background[c]
-                for k in range(n):
-                    out[k * channels + c] += share[k] * ink
-    for k in range(n * channels):
-        out[k] = min(np.float32(1.0), max(np.float32(0.0), out[k]))
+        if add_object(objects[i], x, y, angle, fields, reach, scratch):
+            ink = objects[i]["value"]
+            if channels == 1:  # by itself, because a known stride of 1 vectorises
+                _blend(ink[0] - background[0], scratch[0], out, 0, 1)
+            else:
+                for c in range(channels):
+                    _blend(ink[c] - background[c], scratch[0], out, c, channels)
+
+
+@compiled
+def _fill(value: np.float32, out: np.ndarray, first: int, stride: int, n: int) -> None:
+    for k in range(n):
+        out[first + k * stride] = value
+
+
+@compiled
+def _blend(ink: np.float32, share: np.ndarray, out: np.ndarray, first: int, stride: int) -> None:
+    """Add ``ink`` times the share of each field to every ``stride``-th number of ``out``, clipped to [0, 1]."""
+    for k in range(share.shape[0]):
+        value = out[first + k * stride] + ink * share[k]
+        value = value if value > ZERO else ZERO
+        out[first + k * stride] = value if value < ONE else ONE
 
 
 @compiled

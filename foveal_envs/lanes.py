@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector.utils import create_empty_array
 
 from .compiled import compiled
 from .keys import episode_keys
@@ -61,6 +60,9 @@ class Lanes:
         self._discrete = not isinstance(space, gym.spaces.Box)
         self._shape = (num_envs, *(space.shape or ()))
         self._bounds = _bounds(space) if self._discrete else None
+        spaces = task.observation_space.spaces if isinstance(task.observation_space, gym.spaces.Dict) else None
+        self._layout = {name: _layout(space, num_envs) for name, space in spaces.items()} if spaces else None
+        self._single_layout = _layout(task.observation_space, num_envs) if spaces is None else None
 
     def begin(self, rows: np.ndarray) -> None:
         """Start the next episode of each lane of ``rows``."""
@@ -102,8 +104,10 @@ class Lanes:
         raise ValueError(f"action of lane {lane} {rule}, got {array[lane].tolist()}; no world has moved")
 
     def empty_observation(self) -> Observation:
-        """Fresh zeroed arrays (N, ...) for the observations of all lanes."""
-        return create_empty_array(self.task.observation_space, self.num_envs, np.zeros)
+        """Fresh arrays (N, ...) for the observations of all lanes, of arbitrary content."""
+        if self._layout is None:
+            return np.empty(*self._single_layout)
+        return {name: np.empty(*layout) for name, layout in self._layout.items()}
 
     def seed(self, row: int, seed: int) -> None:
         """Begin lane ``row``'s sequence of episodes anew: seeds are taken modulo 2^64."""
@@ -127,6 +131,13 @@ class Lanes:
             own[...] = given
 
     _state = ("worlds", "seeds", "episodes", "keys")
+
+
+def _layout(space: gym.Space[Any], num_envs: int) -> tuple[tuple[int, ...], Any]:
+    """Shape and dtype of a batch of a flat space."""
+    if space.shape is None or space.dtype is None:
+        raise ValueError(f"an observation space is flat (Box, Discrete, Multi...) or a Dict of such, got {space}")
+    return (num_envs, *space.shape), space.dtype
 
 
 def _bounds(space: gym.Space[Any]) -> tuple[Any, Any]:

@@ -28,57 +28,55 @@ def half_plane(t: np.float32) -> np.float32:
 
 
 @compiled
-def polygon_share(px: float, py: float, radius: float, x: np.ndarray, y: np.ndarray, edges: int) -> float:
-    """Share of the disc at (px, py) inside a convex polygon of which an edge cuts it: Green's theorem along the cut.
+def polygon_share(px: float, py: float, radius: float, part: np.void) -> float:
+    """Share of the disc at (px, py) inside a convex polygon that an edge cuts: Green's theorem along the boundary.
 
     Each straight piece inside the disc, and each chord from an exit to the next entry, adds half its cross product;
     beyond the chord lies a segment of the disc.
 
     Args:
-        px, py, radius: the disc, pixels.
-        x, y: vertices, at least ``edges`` of them, clockwise on the screen.
-        edges: number of vertices.
+        px, py, radius: the disc in the polygon's frame, pixels.
+        part: record of the polygon, with unit normals; vertices run clockwise on the screen.
     """
-    r2 = radius * radius
+    edges = part["edges"]
     twice_area = segments = 0.0
     first_x = first_y = exit_x = exit_y = 0.0
     entered_first = exited = False
-    bx, by = x[edges - 1] - px, y[edges - 1] - py
     for i in range(edges):
-        ax, ay = bx, by
-        bx, by = x[i] - px, y[i] - py
-        ex, ey = bx - ax, by - ay
-        length2 = ex * ex + ey * ey
-        cross = ax * by - ay * bx
-        root = length2 * r2 - cross * cross
-        if root <= 0.0:
+        nx, ny = part["normal_x"][i], part["normal_y"][i]
+        outside = nx * px + ny * py - part["offset"][i]
+        if abs(outside) >= radius:
             continue
-        root, along = math.sqrt(root), ax * ex + ay * ey
-        enter, leave = -along - root, -along + root  # times length2
-        if enter >= length2 or leave <= 0.0:
+        half = math.sqrt(radius * radius - outside * outside)  # of the chord; (-ny, nx) points along the edge
+        j = i + 1 if i + 1 < edges else 0
+        begin = ny * (px - part["vertex_x"][i]) - nx * (py - part["vertex_y"][i])
+        end = ny * (px - part["vertex_x"][j]) - nx * (py - part["vertex_y"][j])
+        enter = begin if begin > -half else -half
+        leave = end if end < half else half
+        if enter >= leave:
             continue
-        start, end = max(enter, 0.0) / length2, min(leave, length2) / length2
-        twice_area += (end - start) * cross
-        if enter > 0.0:
-            qx, qy = ax + start * ex, ay + start * ey
+        twice_area -= outside * (leave - enter)
+        if begin < -half:
+            qx, qy = ny * half - nx * outside, -nx * half - ny * outside
             if exited:
                 twice_area += exit_x * qy - exit_y * qx
                 segments += _segment(exit_x, exit_y, qx, qy, radius)
                 exited = False
             else:
                 first_x, first_y, entered_first = qx, qy, True
-        if leave < length2:
-            exit_x, exit_y, exited = ax + end * ex, ay + end * ey, True
+        if end > half:
+            exit_x, exit_y, exited = -ny * half - nx * outside, nx * half - ny * outside, True
     if exited and entered_first:
         twice_area += exit_x * first_y - exit_y * first_x
         segments += _segment(exit_x, exit_y, first_x, first_y, radius)
-    return min(1.0, max(0.0, 0.5 * twice_area / (math.pi * r2) + segments))
+    return min(1.0, max(0.0, 0.5 * twice_area / (math.pi * radius * radius) + segments))
 
 
 @compiled
 def _segment(ax: float, ay: float, bx: float, by: float, radius: float) -> float:
-    """Share of the disc around 0 to the left of the chord from a to b on its rim."""
-    chord = math.hypot(bx - ax, by - ay)
+    """Share of the disc around 0 beyond the chord from a to b on its rim, on the chord's left-hand side as y points up."""
+    dx, dy = bx - ax, by - ay
+    chord = math.sqrt(dx * dx + dy * dy)
     if chord < 1e-9 * radius:
         return 0.0
     return float(half_plane(np.float32((ax * by - ay * bx) / (chord * radius))))

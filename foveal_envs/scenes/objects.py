@@ -192,7 +192,7 @@ def add_object(
         x, y, angle: pose of the fovea in the scene, pixels and radians.
         fields: (3, K) float32, rows u, v (offset from the gaze in the fovea's frame) and radius, pixels.
         reach: radius of the circle around the gaze that holds all fields.
-        scratch: (5, K) float32; row 0 receives the shares in [0, 1], the others are work space.
+        scratch: (3, K) float32; row 0 receives the shares in [0, 1], the others are work space.
 
     Returns:
         Whether any field may see the object; if not, scratch is untouched.
@@ -201,47 +201,73 @@ def add_object(
     far = reach + thing["radius"]
     if dx * dx + dy * dy >= far * far:
         return False
-    ox, oy = dx, dy
+    ox, oy = dx, dy  # the gaze in the object's frame
     if thing["angle"] != 0.0:
         cos, sin = math.cos(thing["angle"]), math.sin(thing["angle"])
         ox, oy = cos * dx + sin * dy, cos * dy - sin * dx
-    c, s = 1.0, 0.0
+    c, s = 1.0, 0.0  # a field at (u, v) stands at (ox + c u - s v, oy + s u + c v) there
     if angle != thing["angle"]:
         c, s = math.cos(angle - thing["angle"]), math.sin(angle - thing["angle"])
-    _place(np.float32(ox), np.float32(oy), np.float32(c), np.float32(s), fields, scratch)
+    _clear(scratch[0])
     for n in range(thing["parts"]):
         part = thing["part"][n]
         if part["edges"] == 0:
-            _add_disc(part["x"], part["y"], part["radius"], part["sign"], fields[2], scratch)
+            qx, qy = part["x"] - ox, part["y"] - oy
+            centre_u, centre_v = np.float32(c * qx + s * qy), np.float32(c * qy - s * qx)
+            _add_disc(centre_u, centre_v, part["radius"], part["sign"], fields, scratch[0])
         else:
-            _add_polygon(part, fields[2], scratch)
+            _add_polygon(part, ox, oy, c, s, fields, scratch)
     return True
+
+
+@compiled
+def _add_polygon(
+    part: np.void, ox: float, oy: float, c: float, s: float, fields: np.ndarray, scratch: np.ndarray
+) -> None:
+    """Fields that at most one edge cuts, all at once; then, exactly, the few that hold a corner."""
+    u, v, r, share, most, second = fields[0], fields[1], fields[2], scratch[0], scratch[1], scratch[2]
+    _within(most, second)
+    for first in range(0, part["edges"], 4):
+        a0, b0, d0 = _edge(part, first, ox, oy, c, s)
+        a1, b1, d1 = _edge(part, first + 1, ox, oy, c, s)
+        a2, b2, d2 = _edge(part, first + 2, ox, oy, c, s)
+        a3, b3, d3 = _edge(part, first + 3, ox, oy, c, s)
+        _leave_edges(a0, b0, d0, a1, b1, d1, a2, b2, d2, a3, b3, d3, u, v, most, second)
+    _cut(part["sign"], r, share, most, second)
+    for k in range(r.shape[0]):
+        if second[k] != LARGE:
+            px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
+            share[k] += part["sign"] * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
+
+
+@compiled
+def _edge(
+    part: np.void, i: int, ox: float, oy: float, c: float, s: float
+) -> tuple[np.float32, np.float32, np.float32]:
+    """Edge ``i`` in the fovea's frame: (u, v) has left it by a u + b v - d. Beyond the last edge: one never left."""
+    if i >= part["edges"]:
+        return ZERO, ZERO, LARGE
+    x, y = part["normal_x"][i], part["normal_y"][i]
+    return np.float32(c * x + s * y), np.float32(c * y - s * x), np.float32(part["offset"][i] - ox * x - oy * y)
 
 
 # The loops over fields below take scalars, not records: LLVM vectorises them only if no record may alias the arrays.
 
 
 @compiled
-def _place(
-    x: np.float32, y: np.float32, c: np.float32, s: np.float32, fields: np.ndarray, scratch: np.ndarray
-) -> None:
-    """Centres of the fields in the object's frame to rows 1 and 2; row 0 to zero."""
-    u, v = fields[0], fields[1]
-    share, px, py = scratch[0], scratch[1], scratch[2]
-    for k in range(fields.shape[1]):
+def _clear(share: np.ndarray) -> None:
+    for k in range(share.shape[0]):
         share[k] = ZERO
-        px[k] = x + c * u[k] - s * v[k]
-        py[k] = y + s * u[k] + c * v[k]
 
 
 @compiled
 def _add_disc(
-    x: np.float32, y: np.float32, radius: np.float32, sign: np.float32, r: np.ndarray, scratch: np.ndarray
+    x: np.float32, y: np.float32, radius: np.float32, sign: np.float32, fields: np.ndarray, share: np.ndarray
 ) -> None:
     """The lens of two circles is a segment of each, cut off by their common chord."""
-    share, px, py = scratch[0], scratch[1], scratch[2]
+    u, v, r = fields[0], fields[1], fields[2]
     for k in range(r.shape[0]):
-        dx, dy = px[k] - x, py[k] - y
+        dx, dy = u[k] - x, v[k] - y
         squared = dx * dx + dy * dy + TINY
         distance = math.sqrt(squared)
         chord = HALF * (squared + r[k] * r[k] - radius * radius) / distance
@@ -251,46 +277,36 @@ def _add_disc(
 
 
 @compiled
-def _add_polygon(part: np.void, r: np.ndarray, scratch: np.ndarray) -> None:
-    """Fields that at most one edge cuts, all at once; then, exactly, the few that hold a corner."""
-    normal_x, normal_y, offset = part["normal_x"], part["normal_y"], part["offset"]
-    _leave_first_edge(normal_x[0], normal_y[0], offset[0], scratch)
-    for i in range(1, part["edges"]):
-        _leave_edge(normal_x[i], normal_y[i], offset[i], scratch)
-    _cut(part["sign"], r, scratch)
-    share, px, py, inexact = scratch[0], scratch[1], scratch[2], scratch[4]
-    for k in range(r.shape[0]):
-        if inexact[k] != LARGE:
-            exact = polygon_share(
-                float(px[k]), float(py[k]), float(r[k]), part["vertex_x"], part["vertex_y"], part["edges"]
-            )
-            share[k] += part["sign"] * np.float32(exact) - inexact[k]
-
-
-@compiled
-def _leave_first_edge(normal_x: np.float32, normal_y: np.float32, offset: np.float32, scratch: np.ndarray) -> None:
-    """Row 3: how far a field's centre has left the polygon (the largest distance beyond an edge); row 4: the second."""
-    px, py, most, second = scratch[1], scratch[2], scratch[3], scratch[4]
-    for k in range(px.shape[0]):
-        most[k] = normal_x * px[k] + normal_y * py[k] - offset
+def _within(most: np.ndarray, second: np.ndarray) -> None:
+    for k in range(most.shape[0]):
+        most[k] = -LARGE
         second[k] = -LARGE
 
 
 @compiled
-def _leave_edge(normal_x: np.float32, normal_y: np.float32, offset: np.float32, scratch: np.ndarray) -> None:
-    """One more edge for rows 3 and 4."""
-    px, py, most, second = scratch[1], scratch[2], scratch[3], scratch[4]
-    for k in range(px.shape[0]):
-        distance = normal_x * px[k] + normal_y * py[k] - offset
-        less = distance if distance < most[k] else most[k]
-        most[k] = distance if distance > most[k] else most[k]
-        second[k] = less if less > second[k] else second[k]
+def _leave_edges(
+    a0: np.float32, b0: np.float32, d0: np.float32,
+    a1: np.float32, b1: np.float32, d1: np.float32,
+    a2: np.float32, b2: np.float32, d2: np.float32,
+    a3: np.float32, b3: np.float32, d3: np.float32,
+    u: np.ndarray, v: np.ndarray, most: np.ndarray, second: np.ndarray,
+) -> None:  # fmt: skip
+    """Four more edges: how far each field's centre has left the polygon (its largest distance beyond an edge), and the
+    second largest. Four at a time, because a pass through memory costs more than the sums.
+    """
+    for k in range(u.shape[0]):
+        p, q = a0 * u[k] + b0 * v[k] - d0, a1 * u[k] + b1 * v[k] - d1
+        s, t = a2 * u[k] + b2 * v[k] - d2, a3 * u[k] + b3 * v[k] - d3
+        high, higher = max(p, q), max(s, t)
+        best, next_ = max(high, higher), max(min(high, higher), min(p, q), min(s, t))
+        before = most[k]
+        most[k] = max(before, best)
+        second[k] = max(second[k], next_, min(before, best))
 
 
 @compiled
-def _cut(sign: np.float32, r: np.ndarray, scratch: np.ndarray) -> None:
-    """Share under the nearest edge alone; row 4 keeps it where a second edge cuts the field too, else LARGE."""
-    share, most, second = scratch[0], scratch[3], scratch[4]
+def _cut(sign: np.float32, r: np.ndarray, share: np.ndarray, most: np.ndarray, second: np.ndarray) -> None:
+    """Share under the nearest edge alone; ``second`` keeps it where another edge cuts the field too, else LARGE."""
     for k in range(r.shape[0]):
         cut = sign * half_plane(most[k] / r[k])
         share[k] += cut
