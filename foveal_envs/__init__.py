@@ -11,6 +11,8 @@ __version__ = "0.1.0"
 LIMIT = 1000  # max_episode_steps: far beyond every task's own length
 
 register("Foveal/TargetDetection-v0", "foveal_envs.tasks.detection:TargetDetection", LIMIT)
+register("Foveal/GoalDetection-v0", "foveal_envs.tasks.goal_detection:GoalDetection", LIMIT)
+register("Foveal/TargetTracking-v0", "foveal_envs.tasks.tracking:TargetTracking", LIMIT)
 
 _HOMES = {  # public names and their modules, imported on first use
     "FovealEnv": "env",
