@@ -1,0 +1,81 @@
+"""From the environment's observation to the vectors that the nets read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+GOAL_KEYS = ("achieved_goal", "desired_goal")
+
+
+class Encoder:
+    """Flattens an observation into three vectors: observation (B, D), achieved goal (B, G), desired goal (B, G).
+
+    A Box is the observation itself. In a Dict every key but the two goal keys belongs to the observation, in the
+    space's order. Without both goal keys G is 0.
+
+    `percept` is what the world model predicts: the observation and the achieved goal. Where their spaces are equal
+    (retina goals: the achieved goal is the glimpse) one copy serves both; `check` compares the two on data.
+
+    Args:
+        space: a Box or a Dict of Boxes.
+        share: whether the achieved goal *is* the observation; None decides by the spaces.
+
+    Raises:
+        ValueError: another kind of space, or `share` where the spaces differ.
+    """
+
+    def __init__(self, space: spaces.Space[Any], share: bool | None = None) -> None:
+        parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
+        for key, part in parts.items():
+            if not isinstance(part, spaces.Box):
+                raise ValueError(
+                    f"observations must be a Box or a Dict of Boxes; {key!r} is {part}: wrap the environment in "
+                    "gymnasium's FlattenObservation, or encode that key as numbers"
+                )
+        self.is_dict = isinstance(space, spaces.Dict)
+        self.has_goal = all(key in parts for key in GOAL_KEYS)
+        self.keys = [key for key in parts if not (self.has_goal and key in GOAL_KEYS)]
+        self.observation_size = sum(int(np.prod(parts[key].shape)) for key in self.keys)
+        self.goal_size = int(np.prod(parts["achieved_goal"].shape)) if self.has_goal else 0
+        equal = self.has_goal and self.keys == ["observation"] and parts["observation"] == parts["achieved_goal"]
+        if share and not equal:
+            raise ValueError("the achieved goal cannot be the observation: their spaces differ; leave share=None")
+        self.shares_goal = equal if share is None else share
+        self.percept_size = self.observation_size + (0 if self.shares_goal else self.goal_size)
+        start = 0 if self.shares_goal else self.observation_size
+        self.goal_slice = slice(start, start + self.goal_size)
+
+    def observation(self, obs: Any) -> Tensor:
+        """The observation vectors (B, D) of a batch of environment observations."""
+        return self._flat([obs[key] for key in self.keys] if self.is_dict else [obs])
+
+    def percept(self, obs: Mapping[str, Any]) -> Tensor:
+        """Observation and achieved goal (B, P)."""
+        if not self.has_goal or self.shares_goal:
+            return self.observation(obs)
+        return self._flat([*(obs[key] for key in self.keys), obs["achieved_goal"]])
+
+    def desired(self, obs: Mapping[str, Any]) -> Tensor:
+        """The desired goals (B, G); (B, 0) without goal keys."""
+        if self.has_goal:
+            return self._flat([obs["desired_goal"]])
+        return torch.zeros(len(self.observation(obs)), 0)
+
+    def check(self, obs: Mapping[str, Any]) -> None:
+        """Raises ValueError where `percept` stores one copy of two vectors that differ."""
+        if self.shares_goal and not np.array_equal(obs["observation"], obs["achieved_goal"]):
+            raise ValueError(
+                "observation and achieved_goal have the same space but different values: "
+                "pass share_goal=False, so that the world model predicts both"
+            )
+
+    @staticmethod
+    def _flat(arrays: list[Any]) -> Tensor:
+        tensors = [torch.as_tensor(array, dtype=torch.float32).flatten(1) for array in arrays]
+        return tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)

@@ -1,0 +1,79 @@
+"""Experience: a transition is one row of floats, a sequence is a time-major block of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+
+class Sequence:
+    """T steps of B environment columns; `sequence[name]` is the (T, B, size) view of one field.
+
+    Args:
+        data: (T, B, W) rows.
+        fields: slice of the last axis by field name.
+    """
+
+    def __init__(self, data: Tensor, fields: Mapping[str, slice]) -> None:
+        self.data = data
+        self.fields = fields
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.data[..., self.fields[name]]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def flag(self, name: str) -> Tensor:
+        """(T, B) bool of a field of size 1."""
+        return self[name].squeeze(-1) > 0.5
+
+    def rows(self) -> Iterator[Sequence]:
+        """The steps, oldest first, as sequences with T = 1."""
+        for t in range(len(self)):
+            yield Sequence(self.data[t : t + 1], self.fields)
+
+
+class Replay:
+    """The newest `capacity` steps of N columns, in a ring.
+
+    Args:
+        sizes: width of each field by name.
+        columns: N, number of environments.
+        capacity: number of steps kept of each column.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], columns: int, capacity: int) -> None:
+        self.fields: dict[str, slice] = {}
+        width = 0
+        for name, size in sizes.items():
+            self.fields[name] = slice(width, width + size)
+            width += size
+        self.data = torch.zeros(capacity, columns, width)
+        self.count = 0
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.data))
+
+    def add(self, **values: Tensor) -> None:
+        """Writes one step: a tensor (N, size) for every field."""
+        row = self.data[self.count % len(self.data)]
+        for name, value in values.items():
+            row[:, self.fields[name]] = value
+        self.count += 1
+
+    def newest(self, steps: int) -> Sequence:
+        """The last `steps` steps of all columns."""
+        times = torch.arange(self.count - steps, self.count) % len(self.data)
+        return Sequence(self.data[times], self.fields)
+
+    def windows(self, steps: int, batch_size: int) -> Sequence:
+        """`batch_size` windows of `steps` successive steps, drawn uniformly over time and columns."""
+        capacity, columns, width = self.data.shape
+        first = self.count - len(self) + torch.randint(len(self) - steps + 1, (batch_size,))
+        times = (first + torch.arange(steps)[:, None]) % capacity
+        index = times * columns + torch.randint(columns, (batch_size,))
+        data = self.data.view(-1, width).index_select(0, index.view(-1))
+        return Sequence(data.view(steps, batch_size, width), self.fields)

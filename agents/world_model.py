@@ -1,0 +1,128 @@
+"""The world model M: from a percept and an action to the next percept."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from .cores import State, make_core
+from .encoder import Encoder
+from .policy import ControllerPolicy
+from .sequences import Sequence
+
+Output = Literal["logistic", "linear", "residual"]
+OUTPUTS = ("logistic", "linear", "residual")
+
+
+class WorldModel(nn.Module):
+    """Predicts the next percept (observation and achieved goal, see `Encoder`), and the reward.
+
+    All heads are one linear layer on one core. Reward is always a linear unit.
+
+    Args:
+        encoder: tells the widths of observation, goal and percept.
+        action_size: A.
+        output: "logistic" (retina in [0, 1], as in 1990), "linear", or "residual" (linear units predict the change of
+            the observation; the achieved goal, where it has its own units, is predicted itself).
+        reward: whether a reward unit is predicted.
+        core: name in `agents.CORES`.
+        core_kwargs: the core's other keywords.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        action_size: int,
+        *,
+        output: Output = "linear",
+        reward: bool = True,
+        core: str = "feedforward",
+        core_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if output not in OUTPUTS:
+            raise ValueError(f"output must be one of {OUTPUTS}, not {output!r}")
+        self.encoder = encoder
+        self.output = output
+        self.reward = reward
+        self.core = make_core(core, encoder.observation_size + action_size, **(core_kwargs or {}))
+        self.head = nn.Linear(self.core.output_size, encoder.percept_size + reward)
+
+    def _heads(self, hidden: Tensor, observation: Tensor) -> Tensor:
+        out = self.head(hidden)
+        if self.output == "linear":
+            return out
+        size = self.encoder.percept_size if self.output == "logistic" else self.encoder.observation_size
+        part = torch.sigmoid(out[..., :size]) if self.output == "logistic" else observation + out[..., :size]
+        return part if size == out.shape[-1] else torch.cat((part, out[..., size:]), -1)
+
+    def step(self, observation: Tensor, action: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """One prediction (B, P + 1 if reward): next percept and reward, from (B, D), (B, A), state and (B,) bool."""
+        hidden, state = self.core.step(torch.cat((observation, action), -1), state, episode_start)
+        return self._heads(hidden, observation), state
+
+    def observe(self, sequence: Sequence) -> Tensor:
+        """Predictions (T, B, P + 1 if reward) along real experience, each from the real observation and action."""
+        inputs = torch.cat((sequence["observation"], sequence["action"]), -1)
+        state = stored_state(sequence, "model_state", self.core.initial_state(inputs.shape[1]))
+        hidden, _ = self.core(inputs, state, sequence.flag("episode_start"))
+        return self._heads(hidden, sequence["observation"])
+
+    def target(self, sequence: Sequence) -> Tensor:
+        """What `observe` should have said."""
+        percept = sequence["next_percept"]
+        return torch.cat((percept, sequence["reward"]), -1) if self.reward else percept
+
+    def loss(self, sequence: Sequence) -> Tensor:
+        """1/2 |prediction - next percept|^2, summed over the units and averaged over (T, B)."""
+        return 0.5 * (self.observe(sequence) - self.target(sequence)).square().sum(-1).mean()
+
+    def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int) -> Tensor:
+        """Predictions (steps, B, ...) of a rollout inside M under `policy`, from the first step of `start`."""
+        return self._unfold(policy, start, steps, real=False)
+
+    def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> Tensor:
+        """The real percepts (T, B, ...) with the gradient that M and `policy` would have given them.
+
+        Schmidhuber & Huber 1990: activations come from the real trajectory, M serves for its Jacobian only:
+        x_next = x_real + M(x, a) - M(x, a).detach(), and likewise a = a_real + C(x) - C(x).detach(). Gradients do not
+        cross the end of an episode.
+        """
+        return self._unfold(policy, sequence, len(sequence), real=True)
+
+    def _unfold(self, policy: ControllerPolicy, sequence: Sequence, steps: int, real: bool) -> Tensor:
+        observations, desired, actions = (sequence[key] for key in ("observation", "desired_goal", "action"))
+        starts, ended, targets = sequence.flag("episode_start"), sequence.flag("ended"), self.target(sequence)
+        x = observations[0]
+        start = starts[0]
+        any_end = real and bool(ended[:-1].any())
+        controller_state = stored_state(sequence, "controller_state", policy.core.initial_state(len(x)))
+        model_state = stored_state(sequence, "model_state", self.core.initial_state(len(x)))
+        outputs = []
+        for t in range(steps):
+            goal = desired[t if real else 0]
+            action, controller_state = policy.step(x, goal, controller_state, start)
+            if real:
+                action = action + (actions[t] - action).detach()
+            out, model_state = self.step(x, action, model_state, start)
+            if real:
+                out = out + (targets[t] - out).detach()
+            outputs.append(out)
+            x = out[:, : self.encoder.observation_size]
+            if real and t + 1 < steps:
+                start = starts[t + 1]
+                if any_end:
+                    x = torch.where(ended[t, :, None], observations[t + 1], x)
+            elif t == 0:
+                start = torch.zeros_like(start)
+        return torch.stack(outputs)
+
+
+def stored_state(sequence: Sequence, name: str, like: State) -> State:
+    """The core state before the first step, as it was when the experience was made, in the shapes of `like`."""
+    if not like:
+        return like
+    parts = sequence[name][0].split([part[0].numel() for part in like], 1)
+    return tuple(part.view_as(shape) for part, shape in zip(parts, like, strict=True))
