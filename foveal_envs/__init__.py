@@ -19,6 +19,7 @@ _HOMES = {  # public names and their modules, imported on first use
     "FovealVectorEnv": "env",
     "Retina": "retinas",
     "Task": "task",
+    "check_vector_env": "checking",
     "compiled": "compiled",
 }
 __all__ = ["register", *_HOMES]

@@ -1,0 +1,36 @@
+"""Shared by all tests: the registered ids and a small variety of configurations of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+import foveal_envs  # noqa: F401  registers the ids
+
+IDS = sorted(id for id in gym.registry if id.startswith("Foveal/"))
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "Foveal/TargetDetection-v0": [
+        {},
+        {"rotate": True, "reward": "sparse", "actuators": "muscles", "shape": ["L", "concave"]},
+        {"goal": "pose", "rotate": True, "actuators": "directions", "proprioception": True},
+        {"goal_format": "concat", "reward": "terminal", "noise": 0.5, "start": "anywhere", "shape": "ring"},
+        {"goal": None, "channels": 3, "randomise": {"size": [0.6, 1.0], "contrast": [0.3, 1.0]}, "retina": "logpolar"},
+    ],
+    "Foveal/GoalDetection-v0": [{}, {"arrangement": "shuffled", "start": "other", "rotate": True, "moves": 9}],
+    "Foveal/TargetTracking-v0": [
+        {"motion": "line", "speed": [2.0, 20.0]},
+        {"motion": "bounce", "speed": 15, "proprioception": True},
+        {"motion": "circle", "goal": "pose"},
+        {"motion": "random_walk", "noise": 0.1},
+    ],
+}
+CASES = [(id, keywords) for id in IDS for keywords in VARIANTS.get(id, [{}])]
+
+
+def case_name(value: Any) -> str:
+    """Readable names for parametrised cases."""
+    if isinstance(value, dict):
+        return ",".join(f"{key}={item}" for key, item in value.items()) or "default"
+    return str(value).removeprefix("Foveal/")

@@ -1,0 +1,236 @@
+"""The environments around every registered task: Gymnasium's contract, lanes, autoreset, time limits, snapshots."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode
+
+from foveal_envs import FovealVectorEnv, check_vector_env
+
+from .conftest import CASES, IDS, case_name
+
+MODES = ("next_step", "same_step", "disabled")
+GOAL_CASES = [
+    (id, keywords)
+    for id, keywords in CASES
+    if isinstance(gym.make(id, **keywords).observation_space, gym.spaces.Dict)
+]
+every_case = pytest.mark.parametrize(("id", "keywords"), CASES, ids=case_name)
+every_mode = pytest.mark.parametrize("mode", MODES)
+every_id = pytest.mark.parametrize("id", IDS, ids=case_name)
+
+
+def make_vec(id: str, num_envs: int, **keywords: Any) -> Any:
+    return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **keywords)
+
+
+@every_case
+def test_gymnasium_accepts_the_single_env(id: str, keywords: dict[str, Any]) -> None:
+    check_env(gym.make(id, **keywords).unwrapped, skip_render_check=True)
+
+
+@every_case
+@every_mode
+def test_lanes_equal_single_envs(id: str, keywords: dict[str, Any], mode: str) -> None:
+    limit = 7  # shorter than the task, so that both ends of an episode occur in the variants
+    check_vector_env(
+        lambda n: make_vec(id, n, autoreset_mode=mode, max_episode_steps=limit, **keywords),
+        steps=40,
+        single=lambda: gym.make(id, max_episode_steps=limit, **keywords),
+    )
+
+
+@every_mode
+def test_lanes_equal_single_envs_over_a_thousand_ends(mode: str) -> None:
+    id, keywords, n, steps = "Foveal/TargetDetection-v0", {"moves": 3, "rotate": True}, 40, 110
+    check_vector_env(
+        lambda m: make_vec(id, m, autoreset_mode=mode, **keywords),
+        num_envs=n,
+        steps=steps,
+        single=lambda: gym.make(id, **keywords),
+    )
+    assert n * steps // 4 > 1000
+
+
+@every_id
+def test_time_limits_agree(id: str) -> None:
+    for limit in (1, 6, 2000):
+        lengths = []
+        single = gym.make(id, max_episode_steps=limit)
+        sync = gym.make_vec(id, 2, vectorization_mode="sync", max_episode_steps=limit)
+        native = make_vec(id, 2, max_episode_steps=limit)
+        for env in (single, sync, native):
+            env.reset(seed=3)
+            for step in range(1, 100):
+                _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+                if np.any(terminated) or np.any(truncated):
+                    lengths.append((step, bool(np.all(terminated)), bool(np.all(truncated))))
+                    break
+        assert lengths[0] == lengths[1] == lengths[2]
+
+
+@every_id
+@every_mode
+def test_infos_equal_sync_vector_env(id: str, mode: str) -> None:
+    mode_ = AutoresetMode[mode.upper()]
+    native = make_vec(id, 3, autoreset_mode=mode, max_episode_steps=5, info="step")
+    sync = gym.make_vec(
+        id, 3, vectorization_mode="sync", max_episode_steps=5, vector_kwargs={"autoreset_mode": mode_}
+    )
+    assert data_equivalence(native.reset(seed=0)[1], sync.reset(seed=0)[1], exact=True)
+    native.action_space.seed(0)
+    ended = np.zeros(3, bool)
+    for _ in range(17):
+        if mode == "disabled" and ended.any():
+            native.reset(options={"reset_mask": ended.copy()})
+            sync.reset(options={"reset_mask": ended.copy()})
+        action = native.action_space.sample()
+        *_, terminated, truncated, infos = native.step(action)
+        assert data_equivalence(infos, sync.step(action)[-1], exact=True), infos
+        ended = terminated | truncated
+
+
+@every_case
+def test_snapshots_and_copies_go_on_alike(id: str, keywords: dict[str, Any]) -> None:
+    env = make_vec(id, 4, autoreset_mode="same_step", max_episode_steps=9, **keywords)
+    env.reset(seed=5)
+    env.action_space.seed(1)
+    actions = [env.action_space.sample() for _ in range(30)]
+    for action in actions[:6]:
+        env.step(action)
+    twins = [pickle.loads(pickle.dumps(env)), copy.deepcopy(env), make_vec(id, 4, autoreset_mode="same_step", max_episode_steps=9, **keywords)]
+    twins[2].set_state(env.get_state())
+    for action in actions[6:]:
+        expected = env.step(action)
+        for twin in twins:
+            assert data_equivalence(expected, twin.step(action), exact=True)
+
+
+@every_case
+def test_specs_are_json(id: str, keywords: dict[str, Any]) -> None:
+    env = gym.make(id, **keywords)
+    spec = gym.envs.registration.EnvSpec.from_json(env.spec.to_json())
+    first, second = env.reset(seed=1)[0], gym.make(spec).reset(seed=1)[0]
+    assert data_equivalence(first, second, exact=True)
+
+
+@pytest.mark.parametrize(("id", "keywords"), GOAL_CASES, ids=case_name)
+@pytest.mark.parametrize("reward", ["dense", "sparse", "terminal"])
+def test_rewards_come_from_the_goals(id: str, keywords: dict[str, Any], reward: str) -> None:
+    env = make_vec(id, 5, **{**keywords, "reward": reward, "moves": 4})
+    env.reset(seed=0)
+    for move in (1, 2, 3, 4):
+        observation, rewards, terminated, _, _ = env.step(env.action_space.sample())
+        expected = env.compute_reward(observation["achieved_goal"], observation["desired_goal"], {})
+        if reward == "terminal" and move < 4:
+            expected = np.zeros(5)
+        np.testing.assert_array_equal(rewards, expected)
+        assert (terminated == (move == 4)).all()
+
+
+@every_id
+def test_an_episode_key_replays_its_episode(id: str) -> None:
+    env, vector = gym.make(id), make_vec(id, 3)
+    env.reset(seed=1)
+    observation, info = env.reset()
+    again, _ = gym.make(id).reset(seed=99, options={"episode_key": info["episode_key"]})
+    several, infos = vector.reset(options={"episode_key": info["episode_key"]})
+    assert data_equivalence(observation, again, exact=True)
+    assert (infos["episode_key"] == info["episode_key"]).all()
+    for name in observation:
+        np.testing.assert_array_equal(several[name][2], observation[name])
+
+
+@every_case
+def test_bad_actions_move_nothing(id: str, keywords: dict[str, Any]) -> None:
+    env = make_vec(id, 3, **keywords)
+    env.reset(seed=0)
+    before = env.get_state()
+    good = env.action_space.sample()
+    bad: list[tuple[Any, str]] = [(good[:2], "shape"), (good.astype(str), "real numbers|integers")]
+    if isinstance(env.single_action_space, gym.spaces.Box):
+        for value in (np.nan, np.inf):
+            wrong = good.copy()
+            wrong[1, 0] = value
+            bad.append((wrong, f"lane 1.*{value}"))
+        bad.append((good[:, :1], "shape"))
+    else:
+        bad += [(good.astype(float), "integers"), (np.array([0, 999, 0]), "lane 1.*999")]
+    for actions, message in bad:
+        with pytest.raises(ValueError, match=message):
+            env.step(actions)
+    assert data_equivalence(before, env.get_state(), exact=True)
+
+
+def test_a_finished_lane_without_autoreset_needs_a_reset() -> None:
+    env = make_vec(IDS[0], 2, autoreset_mode="disabled", max_episode_steps=1)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    with pytest.raises(gym.error.ResetNeeded, match=r"\[0, 1\]"):
+        env.step(env.action_space.sample())
+    with pytest.raises(ValueError, match="reset_mask"):
+        env.reset(options={"reset_mask": [True, False]})
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"autoreset_mode": "sometimes"}, "'next_step', 'same_step', 'disabled'"),
+        ({"info": "never"}, "'end', 'step'"),
+        ({"max_episode_steps": 0}, "at least 1"),
+        ({"render_mode": "ascii"}, "'rgb_array'"),
+    ],
+)
+def test_impossible_vector_keywords(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_vec(IDS[0], 2, **keywords)
+
+
+def test_unknown_keywords_list_the_known_ones() -> None:
+    with pytest.raises(TypeError, match="'shpae'; it takes shape"):
+        gym.make("Foveal/TargetDetection-v0", shpae="disc")
+
+
+def test_copy_false_writes_to_the_same_arrays() -> None:
+    env = make_vec("Foveal/TargetDetection-v0", 2, copy=False)
+    first, _ = env.reset(seed=0)
+    second, *_ = env.step(env.action_space.sample())
+    assert first["observation"] is second["observation"]
+
+
+def test_infos_are_empty_between_ends() -> None:
+    env = make_vec("Foveal/TargetDetection-v0", 2)
+    env.reset(seed=0)
+    assert env.step(env.action_space.sample())[-1] == {}
+
+
+@pytest.mark.parametrize("mode", MODES[:2])
+def test_statistics_wrapper_counts_episodes(mode: str) -> None:
+    env = gym.wrappers.vector.RecordEpisodeStatistics(
+        make_vec("Foveal/TargetDetection-v0", 4, autoreset_mode=mode, moves=5)
+    )
+    env.reset(seed=0)
+    lengths: list[int] = []
+    for _ in range(20):
+        infos = env.step(env.action_space.sample())[-1]
+        if "episode" in infos:
+            lengths += infos["episode"]["l"][infos["_episode"]].tolist()
+    assert lengths
+    assert set(lengths) == {5}
+
+
+def test_call_and_attributes() -> None:
+    env = make_vec("Foveal/TargetDetection-v0", 2)
+    assert isinstance(env.unwrapped, FovealVectorEnv)
+    assert env.get_attr("autoreset_mode") == (AutoresetMode.NEXT_STEP,) * 2
+    assert len(env.call("get_state")) == 2
+    env.set_attr("render_mode", [None, None])
+    with pytest.raises(ValueError, match="share one task"):
+        env.set_attr("render_mode", [None, "human"])
