@@ -33,7 +33,7 @@ class Task:
     world: np.dtype[Any]
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
-    render_size: tuple[int, int] = (512, 512)  # width and height of ``draw``'s canvas, pixels
+    render_size: tuple[float, float] = (512, 512)  # width and height of what ``draw`` shows, in its own units
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         """Begin a new episode in each world of ``rows``; a world is a pure function of its key.

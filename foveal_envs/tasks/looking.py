@@ -58,15 +58,28 @@ class Looks:
             self.ranges[list(RANGES).index(name)] = span
 
 
-def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal) -> None:
-    """Scene, receptive fields, scanpath, wanted pose, and insets of what the retina gives and what it should give."""
-    canvas.scene(w["objects"][: w["count"]], w["background"])
-    canvas.wanted(w["wanted"], fovea.rotate)
+def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal, wrap: bool = False) -> None:
+    """Scene, receptive fields, scanpath, wanted pose; beside it what the retina gives, what it should give, measures.
+
+    Args:
+        canvas: to draw on.
+        w: record of a looking task.
+        fovea: its fovea.
+        goal: its goal.
+        wrap: the scene is a torus: what leaves it on one side comes in on the other.
+    """
+    table, channels, wanted, gaze = fovea.retina.table, fovea.channels, w["wanted"], w["gaze"]
+    canvas.scene(w["objects"][: w["count"]], w["background"], channels, wrap)
+    canvas.fovea(table, gaze)
+    canvas.wanted(wanted, fovea.rotate)
     canvas.scanpath(w["trail"], int(w["moves"]))
-    canvas.fovea(fovea.retina.table, w["gaze"])
-    canvas.retina_inset("retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
+    canvas.retina_inset("Retina", table, w["glimpse"][: fovea.values], channels)
     if goal.shown and not goal.by_pose:
-        canvas.retina_inset("goal", fovea.retina.table, w["desired"][: fovea.values], fovea.channels)
+        canvas.retina_inset("Goal", table, w["desired"][: fovea.values], channels)
+    canvas.status("move", f"{w['moves']} / {goal.settings['moves']}")
+    canvas.status("distance", f"{math.hypot(gaze[0] - wanted[0], gaze[1] - wanted[1]):.1f} px")
+    if fovea.rotate:
+        canvas.status("angle error", f"{math.degrees(abs(math.remainder(gaze[2] - wanted[2], math.tau))):.0f}°")
 
 
 @compiled
