@@ -201,31 +201,37 @@ def look(
     """
     n = fields.shape[1]
     background, objects = w["background"], w["objects"]
-    for c in range(channels):
-        _fill(background[c], out, c, channels, n)
+    if channels == 1:  # shares go straight to the glimpse
+        glimpse = out[:n]
+        _fill(glimpse, background[0])
+        for i in range(w["count"]):
+            ink = objects[i]["value"][0] - background[0]
+            add_object(objects[i], ink, x, y, angle, fields, reach, scratch, glimpse)
+        _clip(glimpse)
+        return
+    share = scratch[2]
+    for k in range(n * channels):
+        out[k] = background[k % channels]
     for i in range(w["count"]):
-        if add_object(objects[i], x, y, angle, fields, reach, scratch):
-            ink = objects[i]["value"]
-            if channels == 1:  # by itself, because a known stride of 1 vectorises
-                _blend(ink[0] - background[0], scratch[0], out, 0, 1)
-            else:
-                for c in range(channels):
-                    _blend(ink[c] - background[c], scratch[0], out, c, channels)
+        _fill(share, ZERO)
+        if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
+            for k in range(n * channels):
+                out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
+    _clip(out[: n * channels])
 
 
 @compiled
-def _fill(value: np.float32, out: np.ndarray, first: int, stride: int, n: int) -> None:
-    for k in range(n):
-        out[first + k * stride] = value
+def _fill(out: np.ndarray, value: np.float32) -> None:
+    for k in range(out.shape[0]):
+        out[k] = value
 
 
 @compiled
-def _blend(ink: np.float32, share: np.ndarray, out: np.ndarray, first: int, stride: int) -> None:
-    """Add ``ink`` times the share of each field to every ``stride``-th number of ``out``, clipped to [0, 1]."""
-    for k in range(share.shape[0]):
-        value = out[first + k * stride] + ink * share[k]
-        value = value if value > ZERO else ZERO
-        out[first + k * stride] = value if value < ONE else ONE
+def _clip(out: np.ndarray) -> None:
+    """Keep every number in [0, 1]."""
+    for k in range(out.shape[0]):
+        value = out[k] if out[k] > ZERO else ZERO
+        out[k] = value if value < ONE else ONE
 
 
 @compiled

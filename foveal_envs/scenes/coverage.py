@@ -28,15 +28,56 @@ def half_plane(t: np.float32) -> np.float32:
 
 
 @compiled
-def polygon_share(px: float, py: float, radius: float, part: np.void) -> float:
-    """Share of the disc at (px, py) inside a convex polygon that an edge cuts: Green's theorem along the boundary.
+def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
+    """Share of a unit disc inside two half-planes, whose edges its centre has left by ``d`` and ``e`` (each in (-1, 1)).
 
-    Each straight piece inside the disc, and each chord from an exit to the next entry, adds half its cross product;
-    beyond the chord lies a segment of the disc.
+    Args:
+        d, e: signed distances of the centre beyond the edges, in units of the radius.
+        cos, sin: of the angle in [0, pi] between the outward normals.
+    """
+    if d * d + e * e - 2.0 * d * e * cos >= sin * sin:  # the edges do not cross inside the disc
+        if e > d * cos:
+            return 0.0 if d > e * cos else float(half_plane(np.float32(e)))
+        if d > e * cos:
+            return float(half_plane(np.float32(d)))
+        return max(0.0, float(half_plane(np.float32(d)) + half_plane(np.float32(e)) - ONE))
+    h, g = math.sqrt(max(0.0, 1.0 - d * d)), math.sqrt(max(0.0, 1.0 - e * e))  # half chords; the first normal points along x
+    ax, ay, bx, by = -d, -h, -e * cos - g * sin, g * cos - e * sin  # where the edges leave the disc, inside each other
+    triangle = 0.5 * (h * sin - e + d * cos) * (g * sin - d + e * cos) / (sin * math.pi)
+    return triangle + _segment(bx, by, ax, ay, 1.0)
+
+
+@compiled
+def polygon_share(px: float, py: float, radius: float, part: np.void) -> float:
+    """Share of the disc at (px, py) inside a convex polygon that its centre leaves by less than ``radius``.
 
     Args:
         px, py, radius: the disc in the polygon's frame, pixels.
         part: record of the polygon, with unit normals; vertices run clockwise on the screen.
+    """
+    cuts = first = second = 0
+    d = e = -radius
+    for i in range(part["edges"]):
+        outside = part["normal_x"][i] * px + part["normal_y"][i] * py - part["offset"][i]
+        if outside > -radius:
+            cuts += 1
+            second, first = first, i
+            e, d = d, outside
+    if cuts < 2:
+        return float(half_plane(np.float32(d / radius)))
+    if cuts > 2:
+        return _boundary_share(px, py, radius, part)
+    ax, ay = part["normal_x"][first], part["normal_y"][first]
+    bx, by = part["normal_x"][second], part["normal_y"][second]
+    return wedge_share(d / radius, e / radius, ax * bx + ay * by, abs(ax * by - ay * bx))
+
+
+@compiled
+def _boundary_share(px: float, py: float, radius: float, part: np.void) -> float:
+    """``polygon_share`` for any number of edges: Green's theorem along the boundary.
+
+    Each straight piece inside the disc, and each chord from an exit to the next entry, adds half its cross product;
+    beyond the chord lies a segment of the disc.
     """
     edges = part["edges"]
     twice_area = segments = 0.0

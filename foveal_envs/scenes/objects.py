@@ -171,31 +171,41 @@ def copy_shape(source: np.void, target: np.void, scale: float) -> None:
     target["parts"] = source["parts"]
     for n in range(source["parts"]):
         a, b = source["part"][n], target["part"][n]
-        edges = a["edges"]
-        if edges == 0:
-            set_disc(b, a["sign"], scale * a["x"], scale * a["y"], scale * a["radius"])
-        else:
-            for i in range(edges):
-                b["vertex_x"][i] = scale * a["vertex_x"][i]
-                b["vertex_y"][i] = scale * a["vertex_y"][i]
-            set_polygon(b, a["sign"], edges)
+        set_disc(b, a["sign"], scale * a["x"], scale * a["y"], scale * a["radius"])
+        b["edges"] = a["edges"]
+        for i in range(a["edges"]):
+            b["vertex_x"][i] = scale * a["vertex_x"][i]
+            b["vertex_y"][i] = scale * a["vertex_y"][i]
+            b["normal_x"][i] = a["normal_x"][i]
+            b["normal_y"][i] = a["normal_y"][i]
+            b["offset"][i] = scale * a["offset"][i]
 
 
 @compiled
 def add_object(
-    thing: np.void, x: float, y: float, angle: float, fields: np.ndarray, reach: float, scratch: np.ndarray
+    thing: np.void,
+    ink: np.float32,
+    x: float,
+    y: float,
+    angle: float,
+    fields: np.ndarray,
+    reach: float,
+    scratch: np.ndarray,
+    out: np.ndarray,
 ) -> bool:
-    """Share of every receptive field that one object covers.
+    """Add ``ink`` times the share of every receptive field that one object covers.
 
     Args:
         thing: the object.
+        ink: what a field that it covers wholly receives.
         x, y, angle: pose of the fovea in the scene, pixels and radians.
         fields: (3, K) float32, rows u, v (offset from the gaze in the fovea's frame) and radius, pixels.
         reach: radius of the circle around the gaze that holds all fields.
-        scratch: (3, K) float32; row 0 receives the shares in [0, 1], the others are work space.
+        scratch: (2, K) or more, float32: work space.
+        out: (K,) or longer, float32: added to, in place.
 
     Returns:
-        Whether any field may see the object; if not, scratch is untouched.
+        Whether any field may see the object; if not, ``out`` is untouched.
     """
     dx, dy = x - thing["x"], y - thing["y"]
     far = reach + thing["radius"]
@@ -208,24 +218,32 @@ def add_object(
     c, s = 1.0, 0.0  # a field at (u, v) stands at (ox + c u - s v, oy + s u + c v) there
     if angle != thing["angle"]:
         c, s = math.cos(angle - thing["angle"]), math.sin(angle - thing["angle"])
-    _clear(scratch[0])
     for n in range(thing["parts"]):
         part = thing["part"][n]
+        weight = ink * part["sign"]
         if part["edges"] == 0:
             qx, qy = part["x"] - ox, part["y"] - oy
             centre_u, centre_v = np.float32(c * qx + s * qy), np.float32(c * qy - s * qx)
-            _add_disc(centre_u, centre_v, part["radius"], part["sign"], fields, scratch[0])
+            _add_disc(centre_u, centre_v, part["radius"], weight, fields, out)
         else:
-            _add_polygon(part, ox, oy, c, s, fields, scratch)
+            _add_polygon(part, weight, ox, oy, c, s, fields, scratch, out)
     return True
 
 
 @compiled
 def _add_polygon(
-    part: np.void, ox: float, oy: float, c: float, s: float, fields: np.ndarray, scratch: np.ndarray
+    part: np.void,
+    weight: np.float32,
+    ox: float,
+    oy: float,
+    c: float,
+    s: float,
+    fields: np.ndarray,
+    scratch: np.ndarray,
+    out: np.ndarray,
 ) -> None:
     """Fields that at most one edge cuts, all at once; then, exactly, the few that hold a corner."""
-    u, v, r, share, most, second = fields[0], fields[1], fields[2], scratch[0], scratch[1], scratch[2]
+    u, v, r, most, second = fields[0], fields[1], fields[2], scratch[0], scratch[1]
     _within(most, second)
     for first in range(0, part["edges"], 4):
         a0, b0, d0 = _edge(part, first, ox, oy, c, s)
@@ -233,11 +251,11 @@ def _add_polygon(
         a2, b2, d2 = _edge(part, first + 2, ox, oy, c, s)
         a3, b3, d3 = _edge(part, first + 3, ox, oy, c, s)
         _leave_edges(a0, b0, d0, a1, b1, d1, a2, b2, d2, a3, b3, d3, u, v, most, second)
-    _cut(part["sign"], r, share, most, second)
+    _cut(weight, r, most, second, out)
     for k in range(r.shape[0]):
         if second[k] != LARGE:
             px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
-            share[k] += part["sign"] * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
+            out[k] += weight * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
 
 
 @compiled
@@ -255,14 +273,8 @@ def _edge(
 
 
 @compiled
-def _clear(share: np.ndarray) -> None:
-    for k in range(share.shape[0]):
-        share[k] = ZERO
-
-
-@compiled
 def _add_disc(
-    x: np.float32, y: np.float32, radius: np.float32, sign: np.float32, fields: np.ndarray, share: np.ndarray
+    x: np.float32, y: np.float32, radius: np.float32, weight: np.float32, fields: np.ndarray, out: np.ndarray
 ) -> None:
     """The lens of two circles is a segment of each, cut off by their common chord."""
     u, v, r = fields[0], fields[1], fields[2]
@@ -273,7 +285,7 @@ def _add_disc(
         chord = HALF * (squared + r[k] * r[k] - radius * radius) / distance
         ratio = radius / r[k]
         lens = half_plane(chord / r[k]) + ratio * ratio * half_plane((distance - chord) / radius)
-        share[k] += sign * lens
+        out[k] += weight * lens
 
 
 @compiled
@@ -305,9 +317,9 @@ def _leave_edges(
 
 
 @compiled
-def _cut(sign: np.float32, r: np.ndarray, share: np.ndarray, most: np.ndarray, second: np.ndarray) -> None:
-    """Share under the nearest edge alone; ``second`` keeps it where another edge cuts the field too, else LARGE."""
+def _cut(weight: np.float32, r: np.ndarray, most: np.ndarray, second: np.ndarray, out: np.ndarray) -> None:
+    """Add the share under the nearest edge; ``second`` keeps it where another edge cuts the field too, else LARGE."""
     for k in range(r.shape[0]):
-        cut = sign * half_plane(most[k] / r[k])
-        share[k] += cut
+        cut = weight * half_plane(most[k] / r[k])
+        out[k] += cut
         second[k] = cut if (second[k] > -r[k]) & (most[k] < r[k]) else LARGE
