@@ -20,7 +20,6 @@ _HOMES = {  # public names and their modules, imported on first use
     "Retina": "retinas",
     "Task": "task",
     "check_vector_env": "checking",
-    "compiled": "compiled",
 }
 __all__ = ["register", *_HOMES]
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
+import foveal_envs  # noqa: F401  registers the ids
+
 EVALUATION_SEED = 1_000_000_000  # training seeds are small, so the two never meet
 ANGLE_LIMIT = np.radians(15.0)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from foveal_envs import FovealVectorEnv, check_vector_env
 
@@ -32,8 +33,10 @@ def make_vec(id: str, num_envs: int, **keywords: Any) -> Any:
 
 
 @every_case
-def test_gymnasium_accepts_the_single_env(id: str, keywords: dict[str, Any]) -> None:
+def test_gymnasium_and_stable_baselines_accept_the_single_env(id: str, keywords: dict[str, Any]) -> None:
     check_env(gym.make(id, **keywords).unwrapped, skip_render_check=True)
+    if keywords.get("reward") != "terminal":  # Stable-Baselines3 wants every single reward from compute_reward
+        sb3_check_env(gym.make(id, **keywords).unwrapped)
 
 
 @every_case

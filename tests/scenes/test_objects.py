@@ -1,0 +1,99 @@
+"""Analytic sensing against exact area averages on a fine grid."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from foveal_envs import FovealVectorEnv
+from foveal_envs.retinas import make_retina
+from foveal_envs.scenes.coverage import half_plane
+from foveal_envs.scenes.objects import OBJECT, SHAPES, random_polygon
+
+RETINA = make_retina("att1")
+GREY = 255.0
+
+
+def inside(part: np.void, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether points of the object's frame lie in a part, straight from its vertices."""
+    if part["edges"] == 0:
+        return (x - part["x"]) ** 2 + (y - part["y"]) ** 2 <= part["radius"] ** 2
+    within = np.ones(x.shape, bool)
+    for i in range(part["edges"]):
+        j = (i + 1) % part["edges"]
+        ax, ay, bx, by = (part[name][k] for k in (i, j) for name in ("vertex_x", "vertex_y"))
+        within &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0
+    return within
+
+
+def exact_shares(thing: np.void, pose: np.ndarray, grid: int = 80) -> np.ndarray:
+    """Area averages by brute force: every field as ``grid`` x ``grid`` points."""
+    axis = (np.arange(grid) + 0.5) / grid * 2 - 1
+    u, v = np.meshgrid(axis, axis)
+    u, v = u[u**2 + v**2 <= 1], v[u**2 + v**2 <= 1]
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    co, so = math.cos(thing["angle"]), math.sin(thing["angle"])
+    shares = []
+    for field_u, field_v, radius in RETINA.fields.T:
+        fu, fv = field_u + radius * u, field_v + radius * v
+        x, y = pose[0] + c * fu - s * fv - thing["x"], pose[1] + s * fu + c * fv - thing["y"]
+        ox, oy = co * x + so * y, co * y - so * x
+        shares.append(sum(p["sign"] * inside(p, ox, oy) for p in thing["part"][: thing["parts"]]).mean())
+    return np.array(shares)
+
+
+def worlds_and_glimpses(shape: str, **keywords: object) -> tuple[np.ndarray, np.ndarray]:
+    """Records of 40 random worlds and what the native environment senses in them."""
+    env = FovealVectorEnv("foveal_envs.tasks.detection:TargetDetection", 40, shape=shape, rotate=True, **keywords)
+    observation, _ = env.reset(seed=0)
+    return env.get_state()["worlds"], observation["observation"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sensing_equals_area_averages(shape: str) -> None:
+    worlds, glimpses = worlds_and_glimpses(shape)
+    errors = [seen - exact_shares(w["objects"][0], w["gaze"]) for w, seen in zip(worlds, glimpses, strict=True)]
+    rmse = GREY * math.sqrt(np.square(errors).mean())
+    assert rmse < 0.5, f"{rmse:.3f} grey levels"
+    assert np.abs(errors).max() < 0.02
+
+
+def test_colours_mix_with_the_background() -> None:
+    ranges = {"contrast": [0.2, 0.9], "background": [0.1, 0.5]}
+    worlds, glimpses = worlds_and_glimpses("L", channels=3, randomise=ranges)
+    for w, seen in zip(worlds, glimpses, strict=True):
+        thing = w["objects"][0]
+        share = exact_shares(thing, w["gaze"])[:, None]
+        expected = w["background"] + share * (thing["value"] - w["background"])
+        np.testing.assert_allclose(seen.reshape(-1, 3), expected, atol=0.02)
+
+
+def test_a_far_object_is_not_sensed() -> None:
+    worlds, glimpses = worlds_and_glimpses("plus", start="anywhere")
+    gap = np.hypot(*(worlds["gaze"] - worlds["wanted"])[:, :2].T)
+    far = gap > RETINA.reach + 60.0
+    assert far.sum() > 10
+    assert (glimpses[far] == 0.0).all()
+    assert (glimpses[gap < 60.0].max(1) > 0.0).all()
+
+
+def test_half_plane_is_the_segment_area() -> None:
+    for t in np.linspace(-1.2, 1.2, 401):
+        inner = min(1.0, max(-1.0, t))
+        exact = 0.5 - (inner * math.sqrt(1 - inner**2) + math.asin(inner)) / math.pi
+        assert abs(half_plane(np.float32(t)) - exact) < 3e-6
+
+
+def test_random_polygons_lie_in_their_circle_and_differ() -> None:
+    areas = set()
+    for key in range(50):
+        thing = np.zeros(1, OBJECT)[0]
+        random_polygon(thing, np.uint64(key), 60.0, key % 2 == 1)
+        body = thing["part"][0]
+        radii = np.hypot(body["vertex_x"], body["vertex_y"])[: body["edges"]]
+        np.testing.assert_allclose(radii, 60.0, rtol=1e-5)
+        assert (thing["parts"] > 1) == (key % 2 == 1)
+        areas.add(round(float(body["vertex_x"][0]), 3))
+    assert len(areas) > 45
