@@ -32,7 +32,7 @@ from .ink import (
 Points = Sequence[Sequence[float]] | np.ndarray
 
 SIDE = 512  # longer side of the scene, pixels
-PANEL, PADDING, LINE, TITLE = 192, 20, 21, 20  # pixels: width, margin, height of a line, of an inset's title
+PANEL, PADDING, LINE, TITLE, GAP = 192, 20, 20, 20, 12  # pixels: width, margin, heights of a line, a title, a gap
 INSET = PANEL - 2 * PADDING
 
 
@@ -230,7 +230,7 @@ class Canvas:
         """The picture: the scene and, if anything was put there, the panel on its right."""
         panel = PANEL if self._insets or self._lines else 0
         width, height = self._extent
-        needed = PADDING + len(self._insets) * (TITLE + INSET + PADDING) + len(self._lines) * LINE + 8
+        needed = len(self._insets) * (TITLE + INSET + GAP) + len(self._lines) * LINE + PADDING
         tall = max(height, needed + needed % 2 if panel else 0)
         whole = pygame.Surface((FINE * (width + panel), FINE * tall))
         whole.fill(PAPER)
@@ -249,7 +249,7 @@ class Canvas:
             pygame.draw.rect(whole, "white", box, border_radius=FINE * 6)
             draw_fields(whole, box, table, values, channels)
             pygame.draw.rect(whole, EDGE, box, FINE, border_radius=FINE * 6)
-            top += inset + FINE * PADDING
+            top += inset + FINE * GAP
         for name, value in self._lines:
             top += FINE * LINE
             write(whole, name, (left, top - FINE * LINE // 2), SOFT, 14.0, "left")

@@ -53,8 +53,11 @@ def draw_fields(whole: pygame.Surface, box: pygame.Rect, table: np.ndarray, valu
         x = float(box.centerx + scale * (table[k, 0] - middle[0]))
         y = float(box.centery + scale * (table[k, 1] - middle[1]))
         radius = max(FINE * 1.0, 0.5 * scale * float(table[k, 2]))
-        pygame.draw.circle(whole, darkness(values[k], channels), (x, y), radius)
-        pygame.draw.circle(whole, "#b0bec5", (x, y), radius, 1 if radius < FINE * 8 else FINE)
+        fill, edge = darkness(values[k], channels), rgb("#b0bec5")
+        if radius < FINE * 5:  # a pale outline would hide a small dark field
+            edge = min(fill[0], edge[0]), min(fill[1], edge[1]), min(fill[2], edge[2])
+        pygame.draw.circle(whole, fill, (x, y), radius)
+        pygame.draw.circle(whole, edge, (x, y), radius, 1 if radius < FINE * 8 else FINE)
 
 
 _fonts: dict[int, pygame.font.Font] = {}

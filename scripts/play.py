@@ -1,0 +1,227 @@
+"""Steer the fovea yourself, with mouse and keys, against the oracle. ``python -m scripts.play --help``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pygame
+import tyro
+
+from foveal_envs.env import FovealEnv
+from foveal_envs.rendering import Screen, Window
+
+from .runs import check_agents, find_environment, parse_keywords
+
+HELP = "click or arrows: look    Q E: turn    Shift: a quarter    R: new    Esc: quit"
+FPS = 30
+KEYS = {
+    pygame.K_LEFT: "left",
+    pygame.K_RIGHT: "right",
+    pygame.K_UP: "up",
+    pygame.K_DOWN: "down",
+    pygame.K_q: "anticlockwise",
+    pygame.K_e: "clockwise",
+    pygame.K_SPACE: "stay",
+    pygame.K_r: "new",
+    pygame.K_ESCAPE: "quit",
+}
+WAYS = {
+    "left": (-1, 0, 0),
+    "right": (1, 0, 0),
+    "up": (0, -1, 0),
+    "down": (0, 1, 0),
+    "anticlockwise": (0, 0, -1),
+    "clockwise": (0, 0, 1),
+    "stay": (0, 0, 0),
+}
+Command = tuple[Any, ...]  # ("left", 1.0), ("click", x, y) in pixels of the picture, ("new",), ("quit",)
+
+
+def play(
+    environment: tyro.conf.Positional[str] = "Foveal/TargetDetection-v0",
+    seed: int | None = None,
+    script: str | None = None,
+    frames: int | None = None,
+    env: tuple[str, ...] = (),
+) -> None:
+    """Steer the fovea: click where to look, or use the arrow keys; q and e turn; R begins anew; Escape ends.
+
+    Args:
+        environment: id of a task with a fovea, or a run folder.
+        seed: of the first episode; default: another one each time.
+        script: play these commands without a window, as "left up click:200,150 clockwise new".
+        frames: stop after so many frames.
+        env: keywords of the environment, KEY=VALUE.
+    """
+    check_agents()
+    env_id, keywords, _ = find_environment(environment, parse_keywords(env))
+    game = Game(env_id, keywords, seed)
+    if script is not None:
+        screen = Screen(game.env.task, "rgb_array", FPS)
+        for word in script.split()[:frames]:
+            game.obey(read_command(word))
+            screen.show(game.worlds, 0, game.notes())
+    else:
+        try:
+            screen = Screen(game.env.task, "human", FPS)
+        except gym.error.Error as error:
+            raise SystemExit(f"{error}; --script plays without a window") from error
+        assert screen.window is not None
+        steer(game, screen, screen.window, frames)
+    print(game.summary())
+    game.close()
+
+
+def steer(game: Game, screen: Screen, window: Window, frames: int | None) -> None:
+    """Show the game and obey the person until the window closes, or for so many frames."""
+    window.title = f"{type(game.env.task).__name__}    {HELP}"
+    shown = 0
+    while window.is_open and (frames is None or shown < frames):
+        screen.show(game.worlds, 0, game.notes())
+        shown += 1
+        for event in window.events:
+            command = command_of(event, window)
+            if command == ("quit",):
+                window.close()
+            elif command is not None:
+                game.obey(command)
+    window.close()
+
+
+def command_of(event: pygame.event.Event, window: Window) -> Command | None:
+    """What a key or a click means; None: nothing."""
+    if event.type == pygame.KEYDOWN and event.key in KEYS:
+        name = KEYS[event.key]
+        return (name, 0.25 if event.mod & pygame.KMOD_SHIFT else 1.0) if name in WAYS else (name,)
+    if event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+        return ("click", *window.locate(event.pos))
+    return None
+
+
+def read_command(word: str) -> Command:
+    """A command from a word of a script: a direction, "click:x,y" or "new".
+
+    Raises:
+        SystemExit: an unknown word; the message lists the known ones.
+    """
+    name, _, place = word.partition(":")
+    if name in WAYS:
+        return name, 1.0
+    if name == "new":
+        return (name,)
+    if name == "click" and place.count(",") == 1:
+        return name, *(float(part) for part in place.split(","))
+    raise SystemExit(f"unknown command {word!r}: a script has {', '.join(WAYS)}, click:x,y and new")
+
+
+class Game:
+    """Episodes of one task, each played by a person and, out of sight, by the oracle.
+
+    Args:
+        env_id: a task with a fovea.
+        keywords: of the task.
+        seed: of the first episode; None: random.
+
+    Raises:
+        SystemExit: the environment cannot be made or has no fovea.
+    """
+
+    def __init__(self, env_id: str, keywords: dict[str, Any], seed: int | None) -> None:
+        try:
+            self.env, self._rival = (gym.make(env_id, **keywords).unwrapped for _ in range(2))
+        except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
+            raise SystemExit(f"cannot make {env_id}: {error}") from error
+        if not isinstance(self.env, FovealEnv) or not hasattr(self.env.task, "fovea"):
+            raise SystemExit(f"{env_id} has no fovea to steer; python -m scripts.watch shows it")
+        self.games: list[tuple[Result, Result]] = []  # finished ones: of the person, of the oracle
+        self.begin(seed)
+
+    def begin(self, seed: int | None = None) -> None:
+        """Start an episode, and let the oracle play it to its end."""
+        _, info = self.env.reset(seed=seed)
+        self.you, self.oracle, self.over = Result(), Result(), False
+        self._rival.reset(options={"episode_key": info["episode_key"]})
+        ended = False
+        while not ended:
+            _, reward, terminated, truncated, info = self._rival.step(self._rival.oracle_action())
+            self.oracle.add(float(reward), info)
+            ended = terminated or truncated or self.oracle.moves >= 1000
+
+    @property
+    def worlds(self) -> np.ndarray:
+        """(1,) record of the world as it is."""
+        return self.env.get_state()["worlds"]
+
+    def obey(self, command: Command) -> None:
+        """Do what the person wants: move, or begin anew. After an episode's end only a new one helps."""
+        name, *values = command
+        fovea = self.env.task.fovea
+        if name == "new":
+            self.begin()
+        elif not self.over:
+            if name == "click":
+                x, y, _ = self.worlds[0]["gaze"]
+                width, height = self.env.task.render_size
+                if not (0 <= values[0] < width and 0 <= values[1] < height):
+                    return
+                displacement = np.array([values[0] - x, values[1] - y, 0.0])
+            else:
+                limits = np.array([fovea.largest_jump, fovea.largest_jump, fovea.largest_turn])
+                displacement = values[0] * limits * WAYS[name]
+            self._move(fovea.aim(displacement[None])[0])
+
+    def _move(self, action: np.ndarray) -> None:
+        _, reward, terminated, truncated, info = self.env.step(action)
+        self.you.add(float(reward), info)
+        if terminated or truncated:
+            self.over = True
+            self.games.append((self.you, self.oracle))
+
+    def notes(self) -> list[tuple[str, str]]:
+        """Lines for the panel: which game, when the target was found, and the sum of rewards, beside the oracle's."""
+        return [
+            ("over: press R" if self.over else f"game {len(self.games) + 1}", "you | oracle"),
+            ("found at", f"{self.you.found_text} | {self.oracle.found_text}"),
+            ("return", f"{self.you.total:.1f} | {self.oracle.total:.1f}"),
+        ]
+
+    def summary(self) -> str:
+        """One line about all finished games."""
+        if not self.games:
+            return "no game was played to its end"
+        found = [sum(result.found is not None for result in side) for side in zip(*self.games, strict=True)]
+        mean = [np.mean([result.total for result in side]) for side in zip(*self.games, strict=True)]
+        return (
+            f"{len(self.games)} games: target found in {found[0]} (oracle {found[1]}), "
+            f"mean return {mean[0]:.2f} (oracle {mean[1]:.2f})"
+        )
+
+    def close(self) -> None:
+        """Close both environments."""
+        self.env.close()
+        self._rival.close()
+
+
+class Result:
+    """How an episode went: number of moves, sum of rewards, and the first move that succeeded (None: not yet)."""
+
+    def __init__(self) -> None:
+        self.moves, self.total = 0, 0.0
+        self.found: int | None = None
+
+    def add(self, reward: float, info: dict[str, Any]) -> None:
+        """Count one move."""
+        self.moves, self.total = self.moves + 1, self.total + reward
+        if info.get("is_success") and self.found is None:
+            self.found = self.moves
+
+    @property
+    def found_text(self) -> str:
+        """The move at which it succeeded, or a dash."""
+        return "–" if self.found is None else str(self.found)
+
+
+if __name__ == "__main__":
+    tyro.cli(play, prog="python -m scripts.play")

@@ -1,0 +1,229 @@
+"""Figures: learning curves with intervals, and scanpaths. They draw on figures of their own and need no display."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from foveal_envs.rendering import Canvas, pixels
+
+from .runs import Predictor
+
+INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
+COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825", "#546e7a")
+TIME = LinearSegmentedColormap.from_list("time", ["#ffccbc", "#f4511e", "#8e1b00"])
+Row = Mapping[str, Any]
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """Rows of a CSV file; numbers as floats, empty cells left out."""
+    with open(path, newline="") as file:
+        return [{name: _number(cell) for name, cell in row.items() if cell != ""} for row in csv.DictReader(file)]
+
+
+def _number(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def interquartile_mean(values: np.ndarray) -> np.ndarray:
+    """Mean of the middle half along axis 0: (S, ...) to (...); rliable's aggregate, for S seeds."""
+    ordered = np.sort(values, axis=0)
+    cut = int(0.25 * len(ordered))
+    return np.asarray(ordered[cut : len(ordered) - cut].mean(axis=0))
+
+
+def bootstrap_interval(values: np.ndarray, samples: int = 2000, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of the interquartile mean of (S,) values, by drawing seeds anew; always the same draws."""
+    draws = np.random.default_rng(0).integers(len(values), size=(len(values), samples))
+    low, high = np.quantile(interquartile_mean(values[draws]), [0.5 - 0.5 * level, 0.5 + 0.5 * level])
+    return float(low), float(high)
+
+
+def learning_curve(
+    rows: Iterable[Row],
+    x: str,
+    y: str,
+    by: str | None = None,
+    references: Mapping[str, float] | None = None,
+    x_label: str | None = None,
+    y_label: str | None = None,
+    title: str = "",
+) -> Figure:
+    """Interquartile mean over seeds with a 95 % bootstrap interval; a lone run is a line without one.
+
+    Args:
+        rows: of a CSV file, one a seed and point; rows without x or y are left out.
+        x: column of the horizontal axis; seeds are compared where it is equal.
+        y: column shown.
+        by: column whose values become curves of their own.
+        references: name and height of dashed lines, as of random and oracle.
+        x_label, y_label, title: texts; default: the columns' names.
+    """
+    curves: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if isinstance(row.get(x), int | float) and isinstance(row.get(y), int | float):
+            curves[str(row[by]) if by else y][float(row[x])].append(float(row[y]))
+    figure, axes = _figure(6.4, 4.0)
+    for colour, (label, points) in zip(_colours(len(curves)), curves.items(), strict=True):
+        places = np.array(sorted(points))
+        seeds = [np.array(points[place]) for place in places]
+        axes.plot(places, [interquartile_mean(values) for values in seeds], color=colour, linewidth=2, label=label)
+        if max(len(values) for values in seeds) > 1:
+            low, high = np.array([bootstrap_interval(values) for values in seeds]).T
+            axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+    for name, height in (references or {}).items():
+        axes.axhline(height, color=SOFT, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            name, (1.0, height), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", color=SOFT, fontsize=9,
+        )  # fmt: skip
+    axes.set(xlabel=x_label or x.replace("_", " "), ylabel=y_label or y.replace("_", " "))
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    if len(curves) > 1:
+        axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+@dataclass
+class Scanpath:
+    """One episode as a picture.
+
+    Attributes:
+        scene: (512, 512, 3) uint8, the objects alone, at the episode's start.
+        path: (moves + 1, 2) positions of the gaze, pixels.
+        wanted: (2,) wanted position at the end, pixels.
+        reach: radius of the fovea, pixels.
+        success: the task's ``is_success`` at the end.
+    """
+
+    scene: np.ndarray
+    path: np.ndarray
+    wanted: np.ndarray
+    reach: float
+    success: bool
+
+
+def record_scanpaths(
+    lanes: gym.vector.VectorEnv[Any, Any, Any], policy: Predictor, seed: int = 0, deterministic: bool = True
+) -> list[Scanpath]:
+    """One episode in each lane of a looking task, all with the same number of moves.
+
+    Args:
+        lanes: native vector environment of N lanes, made with ``info="step"``.
+        policy: acts in all lanes.
+        seed: of lane 0.
+        deterministic: passed to the policy.
+
+    Raises:
+        ValueError: the task has no fovea.
+    """
+    task = getattr(lanes.unwrapped, "task", None)
+    if not hasattr(task, "fovea"):
+        raise ValueError(f"scanpaths need a task with a fovea, got {task!r}")
+    obs, infos = lanes.reset(seed=seed)
+    worlds = lanes.unwrapped.get_state()["worlds"]
+    scenes, paths = [_scene(world, task.fovea.channels) for world in worlds], [worlds["gaze"][:, :2]]
+    state, start, over = None, np.ones(lanes.num_envs, bool), np.zeros(lanes.num_envs, bool)
+    while not over.any():
+        actions, state = policy.predict(obs, state, start, deterministic)
+        obs, _, terminated, truncated, infos = lanes.step(actions)
+        start, over = np.zeros_like(start), terminated | truncated
+        worlds = lanes.unwrapped.get_state()["worlds"]
+        paths.append(worlds["gaze"][:, :2])
+    success = np.asarray(infos.get("is_success", over), bool)
+    return [
+        Scanpath(scene, path, wanted, task.fovea.retina.reach, bool(found))
+        for scene, path, wanted, found in zip(scenes, np.stack(paths, 1), worlds["wanted"][:, :2], success, strict=True)
+    ]
+
+
+def _scene(world: np.void, channels: int) -> np.ndarray:
+    canvas = Canvas((512.0, 512.0))
+    canvas.scene(world["objects"][: world["count"]], world["background"], channels)
+    return pixels(canvas.finish())
+
+
+def scanpaths(episodes: Sequence[Scanpath], columns: int = 4, title: str = "", crop: bool = True) -> Figure:
+    """A grid of scenes with the gaze's way from pale to dark, a ring at its start and the fovea's reach at its end.
+
+    Args:
+        episodes: what to show.
+        columns: of the grid.
+        title: above it.
+        crop: show only the square around each path and its target.
+    """
+    lines = -(-len(episodes) // columns)
+    figure, grid = _figure(2.3 * columns, 2.3 * lines + (0.35 if title else 0.1), lines, columns)
+    for axes, episode in zip(np.ravel(grid), episodes, strict=False):
+        _scanpath(axes, episode, crop)
+    for axes in np.ravel(grid)[len(episodes) :]:
+        axes.set_axis_off()
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
+    return figure
+
+
+def _scanpath(axes: Axes, episode: Scanpath, crop: bool) -> None:
+    pale = (255.0 - 0.55 * (255.0 - episode.scene)).astype(np.uint8)  # so that the path stands out
+    axes.imshow(pale, extent=(0, 512, 512, 0), interpolation="bilinear")
+    path, steps = episode.path, len(episode.path) - 1
+    pieces = np.stack([path[:-1], path[1:]], 1)
+    way = np.hypot(*(path[1:] - path[:-1]).T).cumsum()
+    axes.add_collection(LineCollection(list(pieces), array=way, cmap=TIME, linewidths=1.6))
+    axes.scatter(*path[1:].T, c=way, cmap=TIME, s=9, zorder=3, linewidths=0)
+    axes.scatter(*path[0], s=42, facecolors="white", edgecolors=COLOURS[1], linewidths=1.4, zorder=4)
+    axes.scatter(*episode.wanted, marker="+", s=70, color=COLOURS[2], linewidths=1.8, zorder=5)
+    axes.add_patch(Circle(tuple(path[-1]), episode.reach, fill=False, color=COLOURS[0], linewidth=1.0))
+    if crop:
+        points = np.vstack([path, episode.wanted])
+        middle = 0.5 * (points.min(0) + points.max(0))
+        half = min(256.0, max(110.0, float(0.5 * (points.max(0) - points.min(0)).max() + episode.reach + 8)))
+        left, top = np.clip(middle - half, 0.0, 512.0 - 2 * half)
+        axes.set(xlim=(left, left + 2 * half), ylim=(top + 2 * half, top))
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(visible=True, color=COLOURS[2] if episode.success else COLOURS[1], linewidth=1.2)
+    distance = float(np.hypot(*(path[-1] - episode.wanted)))
+    axes.set_xlabel(f"{steps} moves, {distance:.1f} px", fontsize=8, color=SOFT, labelpad=3)
+
+
+def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
+    """Write a figure, as PNG or what the name ends with; folders are made."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi)
+
+
+def _figure(width: float, height: float, lines: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    """A clean figure outside pyplot's global state, with one Axes or a grid of them."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(lines, columns)
+    for axes in np.ravel(grid):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color("#b0bec5")
+        axes.tick_params(colors=SOFT, labelsize=9)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+        if lines == columns == 1:
+            axes.grid(color=GRID, linewidth=0.8)
+            axes.set_axisbelow(True)
+    return figure, grid
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(count)]

@@ -1,0 +1,156 @@
+"""Watch a policy: in a window, or as GIF, MP4 or still picture. ``python -m scripts.watch --help``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import imageio.v3 as iio
+import numpy as np
+import tyro
+
+from .runs import Predictor, check_agents, find_environment, load_agent, make_lanes, parse_keywords
+
+HOLD = 0.75  # seconds that an episode's last frame stays
+
+
+@dataclass
+class Frame:
+    """One picture of an episode.
+
+    Attributes:
+        pixels: (H, W, 3) uint8.
+        episode, move: counted from 0.
+        total: sum of rewards so far.
+        measures: of the environment, at the episode's end; empty before.
+        last: whether the episode ends here.
+    """
+
+    pixels: np.ndarray
+    episode: int
+    move: int
+    total: float
+    measures: dict[str, float]
+    last: bool
+
+
+def watch(
+    environment: tyro.conf.Positional[str],
+    agent: str | None = None,
+    episodes: int = 3,
+    seed: int = 0,
+    fps: int = 8,
+    gif: Path | None = None,
+    mp4: Path | None = None,
+    png: Path | None = None,
+    env: tuple[str, ...] = (),
+) -> None:
+    """Show episodes of an agent or a reference policy, in a window unless a file is asked for.
+
+    Args:
+        environment: an environment's id, as Foveal/TargetDetection-v0, or a run folder.
+        agent: "random", "oracle", a run folder or a model.zip; default: the run folder's model, or the oracle.
+        episodes: how many.
+        seed: of the first episode.
+        fps: moves a second.
+        gif: write an animation here.
+        mp4: write a video here.
+        png: write the last frame of the first episode here.
+        env: keywords of the environment, KEY=VALUE.
+    """
+    check_agents()
+    env_id, keywords, own_agent = find_environment(environment, parse_keywords(env))
+    lane = make_lanes(env_id, keywords, 1, render_mode="rgb_array")
+    policy = load_agent(agent or own_agent or "oracle", lane, seed)
+    frames = run(lane, policy, episodes, seed)
+    if gif or mp4 or png:
+        for path in (gif, mp4, png):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        write(list(report(frames)), fps, gif, mp4, png)
+    else:
+        show(report(frames), fps, env_id)
+    lane.close()
+
+
+def run(
+    lane: gym.vector.VectorEnv[Any, Any, Any], policy: Predictor, episodes: int, seed: int, deterministic: bool = True
+) -> Iterator[Frame]:
+    """Play whole episodes and yield their frames, the first before any move.
+
+    Args:
+        lane: vector environment of one lane, of render mode "rgb_array".
+        policy: acts.
+        episodes: how many.
+        seed: of the lane.
+        deterministic: passed to the policy.
+    """
+    for episode in range(episodes):
+        obs, _ = lane.reset(seed=seed if episode == 0 else None)
+        state, start, total, move, over = None, np.ones(1, bool), 0.0, 0, False
+        yield Frame(lane.render()[0], episode, 0, 0.0, {}, False)
+        while not over:
+            action, state = policy.predict(obs, state, start, deterministic)
+            obs, reward, terminated, truncated, infos = lane.step(action)
+            start, over = np.zeros(1, bool), bool(terminated[0] or truncated[0])
+            total, move = total + float(reward[0]), move + 1
+            yield Frame(lane.render()[0], episode, move, total, _measures(infos) if over else {}, over)
+
+
+def _measures(infos: dict[str, Any]) -> dict[str, float]:
+    """Numbers of the only lane, without masks and keys."""
+    arrays = {name: np.asarray(values) for name, values in infos.items() if not name.startswith("_")}
+    arrays.pop("episode_key", None)
+    return {
+        name: float(array[0]) for name, array in arrays.items() if array.shape == (1,) and array.dtype.kind in "biuf"
+    }
+
+
+def report(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Pass frames on and print a line at each episode's end."""
+    for frame in frames:
+        if frame.last:
+            measures = "".join(f"   {name} {value:.4g}" for name, value in frame.measures.items())
+            print(f"episode {frame.episode + 1}   moves {frame.move}   return {frame.total:.4g}{measures}", flush=True)
+        yield frame
+
+
+def write(frames: list[Frame], fps: int, gif: Path | None, mp4: Path | None, png: Path | None) -> None:
+    """Write frames as GIF, MP4 and the last one of the first episode as PNG; None leaves a format out."""
+    held = [frame.pixels for frame in frames for _ in range(1 + round(HOLD * fps) if frame.last else 1)]
+    if gif is not None:
+        iio.imwrite(gif, held, extension=".gif", plugin="pillow", duration=1000 / fps, loop=0)
+    if mp4 is not None:
+        iio.imwrite(mp4, held, extension=".mp4", plugin="FFMPEG", fps=fps, macro_block_size=2, quality=8)
+    if png is not None:
+        iio.imwrite(png, next(frame.pixels for frame in frames if frame.last), extension=".png")
+    for path in (gif, mp4, png):
+        if path is not None:
+            print(f"wrote {path}")
+
+
+def show(frames: Iterator[Frame], fps: int, title: str) -> None:
+    """Show frames in a window until they end or a person closes it (or presses Escape)."""
+    import pygame
+
+    from foveal_envs.rendering import Window
+
+    try:
+        window = Window(title)
+    except gym.error.Error as error:
+        raise SystemExit(f"{error}; --gif, --mp4 and --png write files instead") from error
+    for frame in frames:
+        for _ in range(1 + round(HOLD * fps) if frame.last else 1):
+            window.show(frame.pixels, fps)
+            if any(event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE for event in window.events):
+                window.close()
+            if not window.is_open:
+                return
+    window.close()
+
+
+if __name__ == "__main__":
+    tyro.cli(watch, prog="python -m scripts.watch")
