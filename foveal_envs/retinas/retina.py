@@ -22,7 +22,7 @@ class Retina:
         spec: how the table was made, a JSON-able name or dict; None for a table given by the user.
 
     Attributes:
-        fields: (3, K) float32, rows u, v and radius, for the kernels.
+        fields: (4, K) float32, rows u, v, radius and 1 / radius, for the kernels.
         reach: radius in pixels of the circle around the gaze that holds every field.
 
     Raises:
@@ -38,7 +38,8 @@ class Retina:
         self.table = table
         self.table.setflags(write=False)
         self.spec = spec
-        self.fields = np.ascontiguousarray((table * [1.0, 1.0, 0.5]).T, np.float32)
+        radius = 0.5 * table[:, 2]
+        self.fields = np.stack([table[:, 0], table[:, 1], radius, 1.0 / radius])
         self.reach = float((np.hypot(table[:, 0], table[:, 1]) + 0.5 * table[:, 2]).max())
 
     def __len__(self) -> int:

@@ -43,8 +43,9 @@ def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
         return max(0.0, float(half_plane(np.float32(d)) + half_plane(np.float32(e)) - ONE))
     h, g = math.sqrt(max(0.0, 1.0 - d * d)), math.sqrt(max(0.0, 1.0 - e * e))  # half chords; the first normal points along x
     ax, ay, bx, by = -d, -h, -e * cos - g * sin, g * cos - e * sin  # where the edges leave the disc, inside each other
-    triangle = 0.5 * (h * sin - e + d * cos) * (g * sin - d + e * cos) / (sin * math.pi)
-    return triangle + _segment(bx, by, ax, ay, 1.0)
+    triangle = (h * sin - e + d * cos) * (g * sin - d + e * cos) / (2.0 * math.pi * sin)
+    away = math.sqrt(max(0.0, 0.5 * (1.0 + ax * bx + ay * by)))  # of the chord between the two points
+    return triangle + float(half_plane(np.float32(away if ay * bx >= ax * by else -away)))
 
 
 @compiled
@@ -59,10 +60,12 @@ def polygon_share(px: float, py: float, radius: float, part: np.void) -> float:
     d = e = -radius
     for i in range(part["edges"]):
         outside = part["normal_x"][i] * px + part["normal_y"][i] * py - part["offset"][i]
-        if outside > -radius:
-            cuts += 1
-            second, first = first, i
-            e, d = d, outside
+        cuts += outside > -radius
+        nearer, near = outside > d, outside > e  # selections, not branches: which edges cut is a coin toss
+        second = first if nearer else (i if near else second)
+        e = d if nearer else (outside if near else e)
+        first = i if nearer else first
+        d = outside if nearer else d
     if cuts < 2:
         return float(half_plane(np.float32(d / radius)))
     if cuts > 2:

@@ -18,6 +18,7 @@ from .coverage import ZERO, half_plane, polygon_share
 
 EDGES, PARTS = 8, 4
 HALF, TINY, LARGE = np.float32(0.5), np.float32(1e-6), np.float32(1e30)
+Edges = tuple[np.float32, ...]  # a, b, d of four edges
 PART = np.dtype(
     [
         ("edges", np.int32),  # 0: a disc
@@ -199,7 +200,7 @@ def add_object(
         thing: the object.
         ink: what a field that it covers wholly receives.
         x, y, angle: pose of the fovea in the scene, pixels and radians.
-        fields: (3, K) float32, rows u, v (offset from the gaze in the fovea's frame) and radius, pixels.
+        fields: (4, K) float32, rows u, v (offset from the gaze in the fovea's frame), radius, in pixels, and 1 / radius.
         reach: radius of the circle around the gaze that holds all fields.
         scratch: (2, K) or more, float32: work space.
         out: (K,) or longer, float32: added to, in place.
@@ -245,24 +246,32 @@ def _add_polygon(
     """Fields that at most one edge cuts, all at once; then, exactly, the few that hold a corner."""
     u, v, r, most, second = fields[0], fields[1], fields[2], scratch[0], scratch[1]
     _within(most, second)
-    for first in range(0, part["edges"], 4):
-        a0, b0, d0 = _edge(part, first, ox, oy, c, s)
-        a1, b1, d1 = _edge(part, first + 1, ox, oy, c, s)
-        a2, b2, d2 = _edge(part, first + 2, ox, oy, c, s)
-        a3, b3, d3 = _edge(part, first + 3, ox, oy, c, s)
-        _leave_edges(a0, b0, d0, a1, b1, d1, a2, b2, d2, a3, b3, d3, u, v, most, second)
-    _cut(weight, r, most, second, out)
-    for k in range(r.shape[0]):
-        if second[k] != LARGE:
-            px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
-            out[k] += weight * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
+    for first in range(4, part["edges"], 4):
+        _leave_edges(*_four_edges(part, first, ox, oy, c, s), u, v, most, second)
+    _cut(weight, *_four_edges(part, 0, ox, oy, c, s), fields, most, second, out)
+    corners = _gather(second, most)
+    for i in range(corners):
+        k = int(most[i])
+        px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
+        out[k] += weight * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
+
+
+@compiled
+def _four_edges(part: np.void, first: int, ox: float, oy: float, c: float, s: float) -> Edges:
+    """Edges ``first`` to ``first + 3`` in the fovea's frame: (u, v) has left one by a u + b v - d."""
+    return (
+        *_edge(part, first, ox, oy, c, s),
+        *_edge(part, first + 1, ox, oy, c, s),
+        *_edge(part, first + 2, ox, oy, c, s),
+        *_edge(part, first + 3, ox, oy, c, s),
+    )
 
 
 @compiled
 def _edge(
     part: np.void, i: int, ox: float, oy: float, c: float, s: float
 ) -> tuple[np.float32, np.float32, np.float32]:
-    """Edge ``i`` in the fovea's frame: (u, v) has left it by a u + b v - d. Beyond the last edge: one never left."""
+    """(a, b, d) of edge ``i``; beyond the last edge: of one never left."""
     if i >= part["edges"]:
         return ZERO, ZERO, LARGE
     x, y = part["normal_x"][i], part["normal_y"][i]
@@ -303,23 +312,54 @@ def _leave_edges(
     a3: np.float32, b3: np.float32, d3: np.float32,
     u: np.ndarray, v: np.ndarray, most: np.ndarray, second: np.ndarray,
 ) -> None:  # fmt: skip
-    """Four more edges: how far each field's centre has left the polygon (its largest distance beyond an edge), and the
+    """Four edges: how far each field's centre has left the polygon (its largest distance beyond an edge), and the
     second largest. Four at a time, because a pass through memory costs more than the sums.
     """
     for k in range(u.shape[0]):
-        p, q = a0 * u[k] + b0 * v[k] - d0, a1 * u[k] + b1 * v[k] - d1
-        s, t = a2 * u[k] + b2 * v[k] - d2, a3 * u[k] + b3 * v[k] - d3
-        high, higher = max(p, q), max(s, t)
-        best, next_ = max(high, higher), max(min(high, higher), min(p, q), min(s, t))
+        high, low = _two_largest(
+            a0 * u[k] + b0 * v[k] - d0, a1 * u[k] + b1 * v[k] - d1,
+            a2 * u[k] + b2 * v[k] - d2, a3 * u[k] + b3 * v[k] - d3,
+        )  # fmt: skip
         before = most[k]
-        most[k] = max(before, best)
-        second[k] = max(second[k], next_, min(before, best))
+        most[k] = max(before, high)
+        second[k] = max(second[k], low, min(before, high))
 
 
 @compiled
-def _cut(weight: np.float32, r: np.ndarray, most: np.ndarray, second: np.ndarray, out: np.ndarray) -> None:
-    """Add the share under the nearest edge; ``second`` keeps it where another edge cuts the field too, else LARGE."""
-    for k in range(r.shape[0]):
-        cut = weight * half_plane(most[k] / r[k])
+def _cut(
+    weight: np.float32,
+    a0: np.float32, b0: np.float32, d0: np.float32,
+    a1: np.float32, b1: np.float32, d1: np.float32,
+    a2: np.float32, b2: np.float32, d2: np.float32,
+    a3: np.float32, b3: np.float32, d3: np.float32,
+    fields: np.ndarray, most: np.ndarray, second: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """The last four edges, and the share under the nearest edge added to ``out``; ``second`` keeps what was added where
+    another edge cuts the field too, else LARGE.
+    """
+    u, v, r, per_r = fields[0], fields[1], fields[2], fields[3]
+    for k in range(u.shape[0]):
+        high, low = _two_largest(
+            a0 * u[k] + b0 * v[k] - d0, a1 * u[k] + b1 * v[k] - d1,
+            a2 * u[k] + b2 * v[k] - d2, a3 * u[k] + b3 * v[k] - d3,
+        )  # fmt: skip
+        nearest, next_ = max(most[k], high), max(second[k], low, min(most[k], high))
+        cut = weight * half_plane(nearest * per_r[k])
         out[k] += cut
-        second[k] = cut if (second[k] > -r[k]) & (most[k] < r[k]) else LARGE
+        second[k] = cut if (next_ > -r[k]) & (nearest < r[k]) else LARGE
+
+
+@compiled
+def _two_largest(p: np.float32, q: np.float32, s: np.float32, t: np.float32) -> tuple[np.float32, np.float32]:
+    high, higher = max(p, q), max(s, t)
+    return max(high, higher), max(min(high, higher), min(p, q), min(s, t))
+
+
+@compiled
+def _gather(second: np.ndarray, fields: np.ndarray) -> int:
+    """Write the numbers of the fields that ``_cut`` left to be corrected, without a branch; return how many."""
+    count = 0
+    for k in range(second.shape[0]):
+        fields[count] = np.float32(k)
+        count += second[k] != LARGE
+    return count
