@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-import foveal_envs  # noqa: F401  registers the ids
+from .runs import Predictor, load_agent, make_lanes
 
 EVALUATION_SEED = 1_000_000_000  # training seeds are small, so the two never meet
 ANGLE_LIMIT = np.radians(15.0)
-
-
-class Predictor(Protocol):
-    """Anything with the ``predict`` of Stable-Baselines3: agents and references."""
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
-    ) -> tuple[np.ndarray, Any]: ...
 
 
 @dataclass
@@ -27,9 +18,9 @@ class Episodes:
     """What happened in one episode of each of N lanes.
 
     Attributes:
-        distance: (moves, N) pixels from the wanted position after each move.
-        angle_error: (moves, N) radians, zeros where the fovea does not turn.
-        measures: the last value of every other measure in the info, each (N,).
+        distance: (moves, N) from the goal after each move, as the task measures it; zeros where it does not.
+        angle_error: (moves, N) radians, zeros where nothing turns.
+        measures: every measure of the info at the end of each lane's first episode, each (N,).
         returns: (N,) sum of rewards.
     """
 
@@ -40,46 +31,35 @@ class Episodes:
 
 
 def run_episodes(
-    policy: Predictor | None,
-    env_id: str,
-    starts: int = 1000,
-    moves: int = 25,
-    seed: int = EVALUATION_SEED,
-    reference: str | None = None,
-    **keywords: Any,
+    policy: Predictor | str, env_id: str, starts: int = 1000, seed: int = EVALUATION_SEED, **keywords: Any
 ) -> Episodes:
-    """One episode of ``moves`` moves from each of ``starts`` starts.
+    """One episode from each of ``starts`` starts, until every lane's first episode is over.
 
     Args:
-        policy: the agent; None with ``reference``.
-        env_id: a looking task of this package.
+        policy: the agent, or the name of a reference.
+        env_id: any environment of this package, or any that says ``is_success`` or nothing in its infos.
         starts: N lanes.
-        moves: length of the episodes.
-        seed: of lane 0.
-        reference: name of a reference policy, made for the evaluation's own environment.
+        seed: of lane 0; lane i is seeded ``seed + i``.
         **keywords: of the task.
     """
-    env = gym.make_vec(
-        env_id, starts, vectorization_mode="vector_entry_point", info="step", **{**keywords, "moves": moves}
-    )
-    if reference is not None:
-        from foveal_envs.reference import make_reference
-
-        policy = make_reference(reference, env)
-    assert policy is not None
+    env = make_lanes(env_id, keywords, starts, info="step")
+    policy = load_agent(policy, env, seed) if isinstance(policy, str) else policy
     observation, infos = env.reset(seed=seed)
-    state, episode_start = None, np.ones(starts, bool)
-    distance, angle_error = np.zeros((moves, starts)), np.zeros((moves, starts))
-    returns = np.zeros(starts)
-    for move in range(moves):
+    state, episode_start, over = None, np.ones(starts, bool), np.zeros(starts, bool)
+    trace: list[tuple[np.ndarray, np.ndarray]] = []
+    returns, measures = np.zeros(starts), {}
+    while not over.all():
         actions, state = policy.predict(observation, state, episode_start, deterministic=True)
-        observation, rewards, _, _, infos = env.step(actions)
-        episode_start = np.zeros(starts, bool)
-        distance[move] = infos["distance"]
-        angle_error[move] = infos.get("angle_error", 0.0)
-        returns += rewards
+        observation, rewards, terminated, truncated, infos = env.step(actions)
+        returns += np.where(over, 0.0, rewards)
+        trace.append((infos.get("distance", np.zeros(starts)), infos.get("angle_error", np.zeros(starts))))
+        for name, values in infos.items():
+            if not name.startswith("_") and name != "episode_key":
+                measures[name] = np.where(over, measures.get(name, values), values)
+        episode_start = terminated | truncated
+        over |= episode_start
     env.close()
-    measures = {name: value for name, value in infos.items() if not name.startswith("_")}
+    distance, angle_error = (np.array(column) for column in zip(*trace, strict=True))
     return Episodes(distance, angle_error, measures, returns)
 
 
@@ -115,3 +95,14 @@ def tracking_scores(episodes: Episodes, skip: int = 10) -> dict[str, float]:
     """``error``: mean distance in pixels after the target's move, the first ``skip`` moves left out; its ``median``."""
     kept = episodes.distance[skip:]
     return {"error": float(kept.mean()), "median": float(np.median(kept))}
+
+
+def scores(episodes: Episodes, env_id: str, rotate: bool = False) -> dict[str, float]:
+    """The measures that suit the task: of detection, of tracking, or the share of successes; and the mean return."""
+    if "Detection" in env_id:
+        own = detection_scores(episodes, rotate)
+    elif "Tracking" in env_id:
+        own = tracking_scores(episodes)
+    else:
+        own = {name: float(np.mean(episodes.measures[name])) for name in ("is_success",) if name in episodes.measures}
+    return {**own, "return": float(episodes.returns.mean())}
