@@ -110,14 +110,14 @@ class Goal:
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         """Copy the stored observation and goals of the worlds of ``rows``; see ``Task.observe``."""
         if isinstance(observation, dict):
-            _show(worlds, rows, observation["observation"], self.observed)
-            _show_goals(
-                worlds, rows, observation["achieved_goal"], observation["desired_goal"], self.length, self.by_pose
-            )
+            achieved, desired = observation["achieved_goal"], observation["desired_goal"]
+            _show(worlds, rows, self.by_pose, observation["observation"], achieved, desired)
+        elif self.concatenated:
+            none = observation[:, :0]
+            _show(worlds, rows, True, observation[:, : self.observed], none, observation[:, self.observed :])
         else:
-            _show(worlds, rows, observation, self.observed)
-            if self.concatenated:
-                observation[rows, self.observed :] = worlds["desired"][rows, : self.length]
+            none = observation[:, :0]
+            _show(worlds, rows, True, observation, none, none)
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Reward (...) of each pair of goals (..., G)."""
@@ -247,19 +247,26 @@ def _reward_pairs(
 
 
 @compiled
-def _show(worlds: np.ndarray, rows: np.ndarray, observation: np.ndarray, observed: int) -> None:
+def _show(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    by_pose: bool,
+    observation: np.ndarray,
+    achieved: np.ndarray,
+    desired: np.ndarray,
+) -> None:
+    """Copy what each world of ``rows`` stores to its row of the three arrays, as many numbers as each is wide."""
     for row in rows:
-        glimpse = worlds[row]["glimpse"]
-        for k in range(observed):
-            observation[row, k] = glimpse[k]
+        w = worlds[row]
+        _copy(w["glimpse"], observation[row])
+        if by_pose:
+            _copy(w["pose"], achieved[row])
+        else:
+            _copy(w["glimpse"], achieved[row])
+        _copy(w["desired"], desired[row])
 
 
 @compiled
-def _show_goals(
-    worlds: np.ndarray, rows: np.ndarray, achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool
-) -> None:
-    for row in rows:
-        w = worlds[row]
-        for k in range(length):
-            achieved[row, k] = w["pose"][k] if by_pose else w["glimpse"][k]
-            desired[row, k] = w["desired"][k]
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    for k in range(target.shape[0]):
+        target[k] = source[k]
