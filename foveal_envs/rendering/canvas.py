@@ -34,6 +34,7 @@ Points = Sequence[Sequence[float]] | np.ndarray
 SIDE = 512  # longer side of the scene, pixels
 PANEL, PADDING, LINE, TITLE, GAP = 192, 20, 20, 20, 12  # pixels: width, margin, heights of a line, a title, a gap
 INSET = PANEL - 2 * PADDING
+OBJECT_FINE = 3  # times FINE: objects are drawn still finer, as the retina senses them
 
 
 class Canvas:
@@ -118,25 +119,29 @@ class Canvas:
         return [(a, b) for a, b in places if -radius < a < width + radius and -radius < b < height + radius]
 
     def _object(self, thing: np.void, x: float, y: float, colour: tuple[int, int, int]) -> None:
-        """One object on a surface of its own, because its negative parts cut only itself."""
-        scale, half = self._fine, math.ceil(float(thing["radius"]) * self._fine) + 2
-        own = pygame.Surface((2 * half, 2 * half), pygame.SRCALPHA)
+        """One object on a finer surface of its own, because its negative parts cut only itself."""
+        half = math.ceil(float(thing["radius"]) * self._fine) + 2
+        scale, centre = self._fine * OBJECT_FINE, half * OBJECT_FINE
+        own = pygame.Surface((2 * centre, 2 * centre), pygame.SRCALPHA)
+        own.fill((*colour, 0))
         cos, sin = math.cos(float(thing["angle"])), math.sin(float(thing["angle"]))
-        px, py = self._place((x, y))
-        left, top = math.floor(px) - half, math.floor(py) - half
+        left, top = math.floor(x * self._fine) - half, math.floor(y * self._fine) - half
+        px, py = OBJECT_FINE * (x * self._fine - left), OBJECT_FINE * (y * self._fine - top)
 
-        def place(u: float, v: float) -> tuple[float, float]:
+        def place(u: float, v: float) -> tuple[int, int]:
             u, v = float(u), float(v)
-            return px - left + scale * (cos * u - sin * v), py - top + scale * (sin * u + cos * v)
+            return math.floor(px + scale * (cos * u - sin * v)), math.floor(py + scale * (sin * u + cos * v))
 
         for part in sorted(thing["part"][: thing["parts"]], key=lambda part: -float(part["sign"])):
-            ink = colour if part["sign"] > 0 else (0, 0, 0, 0)
+            ink = (*colour, 255 if part["sign"] > 0 else 0)
             if part["edges"] == 0:
                 pygame.draw.circle(own, ink, place(part["x"], part["y"]), scale * float(part["radius"]))
             else:
                 corners = zip(part["vertex_x"][: part["edges"]], part["vertex_y"][: part["edges"]], strict=True)
-                pygame.draw.polygon(own, ink, [place(u, v) for u, v in corners])
-        self._surface.blit(own, (left, top))
+                outline = [place(u, v) for u, v in corners]
+                pygame.draw.polygon(own, ink, outline)
+                pygame.draw.polygon(own, ink, outline, 1)  # parts that touch leave no seam
+        self._surface.blit(pygame.transform.smoothscale(own, (2 * half, 2 * half)), (left, top))
 
     def fovea(self, table: np.ndarray, gaze: np.ndarray) -> None:
         """Outlines of the receptive fields.
@@ -255,5 +260,5 @@ class Canvas:
             write(whole, name, (left, top - FINE * LINE // 2), SOFT, 14.0, "left")
             write(whole, value, (left + inset, top - FINE * LINE // 2), INK, 14.0, "right")
 
-    def _place(self, point: Sequence[float] | np.ndarray) -> tuple[float, float]:
-        return float(point[0]) * self._fine, float(point[1]) * self._fine
+    def _place(self, point: Sequence[float] | np.ndarray) -> tuple[int, int]:
+        return round(float(point[0]) * self._fine), round(float(point[1]) * self._fine)  # pygame would truncate

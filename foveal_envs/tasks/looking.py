@@ -77,7 +77,8 @@ def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal, wrap: boo
     if goal.shown and not goal.by_pose:
         canvas.retina_inset("Goal", table, w["desired"][: fovea.values], channels)
     canvas.status("move", f"{w['moves']} / {goal.settings['moves']}")
-    canvas.status("distance", f"{math.hypot(gaze[0] - wanted[0], gaze[1] - wanted[1]):.1f} px")
+    gap = [math.remainder(a - b, SCENE) if wrap else a - b for a, b in zip(gaze[:2], wanted[:2], strict=True)]
+    canvas.status("distance", f"{math.hypot(*gap):.1f} px")
     if fovea.rotate:
         canvas.status("angle error", f"{math.degrees(abs(math.remainder(gaze[2] - wanted[2], math.tau))):.0f}°")
 
