@@ -176,7 +176,7 @@ def test_no_display_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pygame.display, "init", fail)
     env = gym.make("Foveal/TargetDetection-v0", render_mode="human")
-    with pytest.raises(gym.error.Error, match="no display.*rgb_array"):
+    with pytest.raises(gym.error.Error, match=r"no display.*rgb_array"):
         env.reset(seed=0)
     task = env.unwrapped.task
     env.close()

@@ -1,0 +1,90 @@
+"""scripts.play: commands, keys and clicks, the score against the oracle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pygame
+import pytest
+
+from foveal_envs.rendering import Screen
+from scripts.play import Game, play, read_command, steer
+
+ID = "Foveal/TargetDetection-v0"
+
+
+@pytest.fixture
+def game() -> Any:
+    game = Game(ID, {"moves": 4, "rotate": True}, seed=3)
+    yield game
+    game.close()
+
+
+def pose(game: Game) -> np.ndarray:
+    return game.worlds[0]["gaze"].copy()
+
+
+@pytest.mark.parametrize(
+    ("word", "change"),
+    [("left", (-20, 0, 0)), ("down", (0, 20, 0)), ("clockwise", (0, 0, np.radians(50))), ("stay", (0, 0, 0))],
+)
+def test_directions(game: Game, word: str, change: tuple[float, float, float]) -> None:
+    before = pose(game)
+    game.obey(read_command(word))
+    np.testing.assert_allclose(np.angle(np.exp(1j * (pose(game) - before))[2]), change[2], atol=1e-6)
+    np.testing.assert_allclose((pose(game) - before)[:2], change[:2], atol=1e-4)
+
+
+def test_clicks_are_limited_by_the_largest_jump(game: Game) -> None:
+    x, y, _ = pose(game)
+    game.obey(("click", x + 5.0, y - 300.0 if y > 300 else y + 150))
+    np.testing.assert_allclose(np.abs(pose(game)[:2] - (x, y)), (5.0, 20.0), atol=1e-4)
+    moved = pose(game)
+    game.obey(("click", 600.0, 100.0))  # in the panel
+    np.testing.assert_array_equal(pose(game), moved)
+
+
+def test_score_beside_the_oracle(game: Game) -> None:
+    assert game.oracle.moves == 4
+    for _ in range(6):
+        game.obey(("stay", 1.0))
+    assert game.over
+    assert len(game.games) == 1
+    assert "press R" in game.notes()[0][0]
+    assert "1 games" in game.summary()
+    game.obey(("new",))
+    assert not game.over
+    assert game.you.moves == 0
+
+
+def test_the_person_who_plays_as_the_oracle_scores_the_same(game: Game) -> None:
+    while not game.over:
+        game._move(game.env.oracle_action())
+    assert game.you.total == game.oracle.total
+    assert game.you.found == game.oracle.found
+
+
+def test_keys_clicks_and_quitting(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    screen = Screen(game.env.task, "human", 1000)
+    assert screen.window is not None
+    for key, mod in ((pygame.K_UP, 0), (pygame.K_RIGHT, pygame.KMOD_SHIFT), (pygame.K_F1, 0)):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key, mod=mod))
+    pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(10, 10)))
+    steer(game, screen, screen.window, frames=1)
+    assert game.you.moves == 3
+    screen = Screen(game.env.task, "human", 1000)
+    assert screen.window is not None
+    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE, mod=0))
+    steer(game, screen, screen.window, frames=None)
+    assert not screen.window.is_open
+
+
+def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    play(ID, seed=1, script="left up click:200,150 clockwise stay new", env=("moves=4",))
+    assert "1 games" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="unknown command 'hop'"):
+        play(ID, script="hop")
+    with pytest.raises(SystemExit, match="no fovea"):
+        play("CartPole-v1", script="left")
