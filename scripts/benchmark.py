@@ -1,0 +1,212 @@
+"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark envs --help``."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+import foveal_envs  # noqa: F401  registers the ids
+
+from .yardstick import Yardstick
+
+DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
+FIRST_STEP = (  # seconds of the first environment and step, imports apart
+    "import time, numpy, gymnasium, numba, foveal_envs.env, foveal_envs.tasks.detection as d; t = time.process_time();"
+    f"e = gymnasium.make_vec('{DETECTION}', 256, vectorization_mode='vector_entry_point'); e.reset(seed=0);"
+    "e.step(numpy.zeros((256, 2), numpy.float32)); print(time.process_time() - t)"
+)
+IMPORT = (  # seconds that foveal_envs adds to gymnasium
+    "import time, gymnasium; t = time.process_time(); import foveal_envs; print(time.process_time() - t)"
+)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """CPU nanoseconds of one environment step: the least and the median over all rounds."""
+
+    name: str
+    least: float
+    median: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A measured number beside its bar: the ratio of the least times, and the median of the rounds' ratios."""
+
+    name: str
+    measured: float
+    median: float
+    unit: str
+    relation: Literal["<=", ">="]
+    bar: float
+
+    @property
+    def passed(self) -> bool:
+        return self.measured <= self.bar if self.relation == "<=" else self.measured >= self.bar
+
+
+def envs(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
+    """Speed of TargetDetection beside CartPole, SyncVectorEnv and the same task written the usual way.
+
+    One thread, CPU time. All environments take turns for a few milliseconds, so that a drift of the machine meets all.
+
+    Args:
+        quick: a tenth of the rounds.
+        json_output: print JSON instead of tables.
+        output: folder for timings.csv and claims.csv.
+    """
+    rounds = 20 if quick else 200
+    steppers = make_steppers()
+    nanoseconds = measure(steppers, rounds)
+    timings = [Timing(name, float(row.min()), float(np.median(row))) for name, row in nanoseconds.items()]
+    claims = compare(nanoseconds) + startup(repeats=1 if quick else 5)
+    if output is not None:
+        write(output / "timings.csv", [asdict(timing) for timing in timings])
+        write(output / "claims.csv", [_row(claim) for claim in claims])
+    if json_output:
+        print(json.dumps({"timings": [asdict(t) for t in timings], "claims": [_row(c) for c in claims]}, indent=2))
+    else:
+        print("\n".join(table(timings, claims)))
+
+
+def make_steppers() -> dict[str, tuple[Callable[[int], None], int]]:
+    """What is timed: a function that makes so many calls of ``step``, and the environment steps of one call."""
+    detection: Callable[..., Any] = lambda **keywords: gym.make(DETECTION, **keywords)  # noqa: E731
+    makers: dict[str, tuple[Callable[[], Any], int]] = {
+        "CartPole, native, N = 256": (lambda: _native("CartPole-v1", 256), 256),
+        "CartPole, gym.make": (lambda: gym.make("CartPole-v1"), 1),
+        **{f"native, N = {n}": (lambda n=n: _native(DETECTION, n), n) for n in (1, 64, 256, 1024)},
+        "native, N = 256, goal=None": (lambda: _native(DETECTION, 256, goal=None), 256),
+        "native, N = 256, concat": (lambda: _native(DETECTION, 256, goal_format="concat"), 256),
+        "SyncVectorEnv, N = 256": (lambda: gym.make_vec(DETECTION, 256, vectorization_mode="sync"), 256),
+        "gym.make": (detection, 1),
+        "the usual way": (Yardstick, 1),
+    }
+    if importlib.util.find_spec("ap_gym") is not None:
+        makers["ap_gym, CircleSquare"] = (lambda: gym.make("ap_gym:CircleSquare-v0"), 1)
+    else:
+        print("ap_gym is not installed: left out", file=sys.stderr)
+    return {name: (stepper(make()), steps) for name, (make, steps) in makers.items()}
+
+
+def _native(id: str, num_envs: int, **keywords: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+    return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **keywords)
+
+
+def stepper(env: Any) -> Callable[[int], None]:
+    """A function that steps ``env`` so many times with random actions, and resets it where it does not do so itself."""
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(64)]
+    env.reset(seed=0)
+    alone = not isinstance(env, gym.vector.VectorEnv)
+    taken = 0
+
+    def steps(count: int) -> None:
+        nonlocal taken
+        for _ in range(count):
+            _, _, terminated, truncated, _ = env.step(actions[taken % 64])
+            taken += 1
+            if alone and (terminated or truncated):
+                env.reset()
+
+    return steps
+
+
+def measure(steppers: dict[str, tuple[Callable[[int], None], int]], rounds: int) -> dict[str, np.ndarray]:
+    """CPU nanoseconds (rounds,) of one environment step, of each; every round times each for about 10 milliseconds."""
+    calls = {}
+    for name, (steps, _) in steppers.items():
+        steps(3)
+        calls[name] = max(1, round(0.01 / _seconds(steps, 10) * 10))
+    nanoseconds = {name: np.empty(rounds) for name in steppers}
+    for turn in tqdm(range(rounds), desc="rounds", unit="round", file=sys.stderr, disable=None):
+        for name, (steps, per_call) in steppers.items():
+            count = calls[name]
+            nanoseconds[name][turn] = 1e9 * _seconds(steps, count) / (count * per_call)
+    return nanoseconds
+
+
+def _seconds(steps: Callable[[int], None], count: int) -> float:
+    start = time.process_time()
+    steps(count)
+    return time.process_time() - start
+
+
+def compare(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
+    """The ratios that have a bar."""
+
+    def ratio(name: str, over: str, under: str, relation: Literal["<=", ">="], bar: float) -> Claim:
+        a, b = nanoseconds[over], nanoseconds[under]
+        return Claim(name, float(a.min() / b.min()), float(np.median(a / b)), "times", relation, bar)
+
+    native = "native, N = 256"
+    return [
+        ratio("native / CartPole native, a step", native, "CartPole, native, N = 256", "<=", 0.7),
+        ratio("gym.make / CartPole gym.make, a step", "gym.make", "CartPole, gym.make", "<=", 1.0),
+        ratio("SyncVectorEnv / native, a step", "SyncVectorEnv, N = 256", native, ">=", 7.0),
+        ratio("the usual way / native, a step", "the usual way", native, ">=", 200.0),
+    ]
+
+
+def startup(repeats: int) -> list[Claim]:
+    """Import time, and the first step with an empty and with a full cache of machine code."""
+    imports = [_child(IMPORT) for _ in range(repeats)]
+    with tempfile.TemporaryDirectory() as cache:
+        cold = _child(FIRST_STEP, NUMBA_CACHE_DIR=cache)
+        warm = [_child(FIRST_STEP, NUMBA_CACHE_DIR=cache) for _ in range(repeats)]
+    return [
+        Claim("import foveal_envs beyond gymnasium", min(imports), float(np.median(imports)), "s", "<=", 0.1),
+        Claim("first step, cold", cold, cold, "s", "<=", 15.0),
+        Claim("first step, warm", min(warm), float(np.median(warm)), "s", "<=", 1.0),
+    ]
+
+
+def _child(code: str, **variables: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **variables}, check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+def table(timings: list[Timing], claims: list[Claim]) -> Iterator[str]:
+    """Lines of both tables."""
+    yield f"{'CPU time of one environment step':40} {'least':>10} {'median':>10}  ns"
+    for timing in timings:
+        yield f"{timing.name:40} {timing.least:10.0f} {timing.median:10.0f}"
+    yield ""
+    yield f"{'claim':40} {'measured':>10} {'median':>10} {'bar':>10}         passed"
+    for claim in claims:
+        numbers = f"{claim.measured:10.3f} {claim.median:10.3f} {claim.relation + f' {claim.bar:g}':>10}"
+        yield f"{claim.name:40} {numbers} {claim.unit:7} {'yes' if claim.passed else 'no'}"
+
+
+def _row(claim: Claim) -> dict[str, Any]:
+    return {**asdict(claim), "passed": claim.passed}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as a CSV file, under a line that says which command made it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    tyro.extras.subcommand_cli_from_dict({"envs": envs})

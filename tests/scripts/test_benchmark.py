@@ -1,0 +1,67 @@
+"""The benchmark runs and says what it measured; no test asserts a time."""
+
+from __future__ import annotations
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from scripts import benchmark
+from scripts.yardstick import Yardstick
+
+
+def test_yardstick_sees_what_the_environment_sees():
+    env, yardstick = gym.make(benchmark.DETECTION), Yardstick()
+    assert env.observation_space == yardstick.observation_space
+    assert env.action_space == yardstick.action_space
+    env.action_space.seed(0)
+    differences = []
+    for seed in range(20):
+        observation, _ = env.reset(seed=seed)
+        for _ in range(25):
+            world = env.unwrapped.get_state()["worlds"][0]
+            seen = yardstick.place(world["wanted"][:2], world["gaze"][:2])
+            assert yardstick.observation_space.contains(seen)
+            differences += [observation[key] - seen[key] for key in seen]
+            observation, *_ = env.step(env.action_space.sample())
+    assert 255.0 * np.sqrt(np.mean(np.square(differences))) < 3.5
+    assert 255.0 * abs(np.mean(differences)) < 0.5
+
+
+def test_yardstick_moves_and_ends_as_the_environment_does():
+    env, yardstick = gym.make(benchmark.DETECTION), Yardstick()
+    env.action_space.seed(1)
+    env.reset(seed=3)
+    world = env.unwrapped.get_state()["worlds"][0]
+    yardstick.place(world["wanted"][:2], world["gaze"][:2])
+    terminated = False
+    while not terminated:
+        action = env.action_space.sample()
+        _, reward, terminated, _, info = env.step(action)
+        _, other_reward, other_terminated, _, other_info = yardstick.step(action)
+        assert other_terminated == terminated
+        assert other_reward == pytest.approx(reward, abs=0.3)
+        assert other_info["distance"] == pytest.approx(info["distance"])
+
+
+def test_rounds_tables_and_files(tmp_path):
+    env = gym.make("CartPole-v1")
+    nanoseconds = benchmark.measure({"CartPole, gym.make": (benchmark.stepper(env), 1)}, rounds=2)
+    assert (nanoseconds["CartPole, gym.make"] > 0).all()
+    names = benchmark.make_steppers()
+    claims = benchmark.compare({name: np.array([2.0, 4.0]) for name in names})
+    assert [claim.measured for claim in claims] == [1.0] * 4
+    assert [claim.passed for claim in claims] == [False, True, False, False]
+    lines = list(benchmark.table([benchmark.Timing("a", 1.0, 2.0)], claims))
+    assert len(lines) == 3 + 1 + len(claims)
+    benchmark.write(tmp_path / "new" / "claims.csv", [benchmark._row(claim) for claim in claims])
+    assert len((tmp_path / "new" / "claims.csv").read_text().splitlines()) == 1 + len(claims)
+
+
+def test_command(capsys, monkeypatch):
+    monkeypatch.setattr(benchmark, "measure", lambda steppers, rounds: {n: np.ones(2) for n in steppers})
+    monkeypatch.setattr(benchmark, "startup", lambda repeats: [])
+    benchmark.envs(quick=True, json_output=True)
+    assert len(json.loads(capsys.readouterr().out)["claims"]) == 4
