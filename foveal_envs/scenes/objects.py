@@ -249,11 +249,10 @@ def _add_polygon(
     for first in range(4, part["edges"], 4):
         _leave_edges(*_four_edges(part, first, ox, oy, c, s), u, v, most, second)
     _cut(weight, *_four_edges(part, 0, ox, oy, c, s), fields, most, second, out)
-    corners = _gather(second, most)
-    for i in range(corners):
-        k = int(most[i])
-        px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
-        out[k] += weight * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
+    for k in range(u.shape[0]):
+        if second[k] != LARGE:
+            px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
+            out[k] += weight * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
 
 
 @compiled
@@ -353,13 +352,3 @@ def _cut(
 def _two_largest(p: np.float32, q: np.float32, s: np.float32, t: np.float32) -> tuple[np.float32, np.float32]:
     high, higher = max(p, q), max(s, t)
     return max(high, higher), max(min(high, higher), min(p, q), min(s, t))
-
-
-@compiled
-def _gather(second: np.ndarray, fields: np.ndarray) -> int:
-    """Write the numbers of the fields that ``_cut`` left to be corrected, without a branch; return how many."""
-    count = 0
-    for k in range(second.shape[0]):
-        fields[count] = np.float32(k)
-        count += second[k] != LARGE
-    return count
