@@ -15,6 +15,9 @@ from .task import Observation, Task
 
 Info = dict[str, Any]
 _MASK64 = (1 << 64) - 1
+# Equal dtypes as one object: Numba looks the machine code up by dtype, and comparing two large records takes longer
+# than a step.
+_RECORDS: dict[np.dtype[Any], np.dtype[Any]] = {}
 
 
 def make_task(task: str | type[Task] | Task, keywords: dict[str, Any]) -> Task:
@@ -51,7 +54,7 @@ class Lanes:
     def __init__(self, task: Task, num_envs: int) -> None:
         self.task = task
         self.num_envs = num_envs
-        self.worlds = np.zeros(num_envs, task.world)
+        self.worlds = np.zeros(num_envs, _RECORDS.setdefault(task.world, task.world))
         self.seeds = np.zeros(num_envs, np.uint64)
         self.episodes = np.zeros(num_envs, np.int64)
         self.keys = np.zeros(num_envs, np.uint64)
@@ -129,6 +132,11 @@ class Lanes:
                     f"state {name!r} must be {own.dtype} of shape {own.shape}, got {given.dtype} of shape {given.shape}"
                 )
             own[...] = given
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        dtype = self.worlds.dtype
+        self.worlds = self.worlds.view(_RECORDS.setdefault(dtype, dtype))
 
     _state = ("worlds", "seeds", "episodes", "keys")
 
