@@ -90,7 +90,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         return observation[0]
 
     def _info(self) -> Info:
-        info = {name: array[0].item() for name, array in self.task.info(self._lanes.worlds, self._lanes.rows).items()}
+        info = {name: array.item() for name, array in self.task.info(self._lanes.worlds, self._lanes.rows).items()}
         info["episode_key"] = self._lanes.keys[0]
         return info
 

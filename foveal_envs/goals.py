@@ -239,9 +239,7 @@ def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndar
 
 
 @compiled
-def _reward_pairs(
-    achieved: np.ndarray, desired: np.ndarray, by_pose: bool, kind: int, rewards: np.ndarray
-) -> None:
+def _reward_pairs(achieved: np.ndarray, desired: np.ndarray, by_pose: bool, kind: int, rewards: np.ndarray) -> None:
     for i in range(achieved.shape[0]):
         rewards[i] = goal_reward(achieved[i], desired[i], achieved.shape[1], by_pose, kind)
 

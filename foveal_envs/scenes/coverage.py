@@ -29,10 +29,10 @@ def half_plane(t: np.float32) -> np.float32:
 
 @compiled
 def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
-    """Share of a unit disc inside two half-planes, whose edges its centre has left by ``d`` and ``e`` (each in (-1, 1)).
+    """Share of a unit disc inside two half-planes, whose edges its centre has left by ``d`` and ``e``.
 
     Args:
-        d, e: signed distances of the centre beyond the edges, in units of the radius.
+        d, e: signed distances of the centre beyond the edges, in units of the radius, in (-1, 1).
         cos, sin: of the angle in [0, pi] between the outward normals.
     """
     if d * d + e * e - 2.0 * d * e * cos >= sin * sin:  # the edges do not cross inside the disc
@@ -41,8 +41,9 @@ def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
         if d > e * cos:
             return float(half_plane(np.float32(d)))
         return max(0.0, float(half_plane(np.float32(d)) + half_plane(np.float32(e)) - ONE))
-    h, g = math.sqrt(max(0.0, 1.0 - d * d)), math.sqrt(max(0.0, 1.0 - e * e))  # half chords; the first normal points along x
-    ax, ay, bx, by = -d, -h, -e * cos - g * sin, g * cos - e * sin  # where the edges leave the disc, inside each other
+    # half chords, and where each edge leaves the disc inside the other, with the first normal along x
+    h, g = math.sqrt(max(0.0, 1.0 - d * d)), math.sqrt(max(0.0, 1.0 - e * e))
+    ax, ay, bx, by = -d, -h, -e * cos - g * sin, g * cos - e * sin
     triangle = (h * sin - e + d * cos) * (g * sin - d + e * cos) / (2.0 * math.pi * sin)
     away = math.sqrt(max(0.0, 0.5 * (1.0 + ax * bx + ay * by)))  # of the chord between the two points
     return triangle + float(half_plane(np.float32(away if ay * bx >= ax * by else -away)))
@@ -118,7 +119,7 @@ def _boundary_share(px: float, py: float, radius: float, part: np.void) -> float
 
 @compiled
 def _segment(ax: float, ay: float, bx: float, by: float, radius: float) -> float:
-    """Share of the disc around 0 beyond the chord from a to b on its rim, on the chord's left-hand side as y points up."""
+    """Share of the disc around 0 beyond the chord from a to b on its rim, on the chord's left as y points up."""
     dx, dy = bx - ax, by - ay
     chord = math.sqrt(dx * dx + dy * dy)
     if chord < 1e-9 * radius:

@@ -200,7 +200,7 @@ def add_object(
         thing: the object.
         ink: what a field that it covers wholly receives.
         x, y, angle: pose of the fovea in the scene, pixels and radians.
-        fields: (4, K) float32, rows u, v (offset from the gaze in the fovea's frame), radius, in pixels, and 1 / radius.
+        fields: (4, K) float32, rows u, v (offset from the gaze in the fovea's frame), radius and 1 / radius; pixels.
         reach: radius of the circle around the gaze that holds all fields.
         scratch: (2, K) or more, float32: work space.
         out: (K,) or longer, float32: added to, in place.
@@ -267,9 +267,7 @@ def _four_edges(part: np.void, first: int, ox: float, oy: float, c: float, s: fl
 
 
 @compiled
-def _edge(
-    part: np.void, i: int, ox: float, oy: float, c: float, s: float
-) -> tuple[np.float32, np.float32, np.float32]:
+def _edge(part: np.void, i: int, ox: float, oy: float, c: float, s: float) -> tuple[np.float32, np.float32, np.float32]:
     """(a, b, d) of edge ``i``; beyond the last edge: of one never left."""
     if i >= part["edges"]:
         return ZERO, ZERO, LARGE
