@@ -43,7 +43,8 @@ class Fovea:
 
     Args:
         retina: name, dict or Retina.
-        actuators: "saccade": Box(-1, 1), times the largest jump right and down (and turn clockwise); "muscles":
+        actuators: all in the fovea's own frame, which turns with it. "saccade": Box(-1, 1), times the largest jump
+            right and down (and turn clockwise); "muscles":
             Box(0, 1), pushes up, down, left, right (and clockwise, counter-clockwise) as in 1990; "directions":
             Discrete, the 8 compass directions at the largest jump and at a quarter of it, (4 turns,) and no move.
         largest_jump: pixels along each axis.
@@ -92,16 +93,24 @@ class Fovea:
         self.scratch = np.zeros((3, len(self.retina)), np.float32)
 
     def displacements(self, actions: np.ndarray) -> np.ndarray:
-        """Moves (N, 3) in pixels, pixels, radians of actions (N, n) or (N,), in scene coordinates."""
+        """Moves (N, 3) of actions (N, n) or (N,): right and down in the fovea's own frame, pixels, and radians."""
         if self.actuators == "directions":
             return self.moves[actions]
         out = np.empty((len(actions), 3))
         _displace(actions, self.moves, self.low, out)
         return out
 
-    def aim(self, displacements: np.ndarray) -> np.ndarray:
-        """Actions (N, ...) whose moves come nearest to the wanted ones (N, 3)."""
+    def aim(self, displacements: np.ndarray, angles: np.ndarray) -> np.ndarray:
+        """Actions (N, ...) whose moves come nearest to the wanted ones.
+
+        Args:
+            displacements: (N, 3) in the scene, pixels and radians.
+            angles: (N,) of the fovea, radians.
+        """
         wanted = np.array(displacements, np.float64)
+        cos, sin = np.cos(angles), np.sin(angles)
+        wanted[:, 0] = cos * displacements[:, 0] + sin * displacements[:, 1]
+        wanted[:, 1] = cos * displacements[:, 1] - sin * displacements[:, 0]
         wanted[:, 2] = wrap(wanted[:, 2])
         limits = np.array([self.largest_jump, self.largest_jump, self.largest_turn])
         if self.actuators == "directions":
@@ -175,6 +184,16 @@ def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
     trail[slot, 0] = gaze[0]
     trail[slot, 1] = gaze[1]
     trail[slot, 2] = gaze[2]
+
+
+@compiled
+def move_gaze(w: np.void, right: float, down: float, turn: float) -> None:
+    """One saccade: a jump along the fovea's own axes, then a turn about its centre."""
+    gaze = w["gaze"]
+    c, s = 1.0, 0.0
+    if gaze[2] != 0.0:
+        c, s = math.cos(gaze[2]), math.sin(gaze[2])
+    set_gaze(w, gaze[0] + c * right - s * down, gaze[1] + s * right + c * down, gaze[2] + turn)
 
 
 @compiled

@@ -161,8 +161,9 @@ class Game:
         if name == "new":
             self.begin()
         elif not self.over:
+            gaze = self.worlds[0]["gaze"]
             if name == "click":
-                x, y, _ = self.worlds[0]["gaze"]
+                x, y, _ = gaze
                 width, height = self.env.task.render_size
                 if not (0 <= values[0] < width and 0 <= values[1] < height):
                     return
@@ -170,7 +171,7 @@ class Game:
             else:
                 limits = np.array([fovea.largest_jump, fovea.largest_jump, fovea.largest_turn])
                 displacement = values[0] * limits * WAYS[name]
-            self._move(fovea.aim(displacement[None])[0])
+            self._move(fovea.aim(displacement[None], gaze[None, 2])[0])
 
     def _move(self, action: np.ndarray) -> None:
         _, reward, terminated, truncated, info = self.env.step(action)

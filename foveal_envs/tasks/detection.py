@@ -48,7 +48,8 @@ class TargetDetection(Task):
     ``saccade``: Box(-1, 1, (2,)) times 20 pixels right and down; with rotation (3,), the third times 50 degrees
     clockwise. ``muscles``: Box(0, 1, (4,)) pushes up, down, left, right of 20 pixels each, as in 1990; with rotation
     (6,), clockwise and counter-clockwise. ``directions``: Discrete(17), 8 compass directions at 20 and 5 pixels and no
-    move; with rotation Discrete(21). Values outside a Box are clipped. The gaze stays inside the scene.
+    move; with rotation Discrete(21). Directions are those of the fovea, which has no compass: when it has turned
+    clockwise by 90 degrees, "right" is down the scene. Values outside a Box are clipped. The gaze stays in the scene.
 
     ### Reward
     ``dense`` -1/2 |desired - achieved|^2 after every move; ``sparse`` 0 if the root mean square difference of the two
@@ -136,7 +137,7 @@ class TargetDetection(Task):
         return self.goal.compute_reward(achieved_goal, desired_goal)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"])
+        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         draw_looking(canvas, worlds[row], self.fovea, self.goal)

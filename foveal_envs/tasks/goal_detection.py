@@ -142,7 +142,7 @@ class GoalDetection(Task):
         return self.goal.compute_reward(achieved_goal, desired_goal)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"])
+        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         draw_looking(canvas, worlds[row], self.fovea, self.goal)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import keys
 from ..compiled import compiled
-from ..fovea import SCENE, Fovea, begin_gaze, fovea_fields, require, set_gaze
+from ..fovea import SCENE, Fovea, begin_gaze, fovea_fields, move_gaze, require
 from ..goals import Goal, goal_fields, perceive, world_reward
 from ..scenes.objects import CONCAVE, CONVEX, OBJECT, SHAPES, copy_shape, random_polygon, shape_table
 
@@ -150,11 +150,8 @@ def step_gaze(
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
-            gaze = w["gaze"]
             w["moves"] += 1
-            set_gaze(
-                w, gaze[0] + displacements[i, 0], gaze[1] + displacements[i, 1], gaze[2] + displacements[i, 2]
-            )
+            move_gaze(w, displacements[i, 0], displacements[i, 1], displacements[i, 2])
             perceive(w, settings, fields, noise, scratch)
             rewards[i] = world_reward(w, settings)
             terminated[i] = w["moves"] >= settings["moves"]

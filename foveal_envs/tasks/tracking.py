@@ -137,7 +137,7 @@ class TargetTracking(Task):
             ahead[row, :2] = _ahead(worlds[row], self._motion)[:2]
         gap = ahead - worlds["gaze"]
         gap[:, :2] = _joined(gap[:, :2], self._motion)
-        return self.fovea.aim(gap)
+        return self.fovea.aim(gap, worlds["gaze"][:, 2])
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         draw_looking(canvas, worlds[row], self.fovea, self.goal, wrap=self._motion == LINE)
