@@ -1,9 +1,27 @@
 """Learning agents in PyTorch for Stable-Baselines3; they know no task."""
 
+from .agent import Agent
 from .cores import CORES, Core, FeedForward
+from .evaluator import Evaluator
+from .policy import ControllerPolicy
+from .presets import PRESETS
 from .vec_env import GymnasiumVecEnv, make_sb3
-from .world_model_controller import PRESETS, WorldModelController
+from .world_model import WorldModel
+from .world_model_controller import WorldModelController
 
-AGENTS = {"WorldModelController": WorldModelController}
+AGENTS: dict[str, type[Agent]] = {"WorldModelController": WorldModelController}
 
-__all__ = ["AGENTS", "CORES", "PRESETS", "Core", "FeedForward", "GymnasiumVecEnv", "WorldModelController", "make_sb3"]
+__all__ = [
+    "AGENTS",
+    "CORES",
+    "PRESETS",
+    "Agent",
+    "ControllerPolicy",
+    "Core",
+    "Evaluator",
+    "FeedForward",
+    "GymnasiumVecEnv",
+    "WorldModel",
+    "WorldModelController",
+    "make_sb3",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,20 @@ class Encoder:
     Args:
         space: a Box or a Dict of Boxes.
         share: whether the achieved goal *is* the observation; None decides by the spaces.
+        device: where the vectors are wanted.
+        normalised: whether VecNormalize scales observations, so that they leave their space.
 
     Raises:
         ValueError: another kind of space, or `share` where the spaces differ.
     """
 
-    def __init__(self, space: spaces.Space[Any], share: bool | None = None) -> None:
+    def __init__(
+        self,
+        space: spaces.Space[Any],
+        share: bool | None = None,
+        device: torch.device | str = "cpu",
+        normalised: bool = False,
+    ) -> None:
         parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
         for key, part in parts.items():
             if not isinstance(part, spaces.Box):
@@ -38,9 +45,13 @@ class Encoder:
                     f"observations must be a Box or a Dict of Boxes; {key!r} is {part}: wrap the environment in "
                     "gymnasium's FlattenObservation, or encode that key as numbers"
                 )
+        self.device = device
         self.is_dict = isinstance(space, spaces.Dict)
         self.has_goal = all(key in parts for key in GOAL_KEYS)
         self.keys = [key for key in parts if not (self.has_goal and key in GOAL_KEYS)]
+        self.unit_range = not normalised and all(
+            (part.low >= 0).all() and (part.high <= 1).all() for part in parts.values()
+        )
         self.observation_size = sum(int(np.prod(parts[key].shape)) for key in self.keys)
         self.goal_size = int(np.prod(parts["achieved_goal"].shape)) if self.has_goal else 0
         equal = self.has_goal and self.keys == ["observation"] and parts["observation"] == parts["achieved_goal"]
@@ -55,27 +66,26 @@ class Encoder:
         """The observation vectors (B, D) of a batch of environment observations."""
         return self._flat([obs[key] for key in self.keys] if self.is_dict else [obs])
 
-    def percept(self, obs: Mapping[str, Any]) -> Tensor:
+    def percept(self, obs: Any) -> Tensor:
         """Observation and achieved goal (B, P)."""
         if not self.has_goal or self.shares_goal:
             return self.observation(obs)
         return self._flat([*(obs[key] for key in self.keys), obs["achieved_goal"]])
 
-    def desired(self, obs: Mapping[str, Any]) -> Tensor:
+    def desired(self, obs: Any) -> Tensor:
         """The desired goals (B, G); (B, 0) without goal keys."""
         if self.has_goal:
             return self._flat([obs["desired_goal"]])
-        return torch.zeros(len(self.observation(obs)), 0)
+        return torch.zeros(len(self.observation(obs)), 0, device=self.device)
 
-    def check(self, obs: Mapping[str, Any]) -> None:
+    def check(self, obs: Any) -> None:
         """Raises ValueError where `percept` stores one copy of two vectors that differ."""
-        if self.shares_goal and not np.array_equal(obs["observation"], obs["achieved_goal"]):
+        if self.has_goal and self.shares_goal and not np.array_equal(obs["observation"], obs["achieved_goal"]):
             raise ValueError(
                 "observation and achieved_goal have the same space but different values: "
                 "pass share_goal=False, so that the world model predicts both"
             )
 
-    @staticmethod
-    def _flat(arrays: list[Any]) -> Tensor:
-        tensors = [torch.as_tensor(array, dtype=torch.float32).flatten(1) for array in arrays]
+    def _flat(self, arrays: list[Any]) -> Tensor:
+        tensors = [torch.as_tensor(array, dtype=torch.float32, device=self.device).flatten(1) for array in arrays]
         return tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)

@@ -1,9 +1,9 @@
-"""Returns and errors, as plain functions of tensors."""
+"""Errors, returns and the gradient step, as plain functions of tensors."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def goal_error(achieved: Tensor, desired: Tensor) -> Tensor:
@@ -19,25 +19,56 @@ def goal_error(achieved: Tensor, desired: Tensor) -> Tensor:
     return 0.5 * (desired - achieved).square().sum(-1)
 
 
-def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ended: Tensor, trace: float) -> Tensor:
-    """TD(lambda) returns (Sutton 1988): G_t = r_t + g_t [(1 - lambda_t) V(x_t+1) + lambda_t G_t+1].
+def goal_match(achieved: Tensor, desired: Tensor, width: float) -> Tensor:
+    """exp(-|d - x| / width): 1 at the goal, almost 0 far away, with a slope that does not fade near the goal.
 
-    lambda_t is 0 where an episode or the sequence ends, so that the value of the last state stands for the rest.
+    Args:
+        achieved: (..., G).
+        desired: (..., G).
+        width: distance at which the match has fallen to 1/e, in units of the goal vector.
+
+    Returns:
+        (...,) matches in (0, 1].
+    """
+    distance = (2 * goal_error(achieved, desired) + 1e-4).sqrt()  # a root has no gradient at 0
+    return torch.exp(distance / -width)
+
+
+def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ended: Tensor, trace: float) -> Tensor:
+    """TD(lambda) returns (Sutton 1988): G_t = r_t + g_t [(1 - l_t) V(x_t+1) + l_t G_t+1].
+
+    l_t is `trace`, but 0 where an episode or the sequence ends, so that there the value stands for the rest.
 
     Args:
         rewards: (T, B), r_t is paid for arriving at x_t+1.
-        next_values: (T, B), V(x_t+1) with the episode's true last state where it ended.
-        discounts: (T, B), the discount, 0 where nothing follows.
+        next_values: (T, B), V(x_t+1), of the episode's true last state where it ended.
+        discounts: (T, B), g_t, 0 where nothing follows.
         ended: (T, B) bool, whether the episode ended with this step.
         trace: lambda in [0, 1].
 
     Returns:
-        (T, B) returns; gradients flow into all inputs.
+        (T, B) returns; gradients flow into rewards and values.
     """
     target = rewards[-1] + discounts[-1] * next_values[-1]
     targets = [target]
     for t in range(len(rewards) - 2, -1, -1):
-        mixed = torch.where(ended[t], next_values[t], torch.lerp(next_values[t], target, trace))
-        target = rewards[t] + discounts[t] * mixed
+        rest = torch.where(ended[t], next_values[t], torch.lerp(next_values[t], target, trace))
+        target = rewards[t] + discounts[t] * rest
         targets.append(target)
     return torch.stack(targets[::-1])
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | None = None) -> None:
+    """One step of the optimizer along the gradient of `loss` in its own parameters, and in no others.
+
+    Args:
+        optimizer: of one parameter group.
+        loss: scalar.
+        max_norm: the gradient is scaled down to this norm; None: never.
+    """
+    parameters = optimizer.param_groups[0]["params"]
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        parameter.grad = gradient
+    if max_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, max_norm)
+    optimizer.step()

@@ -27,6 +27,7 @@ class ControllerPolicy(BasePolicy):
         goal_input: whether C reads the desired goal.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
+        device: where it will live.
     """
 
     def __init__(
@@ -38,14 +39,15 @@ class ControllerPolicy(BasePolicy):
         goal_input: bool = True,
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(observation_space, action_space)
-        self.encoder = Encoder(observation_space)
+        self.encoder = Encoder(observation_space, device=device)
         self.goal_input = goal_input and self.encoder.has_goal
         inputs = self.encoder.observation_size + (self.encoder.goal_size if self.goal_input else 0)
         self.core = make_core(core, inputs, **(core_kwargs or {}))
         self.head = nn.Linear(self.core.output_size, int(np.prod(action_space.shape)))
-        low, high = (torch.as_tensor(bound, dtype=torch.float32).flatten() for bound in (action_space.low, action_space.high))
+        low, high = (torch.as_tensor(bound).float().flatten() for bound in (action_space.low, action_space.high))
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("span", high - low, persistent=False)
 
@@ -61,6 +63,11 @@ class ControllerPolicy(BasePolicy):
         inputs = torch.cat((observation, desired), -1) if self.goal_input else observation
         hidden, state = self.core.step(inputs, state, episode_start)
         return torch.addcmul(self.low, self.span, torch.sigmoid(self.head(hidden))), state
+
+    def explore(self, action: Tensor, scale: Tensor) -> Tensor:
+        """Actions (B, A) with Gaussian noise of `scale` (B, 1) half-ranges, clipped to the action space."""
+        noise = 0.5 * self.span * scale * torch.randn_like(action)
+        return (action + noise).clamp(self.low, self.low + self.span)
 
     def predict(
         self,

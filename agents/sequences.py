@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .cores import State
 
 
 class Sequence:
@@ -30,6 +34,13 @@ class Sequence:
         """(T, B) bool of a field of size 1."""
         return self[name].squeeze(-1) > 0.5
 
+    def state(self, name: str, like: State) -> State:
+        """The core state before the first step, as it was when the experience was made, in the shapes of `like`."""
+        if not like:
+            return like
+        parts = self[name][0].split([part[0].numel() for part in like], 1)
+        return tuple(part.view_as(shape) for part, shape in zip(parts, like, strict=True))
+
     def rows(self) -> Iterator[Sequence]:
         """The steps, oldest first, as sequences with T = 1."""
         for t in range(len(self)):
@@ -45,13 +56,15 @@ class Replay:
         capacity: number of steps kept of each column.
     """
 
-    def __init__(self, sizes: Mapping[str, int], columns: int, capacity: int) -> None:
+    def __init__(
+        self, sizes: Mapping[str, int], columns: int, capacity: int, device: torch.device | str = "cpu"
+    ) -> None:
         self.fields: dict[str, slice] = {}
         width = 0
         for name, size in sizes.items():
             self.fields[name] = slice(width, width + size)
             width += size
-        self.data = torch.zeros(capacity, columns, width)
+        self.data = torch.zeros(capacity, columns, width, device=device)
         self.count = 0
 
     def __len__(self) -> int:
@@ -69,11 +82,37 @@ class Replay:
         times = torch.arange(self.count - steps, self.count) % len(self.data)
         return Sequence(self.data[times], self.fields)
 
-    def windows(self, steps: int, batch_size: int) -> Sequence:
-        """`batch_size` windows of `steps` successive steps, drawn uniformly over time and columns."""
+    def windows(self, steps: int, batch_size: int, newest: int | None = None) -> Sequence:
+        """`batch_size` windows of `steps` successive steps, drawn uniformly over columns and (the `newest`) times."""
         capacity, columns, width = self.data.shape
-        first = self.count - len(self) + torch.randint(len(self) - steps + 1, (batch_size,))
+        length = len(self) if newest is None else min(newest, len(self))
+        first = self.count - length + torch.randint(length - steps + 1, (batch_size,))
         times = (first + torch.arange(steps)[:, None]) % capacity
         index = times * columns + torch.randint(columns, (batch_size,))
-        data = self.data.view(-1, width).index_select(0, index.view(-1))
+        data = self.data.view(-1, width).index_select(0, index.view(-1).to(self.data.device))
         return Sequence(data.view(steps, batch_size, width), self.fields)
+
+
+def true_next(obs: Any, ends: np.ndarray, infos: list[dict[str, Any]]) -> tuple[Any, np.ndarray]:
+    """What a VecEnv's step really led to: observations (N, ...) with each finished lane's last one, and `terminated`.
+
+    Args:
+        obs: observations that `step` returned, first ones of the next episode where one ended.
+        ends: (N,) bool.
+        infos: with `terminal_observation` and `TimeLimit.truncated` where an episode ended.
+    """
+    lanes = np.flatnonzero(ends)
+    if not len(lanes):
+        return obs, ends
+    terminated = ends.copy()
+    terminated[lanes] = [not infos[lane].get("TimeLimit.truncated", False) for lane in lanes]
+    last = [infos[lane]["terminal_observation"] for lane in lanes]
+    if not isinstance(obs, Mapping):
+        return _replaced(obs, lanes, last), terminated
+    return {key: _replaced(part, lanes, [one[key] for one in last]) for key, part in obs.items()}, terminated
+
+
+def _replaced(array: np.ndarray, lanes: np.ndarray, rows: list[np.ndarray]) -> np.ndarray:
+    array = array.copy()
+    array[lanes] = rows
+    return array

@@ -66,7 +66,7 @@ class WorldModel(nn.Module):
     def observe(self, sequence: Sequence) -> Tensor:
         """Predictions (T, B, P + 1 if reward) along real experience, each from the real observation and action."""
         inputs = torch.cat((sequence["observation"], sequence["action"]), -1)
-        state = stored_state(sequence, "model_state", self.core.initial_state(inputs.shape[1]))
+        state = sequence.state("model_state", self.core.initial_state(inputs.shape[1]))
         hidden, _ = self.core(inputs, state, sequence.flag("episode_start"))
         return self._heads(hidden, sequence["observation"])
 
@@ -81,48 +81,45 @@ class WorldModel(nn.Module):
 
     def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int) -> Tensor:
         """Predictions (steps, B, ...) of a rollout inside M under `policy`, from the first step of `start`."""
-        return self._unfold(policy, start, steps, real=False)
+        observation, goal = start["observation"][0], start["desired_goal"][0]
+        start_flag = start.flag("episode_start")[0]
+        controller_state, model_state = self._states(policy, start)
+        outputs = []
+        for _ in range(steps):
+            action, controller_state = policy.step(observation, goal, controller_state, start_flag)
+            out, model_state = self.step(observation, action, model_state, start_flag)
+            outputs.append(out)
+            observation = out[:, : self.encoder.observation_size]
+            start_flag = torch.zeros_like(start_flag)
+        return torch.stack(outputs)
 
     def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> Tensor:
         """The real percepts (T, B, ...) with the gradient that M and `policy` would have given them.
 
         Schmidhuber & Huber 1990: activations come from the real trajectory, M serves for its Jacobian only:
         x_next = x_real + M(x, a) - M(x, a).detach(), and likewise a = a_real + C(x) - C(x).detach(). Gradients do not
-        cross the end of an episode.
+        cross the end of an episode. They are C's only where the trajectory is C's, up to noise of mean 0.
         """
-        return self._unfold(policy, sequence, len(sequence), real=True)
-
-    def _unfold(self, policy: ControllerPolicy, sequence: Sequence, steps: int, real: bool) -> Tensor:
-        observations, desired, actions = (sequence[key] for key in ("observation", "desired_goal", "action"))
-        starts, ended, targets = sequence.flag("episode_start"), sequence.flag("ended"), self.target(sequence)
-        x = observations[0]
-        start = starts[0]
-        any_end = real and bool(ended[:-1].any())
-        controller_state = stored_state(sequence, "controller_state", policy.core.initial_state(len(x)))
-        model_state = stored_state(sequence, "model_state", self.core.initial_state(len(x)))
+        targets, actions, ended = self.target(sequence), sequence["action"], sequence.flag("ended")
+        observations, desired = sequence["observation"], sequence["desired_goal"]
+        starts = sequence.flag("episode_start")
+        controller_state, model_state = self._states(policy, sequence)
+        observation = observations[0]
         outputs = []
-        for t in range(steps):
-            goal = desired[t if real else 0]
-            action, controller_state = policy.step(x, goal, controller_state, start)
-            if real:
-                action = action + (actions[t] - action).detach()
-            out, model_state = self.step(x, action, model_state, start)
-            if real:
-                out = out + (targets[t] - out).detach()
+        for t in range(len(sequence)):
+            if t:
+                observation = torch.where(ended[t - 1, :, None], observations[t], observation)
+            action, controller_state = policy.step(observation, desired[t], controller_state, starts[t])
+            action = action + (actions[t] - action).detach()
+            out, model_state = self.step(observation, action, model_state, starts[t])
+            out = out + (targets[t] - out).detach()
             outputs.append(out)
-            x = out[:, : self.encoder.observation_size]
-            if real and t + 1 < steps:
-                start = starts[t + 1]
-                if any_end:
-                    x = torch.where(ended[t, :, None], observations[t + 1], x)
-            elif t == 0:
-                start = torch.zeros_like(start)
+            observation = out[:, : self.encoder.observation_size]
         return torch.stack(outputs)
 
-
-def stored_state(sequence: Sequence, name: str, like: State) -> State:
-    """The core state before the first step, as it was when the experience was made, in the shapes of `like`."""
-    if not like:
-        return like
-    parts = sequence[name][0].split([part[0].numel() for part in like], 1)
-    return tuple(part.view_as(shape) for part, shape in zip(parts, like, strict=True))
+    def _states(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[State, State]:
+        batch_size = sequence.data.shape[1]
+        return (
+            sequence.state("controller_state", policy.core.initial_state(batch_size)),
+            sequence.state("model_state", self.core.initial_state(batch_size)),
+        )

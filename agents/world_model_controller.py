@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
-from stable_baselines3.common.utils import safe_mean
-from stable_baselines3.common.vec_env import unwrap_vec_normalize
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 
-from .encoder import GOAL_KEYS, Encoder
+from .agent import Agent
+from .cores import State
 from .evaluator import Evaluator
-from .losses import goal_error, lambda_returns
+from .losses import descend, goal_error, goal_match, lambda_returns
 from .policy import ControllerPolicy
-from .sequences import Replay, Sequence
+from .presets import PRESETS
+from .sequences import Sequence
 from .world_model import WorldModel
 
 CHOICES = {
@@ -30,33 +25,10 @@ CHOICES = {
     "schedule": ("alternating", "model_first"),
     "optimizer": ("adam", "sgd"),
 }
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "published": {
-        "gradient": "real",
-        "error": "terminal",
-        "match_width": None,
-        "schedule": "model_first",
-        "model_steps": 50_000,
-        "online": True,
-        "rollout_steps": None,
-        "evaluator": False,
-        "discount": 1.0,
-        "noise": 0.0,
-        "goal_input": False,
-        "core_kwargs": {"hidden": (20,), "activation": "logistic"},
-        "model_core_kwargs": {"hidden": (40,), "activation": "logistic"},
-        "model_output": "logistic",
-        "optimizer": "sgd",
-        "learning_rate": 0.1,
-        "model_learning_rate": 0.1,
-        "weight_range": 0.1,
-    },
-}
+INHERITED = ("policy", "env", "learning_rate", "seed", "device", "verbose", "stats_window_size", "tensorboard_log")
 
 
-class WorldModelController(BaseAlgorithm):
+class WorldModelController(Agent):
     """Learns M by prediction, and C by gradient descent on the goal error (or ascent on reward) through M.
 
     With goal keys the reward of arriving at x is -E = -1/2 |d - x|^2, d the desired and x the achieved goal; without
@@ -91,7 +63,7 @@ class WorldModelController(BaseAlgorithm):
         core, core_kwargs: C's core, name in `agents.CORES` and keywords.
         model_core, model_core_kwargs: M's.
         evaluator_kwargs: keywords of `Evaluator`.
-        model_output: see `WorldModel`.
+        model_output: see `WorldModel`; None: "logistic" where all observations lie in [0, 1], else "residual".
         optimizer: "adam" or plain "sgd".
         learning_rate: C's; a number or Stable-Baselines3's schedule of the progress remaining.
         model_learning_rate: M's.
@@ -106,7 +78,9 @@ class WorldModelController(BaseAlgorithm):
     """
 
     policy_aliases: ClassVar[dict[str, type[ControllerPolicy]]] = {
-        name: ControllerPolicy for name in ("ControllerPolicy", "MlpPolicy", "MultiInputPolicy")
+        "ControllerPolicy": ControllerPolicy,
+        "MlpPolicy": ControllerPolicy,
+        "MultiInputPolicy": ControllerPolicy,
     }
     policy: ControllerPolicy
 
@@ -120,17 +94,17 @@ class WorldModelController(BaseAlgorithm):
         schedule: Literal["alternating", "model_first"] = "alternating",
         model_steps: int = 12_800,
         online: bool = False,
-        rollout_steps: int | None = 5,
-        updates: int = 30,
-        batch_size: int = 64,
-        window: int = 4,
+        rollout_steps: int | None = 10,
+        updates: int = 40,
+        batch_size: int = 256,
+        window: int = 1,
         replay_size: int = 100_000,
         evaluator: bool = True,
         trace: float = 0.9,
-        discount: float = 0.9,
+        discount: float = 0.95,
         bootstrap_at_end: bool | None = None,
         noise: float = 0.5,
-        match_width: float | None = 1.0,
+        match_width: float | None = 0.7,
         goal_input: bool = True,
         share_goal: bool | None = None,
         core: str = "feedforward",
@@ -138,11 +112,12 @@ class WorldModelController(BaseAlgorithm):
         model_core: str = "feedforward",
         model_core_kwargs: dict[str, Any] | None = None,
         evaluator_kwargs: dict[str, Any] | None = None,
-        model_output: Literal["logistic", "linear", "residual"] = "logistic",
+        model_output: Literal["logistic", "linear", "residual"] | None = None,
         optimizer: Literal["adam", "sgd"] = "adam",
-        learning_rate: float | Schedule = 1e-3,
+        learning_rate: float | Schedule = 2e-3,
         model_learning_rate: float = 3e-3,
-        evaluator_learning_rate: float = 1e-3,
+        evaluator_learning_rate: float = 3e-3,
+        final_rate: float = 0.02,
         weight_range: float | None = None,
         max_grad_norm: float | None = None,
         seed: int | None = None,
@@ -152,51 +127,15 @@ class WorldModelController(BaseAlgorithm):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        super().__init__(
-            policy,
-            env,
-            learning_rate,
-            stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log,
-            verbose=verbose,
-            device=device,
-            support_multi_env=True,
-            seed=seed,
-            supported_action_spaces=(spaces.Box,),
-        )
+        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        build = settings.pop("_init_setup_model")
         for name, allowed in CHOICES.items():
-            if (given := locals()[name]) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, not {given!r}")
-        self.gradient = gradient
-        self.error = error
-        self.schedule = schedule
-        self.model_steps = model_steps
-        self.online = online
-        self.rollout_steps = rollout_steps
-        self.updates = updates
-        self.batch_size = batch_size
-        self.window = window
-        self.replay_size = replay_size
-        self.use_evaluator = evaluator
-        self.trace = trace
-        self.discount = discount
-        self.bootstrap_at_end = bootstrap_at_end
-        self.noise = noise
-        self.match_width = match_width
-        self.goal_input = goal_input
-        self.share_goal = share_goal
-        self.core = core
-        self.core_kwargs = core_kwargs
-        self.model_core = model_core
-        self.model_core_kwargs = model_core_kwargs
-        self.evaluator_kwargs = evaluator_kwargs
-        self.model_output = model_output
-        self.optimizer = optimizer
-        self.model_learning_rate = model_learning_rate
-        self.evaluator_learning_rate = evaluator_learning_rate
-        self.weight_range = weight_range
-        self.max_grad_norm = max_grad_norm
-        if _init_setup_model:
+            if settings[name] not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, not {settings[name]!r}")
+        inherited = {name: settings.pop(name) for name in INHERITED}
+        super().__init__(**inherited, support_multi_env=True, supported_action_spaces=(spaces.Box,))
+        vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
+        if build:
             self._setup_model()
 
     @classmethod
@@ -209,216 +148,144 @@ class WorldModelController(BaseAlgorithm):
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
-        self._refuse_normaliser()
-        self.encoder = Encoder(self.observation_space, self.share_goal)
+        self._refuse_scaled_goals()
+        encoder = self.encoder = self._make_encoder(self.share_goal)
         self.policy = self.policy_class(
             self.observation_space,
             self.action_space,
             goal_input=self.goal_input,
             core=self.core,
             core_kwargs=self.core_kwargs,
+            device=self.device,
         ).to(self.device)
-        action_size = int(np.prod(self.action_space.shape))
+        action_size = len(self.policy.low)
         self.world_model = WorldModel(
-            self.encoder,
+            encoder,
             action_size,
-            output=self.model_output,
-            reward=not self.encoder.has_goal,
+            output=self.model_output or ("logistic" if encoder.unit_range else "residual"),
+            reward=not encoder.has_goal,
             core=self.model_core,
             core_kwargs=self.model_core_kwargs,
         ).to(self.device)
-        self.evaluator = Evaluator(self.encoder, **(self.evaluator_kwargs or {})).to(self.device)
+        self.value_net = Evaluator(encoder, **(self.evaluator_kwargs or {})).to(self.device)
         if self.weight_range is not None:
-            for net in (self.policy, self.world_model):
-                for parameter in net.parameters():
-                    nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
-        kind, options = {"adam": (torch.optim.Adam, {"fused": True}), "sgd": (torch.optim.SGD, {"fused": True})}[self.optimizer]
-        self.policy_optimizer = kind(self.policy.parameters(), lr=self.lr_schedule(1), **options)
-        self.model_optimizer = kind(self.world_model.parameters(), lr=self.model_learning_rate, **options)
-        self.evaluator_optimizer = kind(self.evaluator.fast.parameters(), lr=self.evaluator_learning_rate, **options)
-        states = {"controller_state": self.policy.core, "model_state": self.world_model.core}
-        self._state_sizes = {name: sum(s.numel() for s in core.initial_state(1)) for name, core in states.items()}
-        sizes = {
-            "observation": self.encoder.observation_size,
-            "desired_goal": self.encoder.goal_size,
-            "action": action_size,
-            "next_percept": self.encoder.percept_size,
-            "reward": 1,
-            "terminated": 1,
-            "ended": 1,
-            "episode_start": 1,
-            **self._state_sizes,
-        }
-        lanes = self.env.num_envs if self.env is not None else 1
-        self.replay = Replay(sizes, lanes, max(self.replay_size // lanes, 2 * self.window))
-        self._core_states = None
-        self._noise_scale = torch.zeros(lanes, 1)
+            for parameter in (*self.policy.parameters(), *self.world_model.parameters()):
+                nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
+        kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[self.optimizer]
+        nets = (self.policy, self.world_model, self.value_net.fast)
+        self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
+            kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
+        )
+        cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
+        self._setup_experience(cores, action_size, max(2 * self.window, self.replay_size // self.lanes))
+        self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
+        self._exploring = True
 
-    def train(self, sequences):
-        """M, V and C learn from each sequence."""
-        random = self.num_timesteps <= self.model_steps
-        for sequence in sequences:
-            if random or self.schedule == "alternating":
+    def train(self, steps: int) -> None:
+        """M learns to predict, C to be right by M, V to know how right it will be."""
+        learns_model = self._exploring or self.schedule == "alternating"
+        for sequence, trajectory in self._minibatches(steps):
+            if learns_model:
                 for part in sequence.rows() if self.online else (sequence,):
                     model_loss = self.world_model.loss(part)
                     descend(self.model_optimizer, model_loss)
-                self._means["model_loss"] = model_loss.detach()
-            desired, ended = sequence["desired_goal"], sequence.flag("ended")
-            if self.use_evaluator:
-                targets = self.world_model.target(sequence)
-                with torch.no_grad():
-                    returns = self.returns(targets, sequence, self.evaluator.target)
-                loss = 0.5 * (self.evaluator(sequence["observation"], desired) - returns).square().mean()
-                descend(self.evaluator_optimizer, loss)
-                self.evaluator.follow()
-                self._means["evaluator_loss"] = loss.detach()
-            if random:
+                self.measures["train/model_loss"] = model_loss.detach()
+            if self._exploring and not self.evaluator:
                 continue
-            if self.gradient == "real":
-                percepts = self.world_model.real_forward(self.policy, sequence)
-            else:
-                steps = len(sequence)
-                percepts = self.world_model.imagine(self.policy, sequence, steps)
-            objective = self.returns(percepts, sequence, self.evaluator).mean()
-            descend(self.policy_optimizer, -objective, self.max_grad_norm)
-            self._means["objective"] = objective.detach()
 
-    def returns(self, percepts, sequence, values):
-        """TD(lambda) returns (T, B) of arriving at `percepts`."""
-        real = self.gradient == "real" or not percepts.requires_grad
-        if real:
-            desired, ended = sequence["desired_goal"], sequence.flag("ended")
-        else:
-            desired = sequence["desired_goal"][:1].expand(len(percepts), -1, -1)
-            ended = torch.zeros(percepts.shape[:2], dtype=torch.bool)
-            ended[-1] = True
-        if self.encoder.has_goal:
-            rewards = self.match(percepts[..., self.encoder.goal_slice], desired)
-        else:
+            if self.gradient == "real":
+                percepts = self.world_model.real_forward(self.policy, trajectory)
+            else:
+                percepts = self.world_model.imagine(self.policy, sequence, self.window)
+                trajectory = self._imagined(sequence, percepts)
+            returns = self._returns(percepts, trajectory)
+            if not self._exploring:
+                descend(self.policy_optimizer, -returns.mean(), self.max_grad_norm)
+            if self.evaluator:
+                values = self.value_net(trajectory["observation"], trajectory["desired_goal"])
+                value_loss = 0.5 * (values - returns.detach()).square().mean()
+                descend(self.value_optimizer, value_loss)
+                self.value_net.follow()
+                self.measures["train/evaluator_loss"] = value_loss.detach()
+            self.measures["train/return"] = returns.mean().detach()
+        for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
+            optimizer.param_groups[0]["lr"] = rate
+
+    def _minibatches(self, steps: int) -> Iterator[tuple[Sequence, Sequence]]:
+        """Experience for M and to imagine from, and real trajectories of the present C; see `online`, `updates`."""
+        if self.online:
+            newest = self.replay.newest(steps)
+            yield newest, newest
+            return
+        for _ in range(self.updates):
+            sequence = self.replay.windows(self.window, self.batch_size)
+            real = self.gradient == "real"
+            yield sequence, self.replay.windows(self.window, self.batch_size, steps) if real else sequence
+
+    def _imagined(self, start: Sequence, percepts: Tensor) -> Mapping[str, Tensor]:
+        """What `_returns` has to know of an imagined trajectory: it ends, unfinished, with the last step."""
+        observations = percepts[:-1, :, : self.encoder.observation_size].detach()
+        ended = torch.zeros_like(percepts[..., :1])
+        return {
+            "observation": torch.cat((start["observation"][:1], observations)),
+            "desired_goal": start["desired_goal"][:1].expand(len(percepts), -1, -1),
+            "terminated": ended,
+            "ended": ended.index_fill(0, torch.tensor([len(ended) - 1], device=ended.device), 1.0),
+        }
+
+    def _returns(self, percepts: Tensor, trajectory: Mapping[str, Tensor] | Sequence) -> Tensor:
+        """TD(lambda) returns (T, B) of arriving at `percepts` (T, B, ...); they carry the gradient."""
+        desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
+        if not self.encoder.has_goal:
             rewards = percepts[..., -1]
+        elif self.match_width is None:
+            rewards = -goal_error(percepts[..., self.encoder.goal_slice], desired)
+        else:
+            rewards = goal_match(percepts[..., self.encoder.goal_slice], desired, self.match_width)
         if self.error == "terminal":
             rewards = rewards * ended
+        follows = self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end
         discounts = torch.full_like(rewards, self.discount)
-        if real and not (self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end):
-            discounts = discounts * ~sequence.flag("terminated")
-        if self.use_evaluator:
-            next_values = values(percepts[..., : self.encoder.observation_size], desired)
-            return lambda_returns(rewards, next_values, discounts, ended, self.trace)
-        return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0)
+        if not follows:
+            discounts = discounts * (1 - trajectory["terminated"].squeeze(-1))
+        if not self.evaluator:
+            return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0)
+        next_values = self.value_net.target(percepts[..., : self.encoder.observation_size], desired)
+        return lambda_returns(rewards, next_values, discounts, ended, self.trace)
 
-    def match(self, achieved, desired):
-        error = goal_error(achieved, desired)
-        return -error if self.match_width is None else torch.exp(error / -self.match_width**2)
-
-    def _batches(self, steps):
-        if self.online:
-            yield self.replay.newest(steps)
+    def act(self, observation: Tensor, desired: Tensor, episode_start: Tensor) -> tuple[Tensor, tuple[State, ...]]:
+        """Actions of C plus noise, or at random in the first `model_steps`; see `Agent.act`."""
+        policy = self.policy
+        controller_state, model_state = self.core_states
+        self._exploring = self.num_timesteps < self.model_steps
+        if self._exploring:
+            action = policy.low + policy.span * torch.rand(len(observation), len(policy.low), device=self.device)
         else:
-            for _ in range(self.updates):
-                yield self.replay.windows(self.window, self.batch_size)
+            action, controller_state = policy.step(observation, desired, controller_state, episode_start)
+        if self.noise and not self._exploring:
+            fresh = self.noise * torch.rand_like(self._noise_scale)
+            self._noise_scale = torch.where(episode_start[:, None], fresh, self._noise_scale)
+            action = policy.explore(action, self._noise_scale)
+        if model_state:
+            model_state = self.world_model.step(observation, action, model_state, episode_start)[1]
+        return action, (controller_state, model_state)
 
-    def learn(self, total_timesteps, callback=None, log_interval=10, tb_log_name="WorldModelController",
-              reset_num_timesteps=True, progress_bar=False):
-        total_timesteps, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        self._means = {}
-        self.encoder.check(self._last_obs) if self.encoder.has_goal else None
-        callback.on_training_start(locals(), globals())
-        iteration = 0
-        while self.num_timesteps < total_timesteps:
-            steps = self.collect(callback)
-            if steps is None:
-                break
-            iteration += 1
-            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-            self._update_learning_rate(self.policy_optimizer)
-            self.train(self._batches(steps))
-            if log_interval and iteration % log_interval == 0:
-                self.dump_logs()
-        callback.on_training_end()
-        return self
+    def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
+        return self.policy_optimizer, self.model_optimizer, self.value_optimizer
 
-    def dump_logs(self):
-        for k, v in self._means.items(): self.logger.record("train/"+k, float(v))
-        if self.ep_info_buffer:
-            self.logger.record("rollout/ep_rew_mean", safe_mean([e["r"] for e in self.ep_info_buffer]))
-            self.logger.record("rollout/ep_len_mean", safe_mean([e["l"] for e in self.ep_info_buffer]))
-        if self.ep_success_buffer:
-            self.logger.record("rollout/success_rate", safe_mean(self.ep_success_buffer))
-        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-        self.logger.dump(self.num_timesteps)
+    def _rates(self) -> tuple[float, float, float]:
+        """Learning rates of C, M and V now."""
+        left = self._current_progress_remaining
+        share = self.final_rate + (1 - self.final_rate) * left
+        return (
+            share * self.lr_schedule(left),
+            share * self.model_learning_rate,
+            share * self.evaluator_learning_rate,
+        )
 
-    @torch.no_grad()
-    def collect(self, callback):
-        N = self.env.num_envs
-        callback.on_rollout_start()
-        random = self.num_timesteps < self.model_steps
-        policy, encoder, M = self.policy, self.encoder, self.world_model
-        if self._core_states is None:
-            self._core_states = (policy.core.initial_state(N), M.core.initial_state(N))
-        finished = np.zeros(N, dtype=bool)
-        steps = 0
-        while not finished.all() if self.rollout_steps is None else steps < self.rollout_steps:
-            cs, ms = self._core_states
-            obs = self._last_obs
-            observation, desired = encoder.observation(obs), encoder.desired(obs)
-            start = torch.as_tensor(self._last_episode_starts)
-            if random:
-                action = policy.low + policy.span * torch.rand(N, len(policy.low))
-                ncs = cs
-            else:
-                action, ncs = policy.step(observation, desired, cs, start)
-                if self.noise:
-                    self._noise_scale = torch.where(start[:, None], self.noise * torch.rand(N, 1), self._noise_scale)
-                    action = action + 0.5 * policy.span * self._noise_scale * torch.randn_like(action)
-                    action = action.clamp(policy.low, policy.low + policy.span)
-            nms = M.step(observation, action, ms, start)[1] if ms else ms
-            new_obs, rewards, dones, infos = self.env.step(action.numpy().reshape(N, *self.action_space.shape))
-            percept = encoder.percept(new_obs)
-            terminated = dones
-            if dones.any():
-                lanes = np.flatnonzero(dones)
-                terminated = dones.copy()
-                last = [infos[i]["terminal_observation"] for i in lanes]
-                if encoder.is_dict:
-                    last = {k: np.stack([o[k] for o in last]) for k in last[0]}
-                else:
-                    last = np.stack(last)
-                percept = percept.clone(); percept[lanes] = encoder.percept(last)
-                for i in lanes: terminated[i] = not infos[i].get("TimeLimit.truncated", False)
-                self._update_info_buffer(infos, dones)
-                finished |= dones
-            self.replay.add(observation=observation, desired_goal=desired, action=action, next_percept=percept,
-                reward=torch.as_tensor(rewards, dtype=torch.float32)[:, None], terminated=torch.as_tensor(terminated)[:, None], ended=torch.as_tensor(dones)[:, None],
-                episode_start=start[:, None],
-                **({"controller_state": torch.cat([s.flatten(1) for s in cs],1)} if cs else {}),
-                **({"model_state": torch.cat([s.flatten(1) for s in ms],1)} if ms else {}))
-            self._last_obs, self._last_episode_starts = new_obs, dones
-            self._core_states = (ncs, nms)
-            self.num_timesteps += N
-            steps += 1
-            callback.update_locals(locals())
-            if not callback.on_step():
-                return None
-        callback.on_rollout_end()
-        return steps
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        optimizers = ["policy_optimizer", "model_optimizer", "value_optimizer"]
+        return ["policy", "world_model", "value_net", *optimizers], []
 
-    def _refuse_normaliser(self):
-        n = self._vec_normalize_env
-        if n is not None and n.norm_obs and n.norm_obs_keys and set(n.norm_obs_keys) & set(GOAL_KEYS):
-            raise ValueError("x")
-
-    def _get_torch_save_params(self):
-        return ["policy", "world_model", "evaluator", "policy_optimizer", "model_optimizer", "evaluator_optimizer"], []
-
-    def _excluded_save_params(self):
-        return [*super()._excluded_save_params(), "replay", "encoder", "_core_states", "_noise_scale", "_means"]
-
-
-def descend(optimizer, loss, max_norm=None):
-    parameters = optimizer.param_groups[0]["params"]
-    grads = torch.autograd.grad(loss, parameters, allow_unused=True)
-    for p, g in zip(parameters, grads):
-        p.grad = g
-    if max_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, max_norm)
-    optimizer.step()
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_noise_scale"]

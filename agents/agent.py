@@ -1,0 +1,194 @@
+"""What all agents share: the learning loop, logging and the refusal of scaled goals."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.utils import safe_mean
+from torch import Tensor
+from typing_extensions import Self
+
+from .cores import Core, State
+from .encoder import GOAL_KEYS, Encoder
+from .sequences import Replay, true_next
+
+
+class Agent(BaseAlgorithm):
+    """A Stable-Baselines3 algorithm that alternates between `collect` and `train`.
+
+    A subclass writes `_setup_model` (which calls `_setup_experience`), `act` and `train`, and puts tensors or numbers
+    to be logged into `measures` by their logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent:
+    there it may be saved, and resumes.
+    """
+
+    measures: dict[str, Any]
+    encoder: Encoder
+    replay: Replay
+    core_states: tuple[State, ...]
+    rollout_steps: int | None
+
+    @abstractmethod
+    def act(self, observation: Tensor, desired: Tensor, episode_start: Tensor) -> tuple[Tensor, tuple[State, ...]]:
+        """Actions (B, A) to be tried out in the environment, and the next states of the cores.
+
+        Args:
+            observation: (B, D).
+            desired: (B, G) goals.
+            episode_start: (B,) bool.
+        """
+
+    @abstractmethod
+    def train(self, steps: int) -> None:
+        """Learns from the rollout of `steps` steps just collected, and from older experience if it keeps any."""
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 10,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Trains for at least `total_timesteps` environment steps and returns itself.
+
+        Args:
+            total_timesteps: steps of all lanes together.
+            callback: Stable-Baselines3's callbacks.
+            log_interval: rollouts between two lines of the log; None: no log.
+            tb_log_name: name of the run for TensorBoard.
+            reset_num_timesteps: False goes on counting, and continues the running episodes.
+            progress_bar: shows a bar with rate and time left (needs tqdm and rich).
+        """
+        total_timesteps, callback = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        self.measures = {}
+        callback.on_training_start(locals(), globals())
+        iteration = 0
+        while self.num_timesteps < total_timesteps:
+            callback.on_rollout_start()
+            steps = self.collect(callback)
+            if steps is None:
+                break
+            callback.on_rollout_end()
+            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+            self.train(steps)
+            iteration += 1
+            if log_interval is not None and iteration % log_interval == 0:
+                self.dump_logs()
+        callback.on_training_end()
+        return self
+
+    @torch.no_grad()
+    def collect(self, callback: BaseCallback) -> int | None:
+        """Steps every lane `rollout_steps` times (None: until each has finished an episode), and remembers it.
+
+        Returns:
+            The number of steps, or None when the callback ends the training.
+        """
+        encoder = self.encoder
+        encoder.check(self._last_obs)
+        finished = np.zeros(self.lanes, dtype=bool)
+        steps = 0
+        while not finished.all() if self.rollout_steps is None else steps < self.rollout_steps:
+            observation, desired = encoder.observation(self._last_obs), encoder.desired(self._last_obs)
+            start = torch.as_tensor(self._last_episode_starts, device=self.device)
+            action, next_states = self.act(observation, desired, start)
+            obs, rewards, ends, infos = self.env.step(action.cpu().numpy().reshape(-1, *self.action_space.shape))
+            next_obs, terminated = true_next(obs, ends, infos)
+            self.replay.add(
+                observation=observation,
+                desired_goal=desired,
+                action=action,
+                next_percept=encoder.percept(next_obs),
+                reward=column(rewards),
+                terminated=column(terminated),
+                ended=column(ends),
+                episode_start=start[:, None],
+                **{
+                    name: torch.cat([part.flatten(1) for part in state], 1)
+                    for name, state in zip(self._state_names, self.core_states, strict=True)
+                    if state
+                },
+            )
+            self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states
+            finished |= ends
+            steps += 1
+            self.num_timesteps += self.lanes
+            if ends.any():
+                self._update_info_buffer(infos, ends)
+            callback.update_locals(locals())
+            if not callback.on_step():
+                return None
+        return steps
+
+    def dump_logs(self) -> None:
+        """Writes the measures, the last episodes' means and the step count to the logger."""
+        for key, value in self.measures.items():
+            self.logger.record(key, float(value))
+        if self.ep_info_buffer:
+            self.logger.record("rollout/ep_rew_mean", safe_mean([info["r"] for info in self.ep_info_buffer]))
+            self.logger.record("rollout/ep_len_mean", safe_mean([info["l"] for info in self.ep_info_buffer]))
+        if self.ep_success_buffer:
+            self.logger.record("rollout/success_rate", safe_mean(self.ep_success_buffer))
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(step=self.num_timesteps)
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Changes the environment; see Stable-Baselines3."""
+        super().set_env(env, force_reset)
+        self._refuse_scaled_goals()
+
+    @property
+    def lanes(self) -> int:
+        """N, the number of environments; 1 without one."""
+        return 1 if self.env is None else self.env.num_envs
+
+    def _make_encoder(self, share_goal: bool | None) -> Encoder:
+        """The encoder of the observation space; a normalised observation is never the achieved goal."""
+        normalised = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
+        share = False if share_goal is None and normalised else share_goal
+        return Encoder(self.observation_space, share, self.device, normalised=normalised)
+
+    def _setup_experience(self, cores: Mapping[str, Core], action_size: int, capacity: int) -> None:
+        """Makes the replay of `capacity` steps, and the cores' states, stored under the names of `cores`."""
+        sizes = {
+            "observation": self.encoder.observation_size,
+            "desired_goal": self.encoder.goal_size,
+            "action": action_size,
+            "next_percept": self.encoder.percept_size,
+            **dict.fromkeys(("reward", "terminated", "ended", "episode_start"), 1),
+            **{name: sum(part.numel() for part in core.initial_state(1)) for name, core in cores.items()},
+        }
+        self._state_names = tuple(cores)
+        self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
+        self.replay = Replay(sizes, self.lanes, capacity, self.device)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "replay", "encoder", "measures", "core_states"]
+
+    def _refuse_scaled_goals(self) -> None:
+        """Raises ValueError where VecNormalize scales the two goals, each by its own mean and variance."""
+        normaliser = self._vec_normalize_env
+        if normaliser is None or not normaliser.norm_obs or not isinstance(self.observation_space, spaces.Dict):
+            return
+        scaled = sorted(set(normaliser.norm_obs_keys or ()) & set(GOAL_KEYS))
+        if scaled:
+            raise ValueError(
+                f"VecNormalize scales {' and '.join(scaled)}, so that a goal that is reached no longer equals the one "
+                'that is desired; use VecNormalize(env, norm_obs_keys=["observation"])'
+            )
+
+
+def column(array: np.ndarray) -> Tensor:
+    """(N,) numbers or flags as (N, 1)."""
+    return torch.as_tensor(array)[:, None]

@@ -1,0 +1,34 @@
+"""Named sets of constructor keywords of `WorldModelController`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # Schmidhuber & Huber (1990): logistic nets 40-20-4 and 44-40-40, plain gradient descent at rate 0.1, weights
+    # uniform in +-0.1, 50,000 random moves for M, then C by the error at the trajectory's end. Use it with one lane
+    # and actuators="muscles".
+    "published": {
+        "gradient": "real",
+        "error": "terminal",
+        "match_width": None,
+        "schedule": "model_first",
+        "model_steps": 50_000,
+        "online": True,
+        "rollout_steps": None,
+        "evaluator": False,
+        "discount": 1.0,
+        "noise": 0.0,
+        "goal_input": False,
+        "core_kwargs": {"hidden": (20,), "activation": "logistic"},
+        "model_core_kwargs": {"hidden": (40,), "activation": "logistic"},
+        "model_output": "logistic",
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "model_learning_rate": 0.1,
+        "final_rate": 1.0,
+        "weight_range": 0.1,
+        "replay_size": 1_000,
+    },
+}
