@@ -1,6 +1,7 @@
 """Learning agents in PyTorch for Stable-Baselines3; they know no task."""
 
 from .agent import Agent
+from .checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .cores import CORES, Core, FeedForward
 from .evaluator import Evaluator
 from .policy import ControllerPolicy
@@ -21,7 +22,10 @@ __all__ = [
     "Evaluator",
     "FeedForward",
     "GymnasiumVecEnv",
+    "SaveCheckpoint",
     "WorldModel",
     "WorldModelController",
+    "load_checkpoint",
     "make_sb3",
+    "save_checkpoint",
 ]

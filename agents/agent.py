@@ -25,8 +25,8 @@ class Agent(BaseAlgorithm):
     """A Stable-Baselines3 algorithm that alternates between `collect` and `train`.
 
     A subclass writes `_setup_model` (which calls `_setup_experience`), `act` and `train`, and puts tensors or numbers
-    to be logged into `measures` by their logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent:
-    there it may be saved, and resumes.
+    to be logged into `measures` by their logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is
+    consistent: there a checkpoint is exact.
     """
 
     measures: dict[str, Any]
@@ -147,6 +147,15 @@ class Agent(BaseAlgorithm):
         """Changes the environment; see Stable-Baselines3."""
         super().set_env(env, force_reset)
         self._refuse_scaled_goals()
+
+    def resumable(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the zip and the environment; a subclass adds its own, and reads it back."""
+        return {"replay": self.replay.__dict__, "core_states": self.core_states}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Restores what `resumable` gave."""
+        vars(self.replay).update(state["replay"])
+        self.core_states = state["core_states"]
 
     @property
     def lanes(self) -> int:

@@ -270,6 +270,15 @@ class WorldModelController(Agent):
             model_state = self.world_model.step(observation, action, model_state, episode_start)[1]
         return action, (controller_state, model_state)
 
+    def resumable(self) -> dict[str, Any]:
+        """See `Agent.resumable`."""
+        return {**super().resumable(), "noise_scale": self._noise_scale}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """See `Agent.resume`."""
+        super().resume(state)
+        self._noise_scale = state["noise_scale"]
+
     def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
         return self.policy_optimizer, self.model_optimizer, self.value_optimizer
 
