@@ -44,9 +44,8 @@ def sequence(nets, steps=6, batch=4, ends=0.3):
     result["ended"][:] = ended[..., None]
     result["episode_start"][1:] = ended[:-1, :, None]
     result["episode_start"][0] = 0
-    result["observation"][1:] = torch.where(
-        ended[:-1, :, None] > 0, result["observation"][1:], result["next_percept"][:-1]
-    )
+    goes_on = ended[:-1, :, None] == 0
+    result["observation"][1:] = torch.where(goes_on, result["next_percept"][:-1], result["observation"][1:])
     return result
 
 

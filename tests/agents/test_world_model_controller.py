@@ -22,6 +22,7 @@ SMALL = {
     "updates": 2,
     "batch_size": 16,
     "window": 3,
+    "replay_size": 2_000,
     "core_kwargs": {"hidden": (16,)},
     "model_core_kwargs": {"hidden": (16,)},
     "evaluator_kwargs": {"hidden": (16,)},
@@ -34,9 +35,8 @@ def point(lanes=8, **keywords):
 
 
 def parameters(agent):
-    return torch.cat(
-        [part.flatten() for net in (agent.policy, agent.world_model, agent.value_net) for part in net.parameters()]
-    )
+    nets = (agent.policy, agent.world_model, agent.value_net)
+    return torch.cat([parameter.flatten() for net in nets for parameter in net.parameters()])
 
 
 def test_the_default_learns_to_move_a_point_to_a_goal():
@@ -109,23 +109,24 @@ def test_the_published_preset_is_that_of_1990():
     assert all(set(preset) <= set(names) for preset in PRESETS.values())
 
 
-def test_published_updates_are_plain_gradient_descent():
-    """M after every cycle on 1/2 |x' - M(x, a)|^2, then C after the trajectory on 1/2 |d - x(T)|^2, both at rate 0.1."""
+@pytest.mark.parametrize("learner", ["world_model", "policy"])
+def test_published_updates_are_plain_gradient_descent(learner):
+    """M after every cycle on 1/2 |x' - M(x, a)|^2; C after the trajectory on 1/2 |d - x(T)|^2; both at rate 0.1."""
     env = make_sb3("Foveal/TargetDetection-v0", 1, actuators="muscles", moves=3, seed=1)
-    for model_steps in (3, 0):
-        agent = WorldModelController.from_preset("published", env, seed=0, model_steps=model_steps).learn(3)
-        start = WorldModelController.from_preset("published", env, seed=0, model_steps=model_steps)
-        seq = agent.replay.newest(3)
-        net = start.world_model if model_steps else start.policy
-        if model_steps:
-            errors = [lambda part=part: start.world_model.observe(part) - part["next_percept"] for part in seq.rows()]
+    keywords = {"seed": 0, "model_steps": 3 if learner == "world_model" else 0}
+    agent = WorldModelController.from_preset("published", env, **keywords).learn(3)
+    twin = WorldModelController.from_preset("published", env, **keywords)
+    net = getattr(twin, learner)
+    trajectory = agent.replay.newest(3)
+    for part in trajectory.rows() if learner == "world_model" else [trajectory]:
+        if learner == "world_model":
+            error = twin.world_model.observe(part) - part["next_percept"]
         else:
-            errors = [lambda: start.world_model.real_forward(start.policy, seq)[-1, 0] - seq["desired_goal"][-1, 0]]
-        for error in errors:
-            gradients = torch.autograd.grad(0.5 * error().square().sum(), list(net.parameters()))
-            for parameter, gradient in zip(net.parameters(), gradients, strict=True):
-                parameter.data -= 0.1 * gradient
-        torch.testing.assert_close(parameters(agent), parameters(start))
+            error = twin.world_model.real_forward(twin.policy, part)[-1] - part["desired_goal"][-1]
+        gradients = torch.autograd.grad(0.5 * error.square().sum(), list(net.parameters()))
+        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
+            parameter.data -= 0.1 * gradient
+    torch.testing.assert_close(parameters(agent), parameters(twin))
 
 
 def test_it_is_an_ordinary_stable_baselines3_algorithm(tmp_path):
@@ -138,6 +139,7 @@ def test_it_is_an_ordinary_stable_baselines3_algorithm(tmp_path):
     header = (tmp_path / "progress.csv").read_text().splitlines()[0]
     for key in ("train/model_loss", "train/evaluator_loss", "rollout/ep_rew_mean", "rollout/success_rate"):
         assert key in header
+    agent.logger.close()
     obs = test.reset()
     expected, state = agent.predict(obs)
     assert state == ()
@@ -154,11 +156,12 @@ def test_it_is_an_ordinary_stable_baselines3_algorithm(tmp_path):
 
 
 def test_same_seed_same_nets_and_another_seed_others():
-    agents = [
-        WorldModelController("MultiInputPolicy", point(), **{**SMALL, "seed": seed}).learn(128) for seed in (1, 1, 2)
-    ]
-    assert torch.equal(parameters(agents[0]), parameters(agents[1]))
-    assert not torch.equal(parameters(agents[0]), parameters(agents[2]))
+    one, same, other = (
+        parameters(WorldModelController("MultiInputPolicy", point(), **{**SMALL, "seed": seed}).learn(128))
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
 
 
 def test_an_interrupted_training_can_still_be_saved(tmp_path):
