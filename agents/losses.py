@@ -67,8 +67,13 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | No
         max_norm: the gradient is scaled down to this norm; None: never.
     """
     parameters = optimizer.param_groups[0]["params"]
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        parameter.grad = gradient
+    gradients = torch.autograd.grad(loss, parameters)
     if max_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, max_norm)
+        nn.utils.clip_grads_with_norm_(parameters, max_norm, nn.utils.get_total_norm(gradients))
+    if isinstance(optimizer, torch.optim.SGD):  # plain: it keeps no state, and its bookkeeping would cost more
+        with torch.no_grad():
+            torch._foreach_add_(parameters, gradients, alpha=-optimizer.param_groups[0]["lr"])
+        return
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
     optimizer.step()

@@ -71,10 +71,9 @@ class Replay:
         return min(self.count, len(self.data))
 
     def add(self, **values: Tensor) -> None:
-        """Writes one step: a tensor (N, size) for every field."""
-        row = self.data[self.count % len(self.data)]
-        for name, value in values.items():
-            row[:, self.fields[name]] = value
+        """Writes one step: a tensor (N, size) for every field that has a width."""
+        parts = [values[name] for name in self.fields if name in values]
+        self.data[self.count % len(self.data)] = torch.cat(parts, 1)
         self.count += 1
 
     def newest(self, steps: int) -> Sequence:
