@@ -6,6 +6,20 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    # The same by the real trajectory instead of imagination: few, small updates on each short rollout of the present C.
+    "real_forward": {
+        "gradient": "real",
+        "rollout_steps": 2,
+        "updates": 8,
+        "learning_rate": 3e-4,
+        "noise": 0.3,
+    },
+    # For tasks with wrong turnings that look right: stronger exploration, more and older experience per update.
+    "exploring": {
+        "rollout_steps": 20,
+        "replay_size": 400_000,
+        "noise": 1.0,
+    },
     # Schmidhuber & Huber (1990): logistic nets 40-20-4 and 44-40-40, plain gradient descent at rate 0.1, weights
     # uniform in +-0.1, 50,000 random moves for M, then C by the error at the trajectory's end. Use it with one lane
     # and actuators="muscles".

@@ -39,7 +39,9 @@ class WorldModelController(Agent):
         policy: "ControllerPolicy" or a subclass.
         env: a VecEnv (`make_sb3`), an environment or its id.
         gradient: "real": activations come from the real trajectory and M gives only its Jacobian, as in 1990;
-            "imagined": trajectories are rollouts inside M that start at real observations.
+            "imagined": trajectories are rollouts inside M that start at real observations. "real" sees how the error
+            changes at the action that was taken, not at the one that C would take now: it needs short rollouts,
+            small steps and little noise, as in the preset "real_forward".
         error: "summed" over all steps, or "terminal": only at an episode's last step.
         schedule: "alternating": M and C learn all the time; "model_first": M learns during `model_steps`, then is
             frozen while C learns.
