@@ -60,9 +60,9 @@ def _rectangle(left: float, top: float, right: float, bottom: float) -> list[tup
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-_TOP, _SIDE = math.cos(math.radians(150.0)), math.sin(math.radians(150.0))
+_TOP, _SIDE = math.cos(math.radians(130.0)), math.sin(math.radians(130.0))
 _OUTLINES: dict[str, list[Outline]] = {
-    # isosceles, so that its sharpest corner (30 degrees, pointing up) tells its angle
+    # isosceles, so that its sharpest corner (50 degrees, pointing up) tells its angle
     "triangle": [(1.0, [(0.0, -1.0), (_SIDE, -_TOP), (-_SIDE, -_TOP)])],
     "L": [(1.0, _rectangle(-0.60, -0.80, -0.10, 0.80)), (1.0, _rectangle(-0.10, 0.30, 0.60, 0.80))],
     "T": [(1.0, _rectangle(-0.80, -0.60, 0.80, -0.15)), (1.0, _rectangle(-0.25, -0.15, 0.25, 0.80))],

@@ -1,0 +1,175 @@
+"""Schmidhuber & Huber (1990, 1991): fovea trajectories for target detection, and what stands beside them today."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from foveal_envs.scenes.objects import FIXED_SHAPES
+
+from ..evaluation import detection_scores, run_episodes, tracking_scores
+from ..train import Run
+from .claims import Claim, Row, make_claim, numbers, select
+from .jobs import Job
+from .training import STARTS, Budget, first_reaching, train
+
+TITLE = "fovea trajectories for target detection: detection, rotation, several targets, tracking"
+DETECTION, GOALS, TRACKING = (f"Foveal/{name}-v0" for name in ("TargetDetection", "GoalDetection", "TargetTracking"))
+ROTATED = ("triangle", "L", "T", "arrow")
+LENGTHS = (5, 3, 7, 10, 15)
+SPEEDS = {5: 3.0, 10: 6.0, 15: 10.0}  # pixels a step -> largest allowed mean error, pixels
+REFERENCES = ("random", "oracle")
+PPO = {
+    "n_steps": 25,
+    "batch_size": 400,
+    "learning_rate": 1e-3,
+    "gamma": 0.95,
+    "policy_kwargs": {"net_arch": [128, 128], "log_std_init": -0.5},
+}
+SAC = {
+    "gamma": 0.95,
+    "learning_rate": 1e-3,
+    "learning_starts": 5_000,
+    "policy_kwargs": {"net_arch": [128, 128]},
+}
+
+
+# ---------------------------------------------------------------------------------------- how a policy is scored
+
+
+def score_detection(policy: Any, starts: int, keywords: dict[str, Any]) -> dict[str, float]:
+    """Near starts, and, with all starts, from anywhere in the scene too."""
+    rotate = bool(keywords.get("rotate", False))
+    scores = detection_scores(run_episodes(policy, DETECTION, starts, **keywords), rotate)
+    if starts == STARTS:
+        far = detection_scores(run_episodes(policy, DETECTION, starts, start="anywhere", **keywords), rotate)
+        scores |= {"anywhere_within_10": far["within_10"], "anywhere_median": far["median"]}
+    return scores
+
+
+def score_goals(policy: Any, starts: int, keywords: dict[str, Any]) -> dict[str, float]:
+    """Each target apart, and the swapped-goal control: begin at one target with the goal of another."""
+    near = run_episodes(policy, GOALS, starts, **keywords)
+    swapped = run_episodes(policy, GOALS, starts, start="other", **keywords)
+    arrived, target = near.distance[-1] <= 10.0, near.measures["target"]
+    ended = swapped.measures["fixated"]
+    return {
+        **detection_scores(near),
+        "worst_target": float(min(arrived[target == i].mean() for i in set(target.tolist()))),
+        "swapped_at_original": float((ended == swapped.measures["origin"]).mean()),
+        "swapped_at_goal": float((ended == swapped.measures["target"]).mean()),
+    }
+
+
+def score_tracking(policy: Any, starts: int, keywords: dict[str, Any]) -> dict[str, float]:
+    """Mean error at each speed, the first ten moves left out."""
+    episodes = {speed: run_episodes(policy, TRACKING, starts // 4, speed=speed, **keywords) for speed in SPEEDS}
+    return {f"error_at_{speed}": tracking_scores(played)["error"] for speed, played in episodes.items()}
+
+
+SCORES = {DETECTION: score_detection, GOALS: score_goals, TRACKING: score_tracking}
+
+
+def measure(job: Job) -> list[Row]:
+    """Run one job: score a reference, or train an agent and score it when each of its budgets is spent.
+
+    ``job.arguments``: ``run`` (a Run, or the name of a reference), ``env_id``, ``keywords`` of the evaluation, and
+    optionally ``cpu_seconds`` (a second budget), ``level`` (a measure: the row tells the steps until it reached 0.95).
+    """
+    arguments = job.arguments
+    run, keywords = arguments["run"], arguments["keywords"]
+
+    def score(policy: Any, starts: int) -> dict[str, float]:
+        return SCORES[arguments["env_id"]](policy, starts, keywords)
+
+    if isinstance(run, str):
+        return [{"environment_steps": 0, "cpu_seconds": 0.0, **score(run, STARTS)}]
+    level, two = arguments.get("level"), "cpu_seconds" in arguments
+    budget = Budget(score, run.steps, arguments.get("cpu_seconds"), run.steps // 10 if level else None)
+    train(run, budget)
+    rows = []
+    for name, scored in budget.results.items():
+        row = {**({"budget": name} if two else {}), **scored}
+        if level:
+            row["steps_to_95"] = first_reaching(budget.curve, level, 0.95)
+        rows.append(row)
+    return rows
+
+
+# ---------------------------------------------------------------------------------------- the parts and their jobs
+
+
+def _jobs(
+    table: str, conditions: dict[str, str], run: Run, seeds: int, evaluation: dict[str, Any], **arguments: Any
+) -> list[Job]:
+    """One job a seed."""
+    more = {"env_id": run.env_id, "keywords": evaluation, **arguments}
+    return [Job(table, conditions, seed, measure, {"run": replace(run, seed=seed), **more}) for seed in range(seeds)]
+
+
+def _references(table: str, conditions: dict[str, str], env_id: str, evaluation: dict[str, Any]) -> list[Job]:
+    arguments = {"env_id": env_id, "keywords": evaluation}
+    return [
+        Job(table, {"agent": name, **conditions}, 0, measure, {"run": name, **arguments, "level": None})
+        for name in REFERENCES
+    ]
+
+
+def published(seeds: int, quick: bool) -> list[Job]:
+    """The nets and numbers of 1990, over trajectory lengths; evaluated over 25 moves."""
+    cases = [("triangle", 5)] if quick else [(s, t) for t in LENGTHS for s in ("triangle", "L")]
+    jobs = []
+    for shape, length in cases:
+        evaluation = {"shape": shape, "actuators": "muscles"}
+        steps = 50_000 + 5_000 * length
+        run = Run(DETECTION, {**evaluation, "moves": length}, preset="published", lanes=1, steps=steps)
+        jobs += _jobs("published", {"shape": shape, "trajectory": f"T={length}"}, run, seeds, evaluation)
+    return jobs
+
+
+def default(seeds: int, quick: bool) -> list[Job]:
+    """The default preset on the eight fixed shapes."""
+    jobs = []
+    for shape in ("ring",) if quick else FIXED_SHAPES:
+        run = Run(DETECTION, {"shape": shape}, steps=50_000)
+        jobs += _jobs("default", {"agent": "ours", "shape": shape}, run, seeds, {"shape": shape}, level="within_10")
+        jobs += _references("default_references", {"shape": shape}, DETECTION, {"shape": shape})
+    return jobs
+
+
+PARTS = {"published": published, "default": default}
+
+
+def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
+    """Jobs of the given parts (all if none is given); quick: one seed of what takes seconds."""
+    return [job for part in parts or PARTS for job in PARTS[part](1 if quick else seeds, quick)]
+
+
+# ---------------------------------------------------------------------------------------- what the results claim
+
+
+def claims(rows: list[Row]) -> list[Claim]:
+    """The project's bars, each measured over the rows at hand; those without rows are left out."""
+    made: list[Claim] = []
+    chosen = select(rows, table="published", shape="triangle", trajectory="T=5")
+    if chosen:
+        made.append(
+            make_claim(
+                "published preset, triangle, T = 5: seeds with >= 99 % of starts within 10 px after 25 moves",
+                "share of seeds", chosen, lambda own: float((numbers(own, "within_10") >= 0.99).mean()), at_least=0.9,
+            )  # fmt: skip
+        )
+    for shape in FIXED_SHAPES:
+        chosen = select(rows, table="default", agent="ours", shape=shape)
+        if chosen:
+            made += [
+                make_claim(
+                    f"default preset, {shape}: starts within 10 px, worst seed", "share", chosen,
+                    lambda own: float(numbers(own, "within_10").min()), at_least=0.99,
+                ),
+                make_claim(
+                    f"default preset, {shape}: median distance, worst seed", "px", chosen,
+                    lambda own: float(numbers(own, "median").max()), at_most=1.0,
+                ),
+            ]  # fmt: skip
+    return made

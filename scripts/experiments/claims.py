@@ -1,0 +1,64 @@
+"""Claims: a sentence, a number measured from result rows, and the bar it must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Claim:
+    """What a published result or this project's bar says, and what was measured.
+
+    Attributes:
+        claim: the sentence.
+        measured: the number; nan if nothing was run for it.
+        unit: of the number.
+        bar: what it must reach, as text.
+        seeds, environment_steps, cpu_seconds: of the runs behind it, the last two a run.
+        passed: whether the bar is met.
+    """
+
+    claim: str
+    measured: float
+    unit: str
+    bar: str
+    seeds: int
+    environment_steps: float
+    cpu_seconds: float
+    passed: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def select(rows: Iterable[Row], **conditions: str) -> list[Row]:
+    """Rows whose columns have the given values."""
+    return [row for row in rows if all(str(row.get(name)) == value for name, value in conditions.items())]
+
+
+def numbers(rows: Iterable[Row], name: str) -> np.ndarray:
+    """One column as floats."""
+    return np.array([float(row[name]) for row in rows])
+
+
+def make_claim(
+    claim: str,
+    unit: str,
+    rows: list[Row],
+    measure: Callable[[list[Row]], float],
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Claim:
+    """A claim over the selected rows; it passes if the measure lies within the bounds, and never without rows."""
+    measured = float(measure(rows)) if rows else float("nan")
+    passed = bool(rows) and (at_least is None or measured >= at_least) and (at_most is None or measured <= at_most)
+    bar = " and ".join(f"{sign} {bound:g}" for sign, bound in ((">=", at_least), ("<=", at_most)) if bound is not None)
+    seeds = len({row["seed"] for row in rows})
+    spent = [float(numbers(rows, name).mean()) if rows else float("nan") for name in ("environment_steps", "cpu_seconds")]
+    return Claim(claim, measured, unit, bar or "reported", seeds, *spent, passed)
