@@ -26,9 +26,9 @@ def check_vector_env(
 
     Checked: batched spaces, the autoreset mode in the metadata, observations in their space, dtypes and shapes of
     rewards and flags, ``_key`` masks of infos, the same episodes from the same seed, lanes that do not depend on the
-    number of lanes, the rules of the autoreset mode (a reset after an end, ``final_obs`` in SAME_STEP, ``reset_mask`` in
-    DISABLED), that later steps do not overwrite observations already returned, and, if ``single`` is given, that lane i
-    equals the single environment seeded ``seed + i``.
+    number of lanes, the rules of the autoreset mode (a reset after an end, ``final_obs`` in SAME_STEP, ``reset_mask``
+    in DISABLED), that later steps do not overwrite observations already returned, and, if ``single`` is given, that
+    lane i equals the single environment seeded ``seed + i``.
 
     Args:
         make: called with a number of lanes, returns a new vector environment.
@@ -70,7 +70,8 @@ def _actions(env: VectorEnv) -> Iterator[Any]:
         space.seed(i)
     while True:
         out = create_empty_array(env.single_action_space, env.num_envs)
-        yield concatenate(env.single_action_space, [space.sample() for space in spaces], out)
+        samples = [space.sample() for space in spaces]
+        yield concatenate(env.single_action_space, samples, out)  # type: ignore[arg-type]
 
 
 def _run(env: VectorEnv, steps: int) -> list[list[Any]]:
@@ -84,7 +85,7 @@ def _run(env: VectorEnv, steps: int) -> list[list[Any]]:
         if mode is AutoresetMode.DISABLED and ended.any():
             observation, infos = env.reset(options={"reset_mask": ended.copy()})
             _check_batch(env, observation, infos, f"step {step}, reset with a mask")
-            for i in np.flatnonzero(ended):
+            for i in np.flatnonzero(ended).tolist():
                 traces[i].append((_rows(env, observation)[i], 0.0, False, False, None))
         observation, rewards, terminated, truncated, infos = env.step(action)
         _check_batch(env, observation, infos, f"step {step}")
@@ -142,7 +143,11 @@ def _check_batch(env: VectorEnv, observation: Any, infos: dict[str, Any], where:
 
 
 def _check_flags(env: VectorEnv, rewards: Any, terminated: Any, truncated: Any, step: int) -> None:
-    for name, array, kinds in (("rewards", rewards, "f"), ("terminated", terminated, "b"), ("truncated", truncated, "b")):
+    for name, array, kinds in (
+        ("rewards", rewards, "f"),
+        ("terminated", terminated, "b"),
+        ("truncated", truncated, "b"),
+    ):
         right = isinstance(array, np.ndarray) and array.shape == (env.num_envs,) and array.dtype.kind in kinds
         assert right, f"step {step}: {name} must be an array ({env.num_envs},) of kind {kinds!r}, got {array!r}"
     assert np.isfinite(rewards).all(), f"step {step}, lane {np.argmin(np.isfinite(rewards))}: the reward is not finite"

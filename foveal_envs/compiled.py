@@ -21,7 +21,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile ``function`` without the GIL on its first call and cache the machine code on disk; x / 0 is inf, as in NumPy.
+    """Compile ``function`` on its first call, to run without the GIL, and cache the machine code on disk.
+
+    Division by zero gives inf or nan, as in NumPy.
 
     The cache is refreshed whenever the function, a compiled function that it calls (in any file, user files included),
     or a global constant that either uses has changed. Under ``NUMBA_DISABLE_JIT=1`` the function is returned unchanged.

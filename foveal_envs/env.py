@@ -46,7 +46,10 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
     ``reset(options={"episode_key": key})`` replays the episode whose ``info["episode_key"]`` was ``key``.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 8}
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 8,
+    }
 
     def __init__(self, task: str | type[Task] | Task, render_mode: str | None = None, **keywords: Any) -> None:
         _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))

@@ -95,7 +95,7 @@ class Fovea:
     def displacements(self, actions: np.ndarray) -> np.ndarray:
         """Moves (N, 3) of actions (N, n) or (N,): right and down in the fovea's own frame, pixels, and radians."""
         if self.actuators == "directions":
-            return self.moves[actions]
+            return np.asarray(self.moves[actions])
         out = np.empty((len(actions), 3))
         _displace(actions, self.moves, self.low, out)
         return out

@@ -100,8 +100,8 @@ class Goal:
         vector = gym.spaces.Box(-1.0 if self.by_pose else 0.0, 1.0, (self.length,), np.float32)
         self.observation_space: gym.Space[Any] = box
         if self.concatenated:
-            bounds = [np.concatenate([a, b]) for a, b in ((box.low, vector.low), (box.high, vector.high))]
-            self.observation_space = gym.spaces.Box(*bounds, dtype=np.float32)
+            lows, highs = np.concatenate([box.low, vector.low]), np.concatenate([box.high, vector.high])
+            self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
         elif self.shown:
             self.observation_space = gym.spaces.Dict(
                 {"observation": box, "achieved_goal": vector, "desired_goal": vector}
@@ -188,7 +188,7 @@ def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose:
 
 
 @compiled
-def _squared_distance(a: np.ndarray, b: np.ndarray, length: int) -> float:
+def _squared_distance(a: np.ndarray, b: np.ndarray, length: int) -> np.float32:
     """|a - b|^2 over the first ``length`` numbers, in four sums side by side: float addition is a slow chain."""
     s0 = s1 = s2 = s3 = np.float32(0.0)
     whole = length - length % 4

@@ -39,7 +39,7 @@ def bits(key: np.uint64, counter: int) -> np.uint64:
     z = key + (np.uint64(counter) + ONE) * GOLDEN_GAMMA
     z = (z ^ (z >> SHIFT_30)) * MIX_1
     z = (z ^ (z >> SHIFT_27)) * MIX_2
-    return z ^ (z >> SHIFT_31)  # type: ignore[no-any-return]
+    return z ^ (z >> SHIFT_31)
 
 
 @compiled
@@ -71,7 +71,8 @@ def normal(key: np.uint64, counter: int) -> float:
 @compiled
 def split(key: np.uint64, stream: int) -> np.uint64:
     """A new key, independent of ``key``'s own draws and of other streams: mix(mix(key) + stream)."""
-    return bits(bits(~key, stream), stream)
+    mixed: np.uint64 = bits(bits(~key, stream), stream)
+    return mixed
 
 
 @compiled

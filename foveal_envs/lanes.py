@@ -36,7 +36,9 @@ def make_task(task: str | type[Task] | Task, keywords: dict[str, Any]) -> Task:
     allowed = inspect.signature(task).parameters
     unknown = [keyword for keyword in keywords if keyword not in allowed]
     if unknown:
-        raise TypeError(f"{task.__name__} has no keyword {', '.join(map(repr, unknown))}; it takes {', '.join(allowed)}")
+        raise TypeError(
+            f"{task.__name__} has no keyword {', '.join(map(repr, unknown))}; it takes {', '.join(allowed)}"
+        )
     return task(**keywords)
 
 
@@ -65,7 +67,6 @@ class Lanes:
         self._bounds = _bounds(space) if self._discrete else None
         spaces = task.observation_space.spaces if isinstance(task.observation_space, gym.spaces.Dict) else None
         self._layout = {name: _layout(space, num_envs) for name, space in spaces.items()} if spaces else None
-        self._single_layout = _layout(task.observation_space, num_envs) if spaces is None else None
 
     def begin(self, rows: np.ndarray) -> None:
         """Start the next episode of each lane of ``rows``."""
@@ -109,7 +110,8 @@ class Lanes:
     def empty_observation(self) -> Observation:
         """Fresh arrays (N, ...) for the observations of all lanes, of arbitrary content."""
         if self._layout is None:
-            return np.empty(*self._single_layout)
+            shape, dtype = _layout(self.task.observation_space, self.num_envs)
+            return np.empty(shape, dtype)
         return {name: np.empty(*layout) for name, layout in self._layout.items()}
 
     def seed(self, row: int, seed: int) -> None:
@@ -170,7 +172,12 @@ def all_finite(values: np.ndarray) -> bool:
 
 @compiled
 def tick(
-    active: np.ndarray, terminated: np.ndarray, limit: int, elapsed: np.ndarray, truncated: np.ndarray, ended: np.ndarray
+    active: np.ndarray,
+    terminated: np.ndarray,
+    limit: int,
+    elapsed: np.ndarray,
+    truncated: np.ndarray,
+    ended: np.ndarray,
 ) -> int:
     """Count the step of every active world; ``truncated`` at the limit (0: none), ``ended`` either way.
 

@@ -33,7 +33,9 @@ def demo(shape: str = "triangle", steps: int = 100_000, seed: int = 0, folder: P
     untrained = run.make_agent(run.make_env())
     agent, curve = fit(run, folder)
     policies = {"random": "random", "untrained": untrained, "trained": agent, "oracle": "oracle"}
-    measured = {name: detection_scores(run_episodes(policy, run.env_id, shape=shape)) for name, policy in policies.items()}
+    measured = {
+        name: detection_scores(run_episodes(policy, run.env_id, shape=shape)) for name, policy in policies.items()
+    }
     print(f"\n1,000 starts within 72 px of the target, after 25 moves ({time.process_time() - began:.0f} CPU s in all)")
     print(format_table({name: {title: row[key] for key, title in SHOWN.items()} for name, row in measured.items()}))
     illustrate(run, folder, agent, curve)

@@ -1,4 +1,4 @@
-"""Evaluate agents and references on a task from the same starts: a table, or JSON. ``python -m scripts.evaluate --help``."""
+"""Evaluate agents and references from the same starts: a table, or JSON. ``python -m scripts.evaluate --help``."""
 
 from __future__ import annotations
 

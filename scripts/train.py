@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import tyro
+from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
@@ -32,7 +33,7 @@ class Run:
         env_id, env_kwargs: the environment.
         algorithm: name of an agent of this project or of Stable-Baselines3.
         preset: of WorldModelController; not used by other algorithms.
-        agent_kwargs: keywords of the algorithm.
+        agent_kwargs: keywords of the algorithm; ``replay_buffer_class="HerReplayBuffer"`` relabels goals.
         steps: environment steps.
         lanes: parallel lanes.
         seed: of nets and exploration; lane 0 is seeded 10,000 (seed + 1).
@@ -59,7 +60,10 @@ class Run:
         if self.algorithm == "WorldModelController":
             return cls.from_preset(self.preset, env, seed=self.seed, **self.agent_kwargs)  # type: ignore[no-any-return]
         policy = "MultiInputPolicy" if hasattr(env.observation_space, "spaces") else "MlpPolicy"
-        return cls(**{"policy": policy, "env": env, "seed": self.seed, **self.agent_kwargs})  # type: ignore[no-any-return]
+        keywords = {"policy": policy, "env": env, "seed": self.seed, **self.agent_kwargs}
+        if keywords.get("replay_buffer_class") == "HerReplayBuffer":
+            keywords["replay_buffer_class"] = HerReplayBuffer
+        return cls(**keywords)  # type: ignore[no-any-return]
 
 
 class LearningCurve(BaseCallback):

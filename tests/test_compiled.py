@@ -11,7 +11,9 @@ import pytest
 
 from foveal_envs.compiled import digest
 
-CALLEE = "from foveal_envs.compiled import compiled\nSTEP = {step}\n@compiled\ndef helper(x):\n    return x {sign} STEP\n"
+CALLEE = (
+    "from foveal_envs.compiled import compiled\nSTEP = {step}\n@compiled\ndef helper(x):\n    return x {sign} STEP\n"
+)
 CALLER = (
     "import callee\nfrom callee import helper\nfrom foveal_envs.compiled import compiled\n"
     "@compiled\ndef direct(x):\n    return later(x)\n"

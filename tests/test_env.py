@@ -19,9 +19,7 @@ from .conftest import CASES, IDS, case_name
 
 MODES = ("next_step", "same_step", "disabled")
 GOAL_CASES = [
-    (id, keywords)
-    for id, keywords in CASES
-    if isinstance(gym.make(id, **keywords).observation_space, gym.spaces.Dict)
+    (id, keywords) for id, keywords in CASES if isinstance(gym.make(id, **keywords).observation_space, gym.spaces.Dict)
 ]
 every_case = pytest.mark.parametrize(("id", "keywords"), CASES, ids=case_name)
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -85,9 +83,7 @@ def test_time_limits_agree(id: str) -> None:
 def test_infos_equal_sync_vector_env(id: str, mode: str) -> None:
     mode_ = AutoresetMode[mode.upper()]
     native = make_vec(id, 3, autoreset_mode=mode, max_episode_steps=5, info="step")
-    sync = gym.make_vec(
-        id, 3, vectorization_mode="sync", max_episode_steps=5, vector_kwargs={"autoreset_mode": mode_}
-    )
+    sync = gym.make_vec(id, 3, vectorization_mode="sync", max_episode_steps=5, vector_kwargs={"autoreset_mode": mode_})
     assert data_equivalence(native.reset(seed=0)[1], sync.reset(seed=0)[1], exact=True)
     native.action_space.seed(0)
     ended = np.zeros(3, bool)
@@ -109,7 +105,11 @@ def test_snapshots_and_copies_go_on_alike(id: str, keywords: dict[str, Any]) -> 
     actions = [env.action_space.sample() for _ in range(30)]
     for action in actions[:6]:
         env.step(action)
-    twins = [pickle.loads(pickle.dumps(env)), copy.deepcopy(env), make_vec(id, 4, autoreset_mode="same_step", max_episode_steps=9, **keywords)]
+    twins = [
+        pickle.loads(pickle.dumps(env)),
+        copy.deepcopy(env),
+        make_vec(id, 4, autoreset_mode="same_step", max_episode_steps=9, **keywords),
+    ]
     twins[2].set_state(env.get_state())
     for action in actions[6:]:
         expected = env.step(action)

@@ -67,4 +67,5 @@ def make_reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any]) -> Rando
     """
     if name not in REFERENCES:
         raise ValueError(f"unknown reference {name!r}; known: {', '.join(map(repr, REFERENCES))}")
-    return REFERENCES[name](env)
+    policy: RandomPolicy | OraclePolicy = REFERENCES[name](env)
+    return policy

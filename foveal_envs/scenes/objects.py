@@ -247,8 +247,8 @@ def _add_polygon(
     u, v, r, most, second = fields[0], fields[1], fields[2], scratch[0], scratch[1]
     _within(most, second)
     for first in range(4, part["edges"], 4):
-        _leave_edges(*_four_edges(part, first, ox, oy, c, s), u, v, most, second)
-    _cut(weight, *_four_edges(part, 0, ox, oy, c, s), fields, most, second, out)
+        _leave_edges(*_four_edges(part, first, ox, oy, c, s), u, v, most, second)  # type: ignore[call-arg, arg-type]
+    _cut(weight, *_four_edges(part, 0, ox, oy, c, s), fields, most, second, out)  # type: ignore[call-arg, arg-type]
     for k in range(u.shape[0]):
         if second[k] != LARGE:
             px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]

@@ -1,4 +1,4 @@
-"""TargetDetection: steer the fovea until the target lies under it as the goal vector says (Schmidhuber & Huber 1990)."""
+"""TargetDetection: steer the fovea until the target lies under it as the goal vector says (1990)."""
 
 from __future__ import annotations
 

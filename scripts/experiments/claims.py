@@ -60,5 +60,7 @@ def make_claim(
     passed = bool(rows) and (at_least is None or measured >= at_least) and (at_most is None or measured <= at_most)
     bar = " and ".join(f"{sign} {bound:g}" for sign, bound in ((">=", at_least), ("<=", at_most)) if bound is not None)
     seeds = len({row["seed"] for row in rows})
-    spent = [float(numbers(rows, name).mean()) if rows else float("nan") for name in ("environment_steps", "cpu_seconds")]
+    spent = [
+        float(numbers(rows, name).mean()) if rows else float("nan") for name in ("environment_steps", "cpu_seconds")
+    ]
     return Claim(claim, measured, unit, bar or "reported", seeds, *spent, passed)
