@@ -184,7 +184,7 @@ def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose:
     squares = _squared_distance(achieved, desired, length)
     if kind == SPARSE:
         return 0.0 if squares <= length * APPEARANCE_TOLERANCE * APPEARANCE_TOLERANCE else -1.0
-    return -0.5 * squares
+    return -0.5 * float(squares)
 
 
 @compiled

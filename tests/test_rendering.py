@@ -52,10 +52,8 @@ def test_frames_are_of_one_shape_and_change(id: str, keywords: dict[str, Any]) -
     env.close()
 
 
-@every_case
+@pytest.mark.parametrize(("id", "keywords"), [case for case in CASES if not case[1].get("noise")], ids=case_name)
 def test_scene_shows_what_the_retina_senses(id: str, keywords: dict[str, Any]) -> None:
-    if keywords.get("noise"):
-        pytest.skip("the picture has no noise")
     env = gym.make(id, **keywords).unwrapped
     fovea = env.task.fovea
     ys, xs = np.mgrid[:512, :512] + 0.5

@@ -38,9 +38,13 @@ def test_directions(game: Game, word: str, change: tuple[float, float, float]) -
 
 def test_clicks_are_limited_by_the_largest_jump(game: Game) -> None:
     x, y, _ = pose(game)
-    game.obey(("click", x + 5.0, y - 300.0 if y > 300 else y + 150))
-    np.testing.assert_allclose(np.abs(pose(game)[:2] - (x, y)), (5.0, 20.0), atol=1e-4)
+    game.obey(("click", x + 5.0, y - 3.0))
+    np.testing.assert_allclose(pose(game)[:2], (x + 5.0, y - 3.0), atol=1e-4)
+    x, y, angle = pose(game)
+    game.obey(("click", 256.0, 500.0 if y < 256.0 else 12.0))
     moved = pose(game)
+    jump = np.exp(-1j * angle) * complex(*(moved[:2] - (x, y)))  # in the fovea's own frame
+    assert max(abs(jump.real), abs(jump.imag)) == pytest.approx(20.0, abs=1e-4)
     game.obey(("click", 600.0, 100.0))  # in the panel
     np.testing.assert_array_equal(pose(game), moved)
 
