@@ -286,7 +286,7 @@ class WorldModelController(Agent):
 
     def _rates(self) -> tuple[float, float, float]:
         """Learning rates of C, M and V now."""
-        left = self._current_progress_remaining
+        left = max(0.0, self._current_progress_remaining)  # a whole last rollout may overshoot the budget
         share = self.final_rate + (1 - self.final_rate) * left
         return (
             share * self.lr_schedule(left),

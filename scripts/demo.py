@@ -16,7 +16,7 @@ from .train import Run, fit, illustrate
 SHOWN = {"within_5": "within 5 px", "within_10": "within 10 px", "median": "median px", "fixations": "fixations"}
 
 
-def demo(shape: str = "triangle", steps: int = 100_000, seed: int = 0, folder: Path = Path("runs/demo")) -> None:
+def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Path = Path("runs/demo")) -> None:
     """Train on TargetDetection, compare random, untrained, trained and oracle, and leave a run folder to look at.
 
     Args:

@@ -128,6 +128,7 @@ def fit(run: Run, folder: Path, progress_bar: bool = True) -> tuple[BaseAlgorith
     except KeyboardInterrupt:
         print(f"interrupted after {agent.num_timesteps:,} steps; the model is saved")
     save(agent, folder)
+    agent.logger.close()
     env.close()
     return agent, curve
 
@@ -159,6 +160,7 @@ def train(
     lanes: int = 64,
     seed: int = 0,
     folder: Path | None = None,
+    progress_bar: bool = True,
 ) -> None:
     """Train an agent and leave a run folder.
 
@@ -172,12 +174,13 @@ def train(
         lanes: parallel lanes.
         seed: of nets, exploration and environment.
         folder: the run folder; default: a new one under runs/.
+        progress_bar: show rate and time left.
     """
     check_agents()
     torch.set_num_threads(1)
     run = Run(environment, parse_keywords(env), algorithm, preset, parse_keywords(agent), steps, lanes, seed)
     folder = folder or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    illustrate(run, folder, *fit(run, folder))
+    illustrate(run, folder, *fit(run, folder, progress_bar))
     print(f"run folder {folder}\nwatch it live: python -m scripts.watch {folder}")
 
 
