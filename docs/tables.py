@@ -8,15 +8,15 @@ budget is written ``inf``.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from figures import embed, new_figure
 from mkdocs.exceptions import PluginError
 
+from scripts.plots import bootstrap_interval, interquartile_mean
+
 RESULTS = Path(__file__).parent / "results"
-RESAMPLES = 2000
 Row = dict[str, str]
 
 
@@ -59,9 +59,9 @@ def curve(argument: str) -> str:
     figure, axes = new_figure(6.4, 3.6)
     for condition, group in grouped(rows, by):
         points = sorted((float(at), [float(row[y]) for row in members]) for (at,), members in grouped(group, [x]))
-        bounds = np.array([interval(values) for _, values in points])
+        bounds = np.array([bootstrap_interval(np.array(values)) for _, values in points])
         positions = [at for at, _ in points]
-        axes.plot(positions, [interquartile_mean(values) for _, values in points], label=", ".join(condition))
+        axes.plot(positions, [interquartile_mean(np.array(values)) for _, values in points], label=", ".join(condition))
         axes.fill_between(positions, bounds[:, 0], bounds[:, 1], alpha=0.2)
     axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
     if by:
@@ -69,29 +69,12 @@ def curve(argument: str) -> str:
     return embed(figure, f"{y} against {x}")
 
 
-def interquartile_mean(values: Iterable[float]) -> float:
-    """Mean of the middle half, as rliable defines it: a quarter of the values, rounded down, is cut from either end."""
-    ordered = np.sort(np.asarray(list(values), dtype=float))
-    cut = int(0.25 * len(ordered))
-    return float(ordered[cut : len(ordered) - cut].mean())
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """Percentile bootstrap interval (95 %) of the interquartile mean over seeds."""
-    rng = np.random.default_rng(0)
-    resampled = np.sort(rng.choice(np.asarray(values), (RESAMPLES, len(values))), axis=1)
-    cut = int(0.25 * len(values))
-    means = resampled[:, cut : len(values) - cut].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975], method="nearest")
-    return float(low), float(high)
-
-
 def summary(values: list[float]) -> str:
     """``mean [low, high]``, or the value alone where all seeds agree."""
     if len(set(values)) == 1:
         return number(values[0])
-    low, high = interval(values)
-    return f"{number(interquartile_mean(values))} [{number(low)}, {number(high)}]"
+    low, high = bootstrap_interval(np.array(values))
+    return f"{number(float(interquartile_mean(np.array(values))))} [{number(low)}, {number(high)}]"
 
 
 def number(value: float) -> str:

@@ -49,9 +49,12 @@ def interquartile_mean(values: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_interval(values: np.ndarray, samples: int = 2000, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of the interquartile mean of (S,) values, by drawing seeds anew; always the same draws."""
+    """Percentile interval of the interquartile mean of (S,) values, by drawing seeds anew; always the same draws.
+
+    Values may be inf (a budget missed), so the quantiles are never interpolated.
+    """
     draws = np.random.default_rng(0).integers(len(values), size=(len(values), samples))
-    low, high = np.quantile(interquartile_mean(values[draws]), [0.5 - 0.5 * level, 0.5 + 0.5 * level])
+    low, high = np.quantile(interquartile_mean(values[draws]), [0.5 - 0.5 * level, 0.5 + 0.5 * level], method="nearest")
     return float(low), float(high)
 
 
