@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import tyro
 
@@ -16,7 +17,7 @@ def evaluate(
     episodes: int = 1000,
     seed: int = EVALUATION_SEED,
     env: tuple[str, ...] = (),
-    json_output: bool = False,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> None:
     """Run whole episodes of every agent from the same starts and print their scores.
 

@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -21,9 +21,9 @@ RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 def reproduce(
     result: tyro.conf.Positional[str] = "",
     parts: tuple[str, ...] = (),
-    list_results: bool = False,
+    list_results: Annotated[bool, tyro.conf.arg(name="list")] = False,
     quick: bool = False,
-    json_output: bool = False,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
     seeds: int = 10,
     processes: int = 2,
     folder: Path | None = None,
