@@ -62,11 +62,11 @@ class Lanes:
         self.keys = np.zeros(num_envs, np.uint64)
         self.rows = np.arange(num_envs)
         space = task.action_space
-        self._discrete = not isinstance(space, gym.spaces.Box)
         self._shape = (num_envs, *(space.shape or ()))
-        self._bounds = _bounds(space) if self._discrete else None
+        self._bounds = None if isinstance(space, gym.spaces.Box) else _bounds(space)
         spaces = task.observation_space.spaces if isinstance(task.observation_space, gym.spaces.Dict) else None
-        self._layout = {name: _layout(space, num_envs) for name, space in spaces.items()} if spaces else None
+        self._layout = {name: _layout(part, num_envs) for name, part in spaces.items()} if spaces else {}
+        self._flat_layout = None if spaces else _layout(task.observation_space, num_envs)
 
     def begin(self, rows: np.ndarray) -> None:
         """Start the next episode of each lane of ``rows``."""
@@ -109,9 +109,8 @@ class Lanes:
 
     def empty_observation(self) -> Observation:
         """Fresh arrays (N, ...) for the observations of all lanes, of arbitrary content."""
-        if self._layout is None:
-            shape, dtype = _layout(self.task.observation_space, self.num_envs)
-            return np.empty(shape, dtype)
+        if self._flat_layout is not None:
+            return np.empty(self._flat_layout[0], self._flat_layout[1])
         return {name: np.empty(*layout) for name, layout in self._layout.items()}
 
     def seed(self, row: int, seed: int) -> None:

@@ -49,7 +49,6 @@ FIXED_SHAPES = ("triangle", "L", "T", "plus", "ring", "disc", "square", "arrow")
 RANDOM_SHAPES = ("convex", "concave")
 SHAPES = FIXED_SHAPES + RANDOM_SHAPES
 CONVEX, CONCAVE = len(FIXED_SHAPES), len(FIXED_SHAPES) + 1
-ASYMMETRIC_SHAPES = ("triangle", "L", "T", "arrow", "convex", "concave")
 MIN_CORNERS, MAX_CORNERS = 5, 8
 
 # Outlines inside the unit circle, in units of the object's radius: (sign, vertices) or (sign, (x, y, radius)).

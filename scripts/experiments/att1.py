@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from foveal_envs.reference import REFERENCES
 from foveal_envs.scenes.objects import FIXED_SHAPES
 
 from ..evaluation import detection_scores, run_episodes, tracking_scores
@@ -19,7 +20,6 @@ DETECTION, GOALS, TRACKING = (f"Foveal/{name}-v0" for name in ("TargetDetection"
 ROTATED = ("triangle", "L", "T", "arrow")
 LENGTHS = (5, 3, 7, 10, 15)
 SPEEDS = {5: 3.0, 10: 6.0, 15: 10.0}  # pixels a step -> largest allowed mean error, pixels
-REFERENCES = ("random", "oracle")
 PPO = {
     "n_steps": 25,
     "batch_size": 400,
