@@ -28,8 +28,8 @@ class Evaluator(nn.Module):
         self,
         encoder: Encoder,
         *,
-        hidden: Sequence[int] = (128, 128),
-        activation: Activation = "relu",
+        hidden: Sequence[int] = (128, 128, 128),
+        activation: Activation = "silu",
         rate: float = 0.1,
     ) -> None:
         super().__init__()

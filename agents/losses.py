@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -19,19 +21,21 @@ def goal_error(achieved: Tensor, desired: Tensor) -> Tensor:
     return 0.5 * (desired - achieved).square().sum(-1)
 
 
-def goal_match(achieved: Tensor, desired: Tensor, width: float) -> Tensor:
-    """exp(-|d - x| / width): 1 at the goal, almost 0 far away, with a slope that does not fade near the goal.
+def goal_match(achieved: Tensor, desired: Tensor, widths: Sequence[float]) -> Tensor:
+    """The mean over widths w of exp(-|d - x| / w): 1 at the goal, almost 0 far away, its slope does not fade near it.
+
+    A wide term leads to the goal from afar, a narrow one tells the goal from what merely looks like it.
 
     Args:
         achieved: (..., G).
         desired: (..., G).
-        width: distance at which the match has fallen to 1/e, in units of the goal vector.
+        widths: distances at which a term has fallen to 1/e, in units of the goal vector.
 
     Returns:
         (...,) matches in (0, 1].
     """
     distance = (2 * goal_error(achieved, desired) + 1e-4).sqrt()  # a root has no gradient at 0
-    return torch.exp(distance / -width)
+    return torch.stack([torch.exp(distance / -width) for width in widths]).mean(0)
 
 
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ended: Tensor, trace: float) -> Tensor:

@@ -14,19 +14,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-4,
         "noise": 0.3,
     },
-    # For tasks with wrong turnings that look right: stronger exploration, more and older experience per update.
-    "exploring": {
-        "rollout_steps": 20,
-        "replay_size": 400_000,
-        "noise": 1.0,
-    },
     # Schmidhuber & Huber (1990): logistic nets 40-20-4 and 44-40-40, plain gradient descent at rate 0.1, weights
     # uniform in +-0.1, 50,000 random moves for M, then C by the error at the trajectory's end. Use it with one lane
     # and actuators="muscles".
     "published": {
         "gradient": "real",
         "error": "terminal",
-        "match_width": None,
+        "match_widths": None,
         "schedule": "model_first",
         "model_steps": 50_000,
         "online": True,

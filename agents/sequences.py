@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -24,8 +24,15 @@ class Sequence:
         self.data = data
         self.fields = fields
 
-    def __getitem__(self, name: str) -> Tensor:
-        return self.data[..., self.fields[name]]
+    @overload
+    def __getitem__(self, key: str) -> Tensor: ...
+    @overload
+    def __getitem__(self, key: slice) -> Sequence: ...
+    def __getitem__(self, key: str | slice) -> Tensor | Sequence:
+        """A field by its name, or some of the steps as a sequence."""
+        if isinstance(key, slice):
+            return Sequence(self.data[key], self.fields)
+        return self.data[..., self.fields[key]]
 
     def __len__(self) -> int:
         return len(self.data)
@@ -44,7 +51,7 @@ class Sequence:
     def rows(self) -> Iterator[Sequence]:
         """The steps, oldest first, as sequences with T = 1."""
         for t in range(len(self)):
-            yield Sequence(self.data[t : t + 1], self.fields)
+            yield self[t : t + 1]
 
 
 class Replay:

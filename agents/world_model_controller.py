@@ -31,9 +31,10 @@ INHERITED = ("policy", "env", "learning_rate", "seed", "device", "verbose", "sta
 class WorldModelController(Agent):
     """Learns M by prediction, and C by gradient descent on the goal error (or ascent on reward) through M.
 
-    With goal keys the reward of arriving at x is -E = -1/2 |d - x|^2, d the desired and x the achieved goal; without
-    them it is M's reward unit. C climbs the mean of the TD(lambda) returns of its own trajectories, whose gradients
-    flow from each step's reward, and from V at the window's end, back through M and C to every earlier action.
+    With goal keys the reward of arriving at x is the match of x, the achieved goal, with d, the desired one (see
+    `match_widths`); without them it is M's reward unit. C climbs the mean of the TD(lambda) returns of its own
+    trajectories, whose gradients flow from each step's reward, and from V at the window's end, back through M and C to
+    every earlier action.
 
     Args:
         policy: "ControllerPolicy" or a subclass.
@@ -60,6 +61,8 @@ class WorldModelController(Agent):
             where a task ends by the clock.
         noise: largest standard deviation of exploration, in half-ranges of the action; each episode of each lane
             draws its own, uniformly from 0 to this.
+        match_widths: widths w of the reward of a goal, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
+        exchange: share of the imagined trajectories that pursue another's goal.
         goal_input: whether C reads the desired goal.
         share_goal: see `Encoder`; None decides by the spaces.
         core, core_kwargs: C's core, name in `agents.CORES` and keywords.
@@ -70,6 +73,7 @@ class WorldModelController(Agent):
         learning_rate: C's; a number or Stable-Baselines3's schedule of the progress remaining.
         model_learning_rate: M's.
         evaluator_learning_rate: V's.
+        final_rate: share of the learning rates that is left at the end of training, linearly.
         weight_range: weights and biases start uniform in +- this; None: PyTorch's own.
         max_grad_norm: C's gradient is scaled down to this norm; None: never.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
@@ -96,17 +100,18 @@ class WorldModelController(Agent):
         schedule: Literal["alternating", "model_first"] = "alternating",
         model_steps: int = 12_800,
         online: bool = False,
-        rollout_steps: int | None = 10,
+        rollout_steps: int | None = 20,
         updates: int = 40,
         batch_size: int = 256,
         window: int = 1,
-        replay_size: int = 100_000,
+        replay_size: int = 400_000,
         evaluator: bool = True,
         trace: float = 0.9,
         discount: float = 0.95,
         bootstrap_at_end: bool | None = None,
-        noise: float = 0.5,
-        match_width: float | None = 0.7,
+        noise: float = 1.0,
+        match_widths: tuple[float, ...] | None = (0.2, 0.7),
+        exchange: float = 0.0,
         goal_input: bool = True,
         share_goal: bool | None = None,
         core: str = "feedforward",
@@ -188,7 +193,7 @@ class WorldModelController(Agent):
         learns_model = self._exploring or self.schedule == "alternating"
         for sequence, trajectory in self._minibatches(steps):
             if learns_model:
-                for part in sequence.rows() if self.online else (sequence,):
+                for part in sequence.rows() if self.online else (sequence[: self.window],):
                     model_loss = self.world_model.loss(part)
                     descend(self.model_optimizer, model_loss)
                 self.measures["train/model_loss"] = model_loss.detach()
@@ -198,14 +203,19 @@ class WorldModelController(Agent):
             if self.gradient == "real":
                 percepts = self.world_model.real_forward(self.policy, trajectory)
             else:
-                percepts = self.world_model.imagine(self.policy, sequence, self.window)
-                trajectory = self._imagined(sequence, percepts)
+                start = sequence[1:]
+                self._exchange_goals(start["desired_goal"])
+                percepts = self.world_model.imagine(self.policy, start, self.window)
+                trajectory = self._imagined(start, percepts)
             returns = self._returns(percepts, trajectory)
             if not self._exploring:
                 descend(self.policy_optimizer, -returns.mean(), self.max_grad_norm)
             if self.evaluator:
-                values = self.value_net(trajectory["observation"], trajectory["desired_goal"])
-                value_loss = 0.5 * (values - returns.detach()).square().mean()
+                observation, desired, targets = trajectory["observation"], trajectory["desired_goal"], returns.detach()
+                value_loss = self._value_loss(observation, desired, targets)
+                if self.gradient == "imagined":
+                    expected, known = self._expected(sequence[:1])
+                    value_loss = 0.5 * (value_loss + self._value_loss(expected, desired[:1], targets[:1], known))
                 descend(self.value_optimizer, value_loss)
                 self.value_net.follow()
                 self.measures["train/evaluator_loss"] = value_loss.detach()
@@ -220,9 +230,15 @@ class WorldModelController(Agent):
             yield newest, newest
             return
         for _ in range(self.updates):
-            sequence = self.replay.windows(self.window, self.batch_size)
             real = self.gradient == "real"
+            sequence = self.replay.windows(self.window + (not real), self.batch_size)
             yield sequence, self.replay.windows(self.window, self.batch_size, steps) if real else sequence
+
+    def _exchange_goals(self, desired: Tensor) -> None:
+        """Gives a share of the windows, in place, the goals (T, B, G) of others of the same minibatch."""
+        exchanged = round(self.exchange * desired.shape[1])
+        if exchanged:
+            desired[:, :exchanged] = desired[:, torch.randperm(desired.shape[1])[:exchanged]]
 
     def _imagined(self, start: Sequence, percepts: Tensor) -> Mapping[str, Tensor]:
         """What `_returns` has to know of an imagined trajectory: it ends, unfinished, with the last step."""
@@ -235,15 +251,30 @@ class WorldModelController(Agent):
             "ended": ended.index_fill(0, torch.tensor([len(ended) - 1], device=ended.device), 1.0),
         }
 
+    @torch.no_grad()
+    def _expected(self, before: Sequence) -> tuple[Tensor, Tensor]:
+        """The observation (1, B, D) that M expected after the step `before` an imagined trajectory; 0 where none came.
+
+        V has to mean the same on M's predictions, on which it is asked, as on what really came, from which it learns:
+        else what M blurs seems worth more than it is, a little at each step, and C learns to seek it.
+        """
+        return self.world_model.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
+
+    def _value_loss(
+        self, observation: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
+    ) -> Tensor:
+        """1/2 (V - return)^2 of observations (T, B, D) and goals (T, B, G), averaged."""
+        return (0.5 * weight * (self.value_net(observation, desired) - returns).square()).mean()
+
     def _returns(self, percepts: Tensor, trajectory: Mapping[str, Tensor] | Sequence) -> Tensor:
         """TD(lambda) returns (T, B) of arriving at `percepts` (T, B, ...); they carry the gradient."""
         desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
         if not self.encoder.has_goal:
             rewards = percepts[..., -1]
-        elif self.match_width is None:
+        elif self.match_widths is None:
             rewards = -goal_error(percepts[..., self.encoder.goal_slice], desired)
         else:
-            rewards = goal_match(percepts[..., self.encoder.goal_slice], desired, self.match_width)
+            rewards = goal_match(percepts[..., self.encoder.goal_slice], desired, self.match_widths)
         if self.error == "terminal":
             rewards = rewards * ended
         follows = self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end

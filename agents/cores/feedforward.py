@@ -31,7 +31,9 @@ class FeedForward(Core):
         ValueError: no layer, a width below 1 or an unknown activation.
     """
 
-    def __init__(self, input_size: int, hidden: Sequence[int] = (128, 128), activation: Activation = "relu") -> None:
+    def __init__(
+        self, input_size: int, hidden: Sequence[int] = (128, 128, 128), activation: Activation = "silu"
+    ) -> None:
         hidden = tuple(hidden)
         if not hidden or min(hidden) < 1:
             raise ValueError(f"hidden must name at least one width, each at least 1, not {hidden}")

@@ -132,22 +132,18 @@ def default(seeds: int, quick: bool) -> list[Job]:
     """The default preset on the eight fixed shapes."""
     jobs = []
     for shape in ("triangle",) if quick else FIXED_SHAPES:
-        run = Run(DETECTION, {"shape": shape}, steps=100_000 if shape == "ring" else 50_000)
+        run = Run(DETECTION, {"shape": shape}, steps=50_000)
         jobs += _jobs("default", {"agent": "ours", "shape": shape}, run, seeds, {"shape": shape}, level="within_10")
-        if shape == "ring":  # it has local minima, in which some seeds of the default preset stay
-            run = Run(DETECTION, {"shape": shape}, preset="exploring", steps=50_000)
-            conditions = {"agent": "ours, exploring", "shape": shape}
-            jobs += _jobs("default", conditions, run, seeds, {"shape": shape}, level="within_10")
         jobs += _references("default_references", {"shape": shape}, DETECTION, {"shape": shape})
-    return jobs
+    return sorted(jobs, key=lambda job: job.seed)
 
 
 def rotation(seeds: int, quick: bool) -> list[Job]:
-    """The fovea turns too; shapes without symmetry, the preset that explores more."""
+    """The fovea turns too; shapes without symmetry."""
     jobs = []
     for shape in () if quick else ROTATED:
         evaluation = {"shape": shape, "rotate": True}
-        run = Run(DETECTION, evaluation, preset="exploring", steps=1_000_000)
+        run = Run(DETECTION, evaluation, steps=300_000)
         jobs += _jobs("rotation", {"agent": "ours", "shape": shape}, run, seeds, evaluation, level="pose")
         jobs += _references("rotation_references", {"shape": shape}, DETECTION, evaluation)
     return sorted(jobs, key=lambda job: job.seed)
@@ -250,10 +246,6 @@ def claims(rows: list[Row]) -> list[Claim]:
                 f"default preset, {shape}: median distance, mean of seeds", "px", own, _mean("median"), None, 1.0
             ),
         ]
-    own = select(rows, table="default", agent="ours, exploring", shape="ring")
-    made.append(
-        make_claim("exploring preset, ring: within 10 px, mean of seeds", "share", own, _mean("within_10"), 0.99)
-    )
     for shape in ROTATED:
         own = select(rows, table="rotation", agent="ours", shape=shape)
         made.append(make_claim(f"rotation, {shape}: within 10 px and 15 degrees", "share", own, _mean("pose"), 0.9))

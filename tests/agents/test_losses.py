@@ -28,10 +28,12 @@ def test_goal_error_and_match():
     desired = torch.tensor([[0.0, 3.0], [1.0, 1.0]])
     achieved = torch.tensor([[4.0, 0.0], [1.0, 1.0]])
     assert goal_error(achieved, desired).tolist() == [12.5, 0.0]
-    match = goal_match(achieved.requires_grad_(), desired, 5.0)
+    match = goal_match(achieved.requires_grad_(), desired, (5.0,))
     torch.testing.assert_close(match, torch.tensor([np.exp(-1.0), np.exp(-0.002)]).float())
     match.sum().backward()
     assert torch.isfinite(achieved.grad).all()
+    both = goal_match(achieved, desired, (5.0, 50.0))
+    torch.testing.assert_close(both, 0.5 * (match + goal_match(achieved, desired, (50.0,))))
 
 
 def test_descend_changes_its_own_parameters_only():
