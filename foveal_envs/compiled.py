@@ -8,6 +8,7 @@ the global constants that Numba freezes into the code.
 from __future__ import annotations
 
 import hashlib
+import math
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -34,10 +35,18 @@ def compiled(function: Function) -> Function:
     Returns:
         The dispatcher, called like ``function``.
     """
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     if isinstance(dispatcher, Dispatcher):
         dispatcher._cache = _DeepCache(function)  # what Dispatcher.enable_caching does, with our key
     return dispatcher  # type: ignore[no-any-return]
+
+
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros (float32) from a 64-byte border on: a vector that straddles two cache lines takes twice the time."""
+    count = math.prod(shape)
+    room = np.zeros(count + 16, np.float32)
+    skip = -room.ctypes.data % 64 // room.itemsize
+    return room[skip : skip + count].reshape(shape)
 
 
 def digest(function: Callable[..., Any]) -> str:

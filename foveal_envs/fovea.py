@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from . import keys
-from .compiled import compiled
+from .compiled import aligned, compiled
 from .retinas import Retina, make_retina
 from .scenes.coverage import ONE, ZERO
 from .scenes.objects import add_object
@@ -78,7 +78,7 @@ class Fovea:
         self.values = channels * len(self.retina)
         if self.values > CAPACITIES[-1]:
             raise ValueError(f"a glimpse holds at most {CAPACITIES[-1]} numbers; this retina gives {self.values}")
-        self.noise = (noise / np.sqrt(np.pi * self.retina.fields[2] ** 2)).astype(np.float32)
+        self.noise = (2.0 * noise / np.sqrt(np.pi * self.retina.table[:, 2] ** 2)).astype(np.float32)
         self.noisy = noise > 0
         self.moves = _moves(actuators, largest_jump, largest_turn if rotate else None)
         self.largest_jump, self.largest_turn = largest_jump, largest_turn
@@ -90,7 +90,7 @@ class Fovea:
             "directions": gym.spaces.Discrete(len(self.moves)),
         }[actuators]
         self.low = -1.0 if actuators == "saccade" else 0.0
-        self.scratch = np.zeros((3, len(self.retina)), np.float32)
+        self.scratch = aligned((4, self.retina.fields.shape[1]))
 
     def displacements(self, actions: np.ndarray) -> np.ndarray:
         """Moves (N, 3) of actions (N, n) or (N,): right and down in the fovea's own frame, pixels, and radians."""
@@ -205,6 +205,7 @@ def look(
     fields: np.ndarray,
     reach: float,
     channels: int,
+    values: int,
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
@@ -215,28 +216,26 @@ def look(
         x, y, angle: pose, pixels and radians.
         fields, reach: of the retina.
         channels: 1 or 3; channel c of field k goes to out[k * channels + c].
-        scratch: (3, K) float32 work space.
-        out: receives K * channels numbers.
+        values: channels times the number of the retina's fields.
+        scratch: (4, K) float32 work space.
+        out: receives ``values`` numbers.
     """
-    n = fields.shape[1]
-    background, objects = w["background"], w["objects"]
-    if channels == 1:  # shares go straight to the glimpse
-        glimpse = out[:n]
-        _fill(glimpse, background[0])
+    background, objects, share = w["background"], w["objects"], scratch[3]
+    if channels == 1:  # shares of ink go straight to the glimpse
+        _fill(share, background[0])
         for i in range(w["count"]):
             ink = objects[i]["value"][0] - background[0]
-            add_object(objects[i], ink, x, y, angle, fields, reach, scratch, glimpse)
-        _clip(glimpse)
+            add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share)
+        _clip(share, out[:values])
         return
-    share = scratch[2]
-    for k in range(n * channels):
+    for k in range(values):
         out[k] = background[k % channels]
     for i in range(w["count"]):
         _fill(share, ZERO)
         if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
-            for k in range(n * channels):
+            for k in range(values):
                 out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
-    _clip(out[: n * channels])
+    _clip(out, out[:values])
 
 
 @compiled
@@ -246,10 +245,10 @@ def _fill(out: np.ndarray, value: np.float32) -> None:
 
 
 @compiled
-def _clip(out: np.ndarray) -> None:
-    """Keep every number in [0, 1]."""
+def _clip(source: np.ndarray, out: np.ndarray) -> None:
+    """Numbers of ``source`` to ``out``, kept in [0, 1]."""
     for k in range(out.shape[0]):
-        value = out[k] if out[k] > ZERO else ZERO
+        value = source[k] if source[k] > ZERO else ZERO
         out[k] = value if value < ONE else ONE
 
 

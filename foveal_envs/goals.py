@@ -219,9 +219,10 @@ def world_reward(w: np.void, settings: np.void) -> float:
 def perceive(w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray) -> None:
     """Sense at the gaze: glimpse (with noise), pose, and proprioception at the end of the observation."""
     gaze, glimpse = w["gaze"], w["glimpse"]
-    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], settings["channels"], scratch, glimpse)
+    channels, values = settings["channels"], settings["values"]
+    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], channels, values, scratch, glimpse)
     if settings["noisy"]:
-        add_noise(w, noise, settings["channels"], w["moves"], glimpse)
+        add_noise(w, noise, channels, w["moves"], glimpse)
     write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
     own = settings["proprioception"]
     for i in range(own):
@@ -235,7 +236,8 @@ def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndar
     if settings["by_pose"]:
         write_pose(wanted[0], wanted[1], wanted[2], desired, 0, settings["pose_length"])
     else:
-        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], settings["channels"], scratch, desired)
+        channels, values = settings["channels"], settings["values"]
+        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], channels, values, scratch, desired)
 
 
 @compiled

@@ -21,10 +21,17 @@ def half_plane(t: np.float32) -> np.float32:
     share(t) = 1/2 - (t sqrt(1 - t^2) + asin t) / pi, by a polynomial with an error below 2e-6; 0 for t >= 1 and 1 for
     t <= -1. Also the area of a circular segment in units of its circle's.
     """
+    cap = segment(t)
+    return cap if t > ZERO else ONE + cap
+
+
+@compiled
+def segment(t: np.float32) -> np.float32:
+    """Share of a unit disc in the smaller segment that a line at distance ``t`` cuts off; negative for negative t."""
     s = ONE - abs(t)
     s = s if s > ZERO else ZERO
     cap = s * math.sqrt(s) * (CAP_0 + s * (CAP_1 + s * (CAP_2 + s * CAP_3)))
-    return cap if t > ZERO else ONE - cap
+    return cap if t > ZERO else -cap
 
 
 @compiled
@@ -50,30 +57,37 @@ def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
 
 
 @compiled
-def polygon_share(px: float, py: float, radius: float, part: np.void) -> float:
-    """Share of the disc at (px, py) inside a convex polygon that its centre leaves by less than ``radius``.
+def polygon_share(px: float, py: float, radius: float, corners: int, part: np.void) -> float:
+    """Share of the disc at (px, py) inside a convex polygon that cuts it.
+
+    No corner in the disc: all of it, less what each edge cuts off. One: the wedge of its two edges, less what the
+    others cut off.
 
     Args:
         px, py, radius: the disc in the polygon's frame, pixels.
+        corners: bit i is set if the disc holds the first corner of edge i.
         part: record of the polygon, with unit normals; vertices run clockwise on the screen.
     """
-    cuts = first = second = 0
-    d = e = -radius
-    for i in range(part["edges"]):
-        outside = part["normal_x"][i] * px + part["normal_y"][i] * py - part["offset"][i]
-        cuts += outside > -radius
-        nearer, near = outside > d, outside > e  # selections, not branches: which edges cut is a coin toss
-        second = first if nearer else (i if near else second)
-        e = d if nearer else (outside if near else e)
-        first = i if nearer else first
-        d = outside if nearer else d
-    if cuts < 2:
-        return float(half_plane(np.float32(d / radius)))
-    if cuts > 2:
+    if corners & (corners - 1):
         return _boundary_share(px, py, radius, part)
-    ax, ay = part["normal_x"][first], part["normal_y"][first]
-    bx, by = part["normal_x"][second], part["normal_y"][second]
-    return wedge_share(d / radius, e / radius, ax * bx + ay * by, abs(ax * by - ay * bx))
+    normal_x, normal_y, edges = part["normal_x"], part["normal_y"], part["edges"]
+    arriving = leaving = 0
+    d = e = rest = 0.0
+    for i in range(edges):
+        nx, ny = normal_x[i], normal_y[i]
+        outside = (nx * px + ny * py - part["offset"][i]) / radius
+        if corners == 1 << i:
+            leaving, e = i, outside
+        elif corners == 1 << (i + 1 if i + 1 < edges else 0):
+            arriving, d = i, outside
+        elif abs(outside) < 1.0:
+            along = nx * (py - part["vertex_y"][i]) - ny * (px - part["vertex_x"][i])
+            if 0.0 < along < part["length"][i]:
+                rest += float(half_plane(np.float32(outside)) - ONE)
+    if corners == 0:
+        return 1.0 + rest
+    ax, ay, bx, by = normal_x[arriving], normal_y[arriving], normal_x[leaving], normal_y[leaving]
+    return rest + wedge_share(d, e, ax * bx + ay * by, abs(ax * by - ay * bx))
 
 
 @compiled

@@ -36,7 +36,7 @@ def exact_shares(thing: np.void, pose: np.ndarray, grid: int = 80) -> np.ndarray
     c, s = math.cos(pose[2]), math.sin(pose[2])
     co, so = math.cos(thing["angle"]), math.sin(thing["angle"])
     shares = []
-    for field_u, field_v, radius in RETINA.fields[:3].T:
+    for field_u, field_v, radius in RETINA.fields[:3, : len(RETINA)].T:
         fu, fv = field_u + radius * u, field_v + radius * v
         x, y = pose[0] + c * fu - s * fv - thing["x"], pose[1] + s * fu + c * fv - thing["y"]
         ox, oy = co * x + so * y, co * y - so * x
