@@ -35,9 +35,22 @@ def compiled(function: Function) -> Function:
     Returns:
         The dispatcher, called like ``function``.
     """
-    dispatcher = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    return _cached(numba.njit(nogil=True, error_model="numpy")(function), function)
+
+
+def kernel(function: Function) -> Function:
+    """``compiled`` for innermost code: inlined into its caller, and without counts of references to arrays.
+
+    Counting is atomic and takes longer than a pass over 40 receptive fields. Such a function cannot make an array;
+    Numba says "NRT required but not enabled" where it tries.
+    """
+    return _cached(numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function), function)
+
+
+def _cached(dispatcher: Any, function: Function) -> Function:
+    """The dispatcher with our cache, which does what ``Dispatcher.enable_caching`` does."""
     if isinstance(dispatcher, Dispatcher):
-        dispatcher._cache = _DeepCache(function)  # what Dispatcher.enable_caching does, with our key
+        dispatcher._cache = _DeepCache(function)
     return dispatcher  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from . import keys
-from .compiled import aligned, compiled
+from .compiled import aligned, kernel
 from .retinas import Retina, make_retina
 from .scenes.coverage import ONE, ZERO
 from .scenes.objects import add_object
@@ -89,16 +89,18 @@ class Fovea:
             "muscles": gym.spaces.Box(0.0, 1.0, shape, np.float32),
             "directions": gym.spaces.Discrete(len(self.moves)),
         }[actuators]
+        self._one_hot = np.eye(len(self.moves), dtype=np.float32)
         self.low = -1.0 if actuators == "saccade" else 0.0
         self.scratch = aligned((4, self.retina.fields.shape[1]))
 
+    def strengths(self, actions: np.ndarray) -> np.ndarray:
+        """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
+        return self._one_hot[actions] if self.actuators == "directions" else actions
+
     def displacements(self, actions: np.ndarray) -> np.ndarray:
         """Moves (N, 3) of actions (N, n) or (N,): right and down in the fovea's own frame, pixels, and radians."""
-        if self.actuators == "directions":
-            return np.asarray(self.moves[actions])
-        out = np.empty((len(actions), 3))
-        _displace(actions, self.moves, self.low, out)
-        return out
+        strengths = np.clip(np.asarray(self.strengths(actions), np.float64), self.low, 1.0)
+        return np.asarray(strengths @ self.moves)
 
     def aim(self, displacements: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Actions (N, ...) whose moves come nearest to the wanted ones.
@@ -152,18 +154,19 @@ def wrap(angle: Any) -> Any:
     return (angle + math.pi) % (2.0 * math.pi) - math.pi
 
 
-@compiled
-def _displace(actions: np.ndarray, moves: np.ndarray, low: float, out: np.ndarray) -> None:
-    """out[i] = sum over j of clip(actions[i, j]) moves[j]."""
-    for i in range(actions.shape[0]):
-        for axis in range(3):
-            total = 0.0
-            for j in range(moves.shape[0]):
-                total += min(1.0, max(low, float(actions[i, j]))) * moves[j, axis]
-            out[i, axis] = total
+@kernel
+def displacement(strengths: np.ndarray, i: int, low: float, moves: np.ndarray) -> tuple[float, float, float]:
+    """Right, down and turn of lane ``i``: the sum over j of clip(strengths[i, j], low, 1) moves[j]."""
+    right = down = turn = 0.0
+    for j in range(moves.shape[0]):
+        strength = min(1.0, max(low, float(strengths[i, j])))
+        right += strength * moves[j, 0]
+        down += strength * moves[j, 1]
+        turn += strength * moves[j, 2]
+    return right, down, turn
 
 
-@compiled
+@kernel
 def begin_gaze(w: np.void, key: np.uint64, x: float, y: float, angle: float) -> None:
     """Start an episode's fovea at a pose."""
     w["key"] = key
@@ -171,7 +174,7 @@ def begin_gaze(w: np.void, key: np.uint64, x: float, y: float, angle: float) -> 
     set_gaze(w, x, y, angle)
 
 
-@compiled
+@kernel
 def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
     """Put the gaze at a pose, kept inside the scene, and remember it in the trail."""
     gaze, trail = w["gaze"], w["trail"]
@@ -186,7 +189,7 @@ def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
     trail[slot, 2] = gaze[2]
 
 
-@compiled
+@kernel
 def move_gaze(w: np.void, right: float, down: float, turn: float) -> None:
     """One saccade: a jump along the fovea's own axes, then a turn about its centre."""
     gaze = w["gaze"]
@@ -196,7 +199,7 @@ def move_gaze(w: np.void, right: float, down: float, turn: float) -> None:
     set_gaze(w, gaze[0] + c * right - s * down, gaze[1] + s * right + c * down, gaze[2] + turn)
 
 
-@compiled
+@kernel
 def look(
     w: np.void,
     x: float,
@@ -238,13 +241,13 @@ def look(
     _clip(out, out[:values])
 
 
-@compiled
+@kernel
 def _fill(out: np.ndarray, value: np.float32) -> None:
     for k in range(out.shape[0]):
         out[k] = value
 
 
-@compiled
+@kernel
 def _clip(source: np.ndarray, out: np.ndarray) -> None:
     """Numbers of ``source`` to ``out``, kept in [0, 1]."""
     for k in range(out.shape[0]):
@@ -252,7 +255,7 @@ def _clip(source: np.ndarray, out: np.ndarray) -> None:
         out[k] = value if value < ONE else ONE
 
 
-@compiled
+@kernel
 def add_noise(w: np.void, noise: np.ndarray, channels: int, draw: int, out: np.ndarray) -> None:
     """Add each field's noise, a pure function of (key, draw, field), and clip to [0, 1]."""
     stream = keys.split(w["key"], NOISE_STREAM)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..compiled import compiled
+from ..compiled import kernel
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 # share of a unit disc beyond a line at distance t = 1 - s: s^(3/2) P(s), P fitted to the largest error below 2e-6
@@ -14,7 +14,7 @@ CAP_0, CAP_1 = np.float32(0.6003345251), np.float32(-0.0909603089)
 CAP_2, CAP_3 = np.float32(-0.0058011133), np.float32(-0.0035714109)
 
 
-@compiled
+@kernel
 def half_plane(t: np.float32) -> np.float32:
     """Share of a unit disc inside a half-plane whose edge its centre has left by ``t`` (negative: is still inside by).
 
@@ -25,7 +25,7 @@ def half_plane(t: np.float32) -> np.float32:
     return cap if t > ZERO else ONE + cap
 
 
-@compiled
+@kernel
 def segment(t: np.float32) -> np.float32:
     """Share of a unit disc in the smaller segment that a line at distance ``t`` cuts off; negative for negative t."""
     s = ONE - abs(t)
@@ -34,7 +34,7 @@ def segment(t: np.float32) -> np.float32:
     return cap if t > ZERO else -cap
 
 
-@compiled
+@kernel
 def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
     """Share of a unit disc inside two half-planes, whose edges its centre has left by ``d`` and ``e``.
 
@@ -56,7 +56,7 @@ def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
     return triangle + float(half_plane(np.float32(away if ay * bx >= ax * by else -away)))
 
 
-@compiled
+@kernel
 def polygon_share(px: float, py: float, radius: float, corners: int, part: np.void) -> float:
     """Share of the disc at (px, py) inside a convex polygon that cuts it.
 
@@ -90,7 +90,7 @@ def polygon_share(px: float, py: float, radius: float, corners: int, part: np.vo
     return rest + wedge_share(d, e, ax * bx + ay * by, abs(ax * by - ay * bx))
 
 
-@compiled
+@kernel
 def _boundary_share(px: float, py: float, radius: float, part: np.void) -> float:
     """``polygon_share`` for any number of edges: Green's theorem along the boundary.
 
@@ -131,7 +131,7 @@ def _boundary_share(px: float, py: float, radius: float, part: np.void) -> float
     return min(1.0, max(0.0, 0.5 * twice_area / (math.pi * radius * radius) + segments))
 
 
-@compiled
+@kernel
 def _segment(ax: float, ay: float, bx: float, by: float, radius: float) -> float:
     """Share of the disc around 0 beyond the chord from a to b on its rim, on the chord's left as y points up."""
     dx, dy = bx - ax, by - ay

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import keys
-from ..compiled import compiled
-from .coverage import ONE, ZERO, polygon_share, half_plane, segment
+from ..compiled import kernel
+from .coverage import ONE, ZERO, half_plane, polygon_share, segment
 
 EDGES, PARTS = 8, 4
 HALF, TINY = np.float32(0.5), np.float32(1e-6)
@@ -78,7 +78,7 @@ _OUTLINES: dict[str, list[Outline]] = {
 }
 
 
-@compiled
+@kernel
 def set_disc(part: np.void, sign: float, x: float, y: float, radius: float) -> None:
     """Make ``part`` a disc: centre and radius in pixels of the object frame."""
     part["edges"] = 0
@@ -88,7 +88,7 @@ def set_disc(part: np.void, sign: float, x: float, y: float, radius: float) -> N
     part["radius"] = radius
 
 
-@compiled
+@kernel
 def set_polygon(part: np.void, sign: float, edges: int) -> None:
     """Finish ``part``, whose first ``edges`` vertices are set: its normals, offsets and bounding circle."""
     part["edges"] = edges
@@ -133,7 +133,7 @@ def shape_table(radius: float = 1.0) -> np.ndarray:
     return table
 
 
-@compiled
+@kernel
 def random_polygon(thing: np.void, key: np.uint64, radius: float, concave: bool) -> None:
     """Give ``thing`` the shape of a random polygon of 5 to 8 corners on a circle of ``radius``, drawn from ``key``.
 
@@ -166,7 +166,7 @@ def random_polygon(thing: np.void, key: np.uint64, radius: float, concave: bool)
             set_polygon(dent, -1.0, 3)
 
 
-@compiled
+@kernel
 def copy_shape(source: np.void, target: np.void, scale: float) -> None:
     """Copy the shape of ``source`` to ``target``, ``scale`` times as large; pose and value stay as they are."""
     target["radius"] = scale * source["radius"]
@@ -184,7 +184,7 @@ def copy_shape(source: np.void, target: np.void, scale: float) -> None:
             b["length"][i] = scale * a["length"][i]
 
 
-@compiled
+@kernel
 def add_object(
     thing: np.void,
     ink: np.float32,
@@ -233,7 +233,7 @@ def add_object(
     return True
 
 
-@compiled
+@kernel
 def _add_polygon(
     part: np.void,
     weight: np.float32,
@@ -246,11 +246,11 @@ def _add_polygon(
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fields that hold no corner, all at once; then, exactly, the few that hold one.
+    """Fields without a corner that at most one edge cuts, all at once; then, one by one, the few others.
 
-    The share of a disc inside a polygon of which it holds no corner is 1 (or 0, if its centre lies outside), less the
-    segment that each edge cuts off (plus that on the near side, seen from outside). An edge cuts if the foot of the
-    centre's perpendicular lies on it. An edge whose line passes all fields by cuts none.
+    A disc that holds no corner is cut by the edges on which the foot of its centre's perpendicular lies. If that is
+    one, the share inside is 1, or 0 if the centre lies outside, less or plus the smaller segment. An edge whose line
+    passes all fields by cuts none.
     """
     normal_x, normal_y, offset, edges = part["normal_x"], part["normal_y"], part["offset"], part["edges"]
     for i in range(edges):
@@ -280,7 +280,7 @@ def _add_polygon(
 # The loops over fields below take scalars, not records: LLVM vectorises them only if no record may alias the arrays.
 
 
-@compiled
+@kernel
 def _add_disc(
     x: np.float32, y: np.float32, radius: np.float32, weight: np.float32, fields: np.ndarray, out: np.ndarray
 ) -> None:
@@ -296,13 +296,13 @@ def _add_disc(
         out[k] += weight * lens
 
 
-@compiled
+@kernel
 def _fill(out: np.ndarray, value: np.float32) -> None:
     for k in range(out.shape[0]):
         out[k] = value
 
 
-@compiled
+@kernel
 def _cut(
     a: np.float32,
     b: np.float32,
@@ -318,7 +318,7 @@ def _cut(
     marks: np.ndarray,
 ) -> None:
     """One edge. In ``cut``: how far, in radii, a field's centre has left the edge that cuts it; in ``most``: the edge
-    that it has left most; in ``marks``: 1, and 1 for each edge that cuts the field, and ``corner`` if it holds the first.
+    that it has left most; in ``marks``: 1, plus 1 for each edge that cuts it, plus ``corner`` if it holds the first.
 
     A centre (u, v) is a u + b v + away beyond the edge, and a v - b u + along from its first corner towards the second.
     """
@@ -332,11 +332,9 @@ def _cut(
         marks[k] += (ONE if cuts else ZERO) + (corner if d * d + t * t < ONE else ZERO)
 
 
-@compiled
-def _add_shares(
-    weight: np.float32, cut: np.ndarray, most: np.ndarray, marks: np.ndarray, out: np.ndarray
-) -> bool:
-    """Add the shares of fields that at most one edge cuts, and leave them in ``cut``; whether there are other fields."""
+@kernel
+def _add_shares(weight: np.float32, cut: np.ndarray, most: np.ndarray, marks: np.ndarray, out: np.ndarray) -> bool:
+    """Add the shares of fields that at most one edge cuts, and leave them in ``cut``; whether any are left over."""
     others = 0
     for k in range(cut.shape[0]):
         share = segment(cut[k]) + (ZERO if most[k] > ZERO else ONE)
