@@ -71,11 +71,12 @@ def polygon_share(px: float, py: float, radius: float, corners: int, part: np.vo
     if corners & (corners - 1):
         return _boundary_share(px, py, radius, part)
     normal_x, normal_y, edges = part["normal_x"], part["normal_y"], part["edges"]
+    per_radius = 1.0 / radius
     arriving = leaving = 0
     d = e = rest = 0.0
     for i in range(edges):
         nx, ny = normal_x[i], normal_y[i]
-        outside = (nx * px + ny * py - part["offset"][i]) / radius
+        outside = (nx * px + ny * py - part["offset"][i]) * per_radius
         if corners == 1 << i:
             leaving, e = i, outside
         elif corners == 1 << (i + 1 if i + 1 < edges else 0):

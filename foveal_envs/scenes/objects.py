@@ -269,12 +269,15 @@ def _add_polygon(
             a, b, along = np.float32(c * nx + s * ny), np.float32(c * ny - s * nx), np.float32(nx * y - ny * x)
             _cut(a, b, np.float32(away), along, part["length"][i], corner, u, v, per_r, cut, most, marks)
         corner += corner
-    if _add_shares(weight, cut, most, marks, out):
-        for k in range(u.shape[0]):
-            if marks[k] > ONE_CUT:
-                px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
-                exact = polygon_share(px, py, float(r[k]), int(marks[k]) // CORNERS, part)
-                out[k] += weight * (np.float32(exact) - cut[k])
+    left = _add_shares(weight, cut, most, marks, out)
+    for k in range(u.shape[0]):
+        if left == 0:
+            break
+        if marks[k] > ONE_CUT:
+            left -= 1
+            px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
+            exact = polygon_share(px, py, float(r[k]), int(marks[k]) // CORNERS, part)
+            out[k] += weight * (np.float32(exact) - cut[k])
 
 
 # The loops over fields below take scalars, not records: LLVM vectorises them only if no record may alias the arrays.
@@ -333,12 +336,12 @@ def _cut(
 
 
 @kernel
-def _add_shares(weight: np.float32, cut: np.ndarray, most: np.ndarray, marks: np.ndarray, out: np.ndarray) -> bool:
-    """Add the shares of fields that at most one edge cuts, and leave them in ``cut``; whether any are left over."""
-    others = 0
+def _add_shares(weight: np.float32, cut: np.ndarray, most: np.ndarray, marks: np.ndarray, out: np.ndarray) -> int:
+    """Add the shares of fields that at most one edge cuts, and leave them in ``cut``; how many others are left."""
+    left = 0
     for k in range(cut.shape[0]):
         share = segment(cut[k]) + (ZERO if most[k] > ZERO else ONE)
         cut[k] = share
         out[k] += weight * share
-        others += marks[k] > ONE_CUT
-    return others > 0
+        left += marks[k] > ONE_CUT
+    return left
