@@ -1,4 +1,4 @@
-"""The one decorator over Numba: compiled to machine code, cached on disk, and never stale.
+"""The decorators over Numba, ``compiled`` and ``kernel``: machine code, cached on disk, and never stale.
 
 Numba's own cache looks at the file of the compiled function alone, so an edit to a function that it *calls* runs old
 machine code. Here the cache key holds a digest of the function and of everything it reaches: callees in any file, and

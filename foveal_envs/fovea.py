@@ -97,11 +97,6 @@ class Fovea:
         """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
         return self._one_hot[actions] if self.actuators == "directions" else actions
 
-    def displacements(self, actions: np.ndarray) -> np.ndarray:
-        """Moves (N, 3) of actions (N, n) or (N,): right and down in the fovea's own frame, pixels, and radians."""
-        strengths = np.clip(np.asarray(self.strengths(actions), np.float64), self.low, 1.0)
-        return np.asarray(strengths @ self.moves)
-
     def aim(self, displacements: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Actions (N, ...) whose moves come nearest to the wanted ones.
 
