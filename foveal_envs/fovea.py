@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from . import keys
-from .compiled import compiled
+from .compiled import aligned, kernel
 from .retinas import Retina, make_retina
 from .scenes.coverage import ONE, ZERO
 from .scenes.objects import add_object
@@ -78,7 +78,7 @@ class Fovea:
         self.values = channels * len(self.retina)
         if self.values > CAPACITIES[-1]:
             raise ValueError(f"a glimpse holds at most {CAPACITIES[-1]} numbers; this retina gives {self.values}")
-        self.noise = (noise / np.sqrt(np.pi * self.retina.fields[2] ** 2)).astype(np.float32)
+        self.noise = (2.0 * noise / np.sqrt(np.pi * self.retina.table[:, 2] ** 2)).astype(np.float32)
         self.noisy = noise > 0
         self.moves = _moves(actuators, largest_jump, largest_turn if rotate else None)
         self.largest_jump, self.largest_turn = largest_jump, largest_turn
@@ -89,16 +89,13 @@ class Fovea:
             "muscles": gym.spaces.Box(0.0, 1.0, shape, np.float32),
             "directions": gym.spaces.Discrete(len(self.moves)),
         }[actuators]
+        self._one_hot = np.eye(len(self.moves), dtype=np.float32)
         self.low = -1.0 if actuators == "saccade" else 0.0
-        self.scratch = np.zeros((3, len(self.retina)), np.float32)
+        self.scratch = aligned((4, self.retina.fields.shape[1]))
 
-    def displacements(self, actions: np.ndarray) -> np.ndarray:
-        """Moves (N, 3) of actions (N, n) or (N,): right and down in the fovea's own frame, pixels, and radians."""
-        if self.actuators == "directions":
-            return np.asarray(self.moves[actions])
-        out = np.empty((len(actions), 3))
-        _displace(actions, self.moves, self.low, out)
-        return out
+    def strengths(self, actions: np.ndarray) -> np.ndarray:
+        """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
+        return self._one_hot[actions] if self.actuators == "directions" else actions
 
     def aim(self, displacements: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Actions (N, ...) whose moves come nearest to the wanted ones.
@@ -152,18 +149,19 @@ def wrap(angle: Any) -> Any:
     return (angle + math.pi) % (2.0 * math.pi) - math.pi
 
 
-@compiled
-def _displace(actions: np.ndarray, moves: np.ndarray, low: float, out: np.ndarray) -> None:
-    """out[i] = sum over j of clip(actions[i, j]) moves[j]."""
-    for i in range(actions.shape[0]):
-        for axis in range(3):
-            total = 0.0
-            for j in range(moves.shape[0]):
-                total += min(1.0, max(low, float(actions[i, j]))) * moves[j, axis]
-            out[i, axis] = total
+@kernel
+def displacement(strengths: np.ndarray, i: int, low: float, moves: np.ndarray) -> tuple[float, float, float]:
+    """Right, down and turn of lane ``i``: the sum over j of clip(strengths[i, j], low, 1) moves[j]."""
+    right = down = turn = 0.0
+    for j in range(moves.shape[0]):
+        strength = min(1.0, max(low, float(strengths[i, j])))
+        right += strength * moves[j, 0]
+        down += strength * moves[j, 1]
+        turn += strength * moves[j, 2]
+    return right, down, turn
 
 
-@compiled
+@kernel
 def begin_gaze(w: np.void, key: np.uint64, x: float, y: float, angle: float) -> None:
     """Start an episode's fovea at a pose."""
     w["key"] = key
@@ -171,7 +169,7 @@ def begin_gaze(w: np.void, key: np.uint64, x: float, y: float, angle: float) -> 
     set_gaze(w, x, y, angle)
 
 
-@compiled
+@kernel
 def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
     """Put the gaze at a pose, kept inside the scene, and remember it in the trail."""
     gaze, trail = w["gaze"], w["trail"]
@@ -186,7 +184,7 @@ def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
     trail[slot, 2] = gaze[2]
 
 
-@compiled
+@kernel
 def move_gaze(w: np.void, right: float, down: float, turn: float) -> None:
     """One saccade: a jump along the fovea's own axes, then a turn about its centre."""
     gaze = w["gaze"]
@@ -196,7 +194,7 @@ def move_gaze(w: np.void, right: float, down: float, turn: float) -> None:
     set_gaze(w, gaze[0] + c * right - s * down, gaze[1] + s * right + c * down, gaze[2] + turn)
 
 
-@compiled
+@kernel
 def look(
     w: np.void,
     x: float,
@@ -205,6 +203,7 @@ def look(
     fields: np.ndarray,
     reach: float,
     channels: int,
+    values: int,
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
@@ -215,45 +214,43 @@ def look(
         x, y, angle: pose, pixels and radians.
         fields, reach: of the retina.
         channels: 1 or 3; channel c of field k goes to out[k * channels + c].
-        scratch: (3, K) float32 work space.
-        out: receives K * channels numbers.
+        values: channels times the number of the retina's fields.
+        scratch: (4, K) float32 work space.
+        out: receives ``values`` numbers.
     """
-    n = fields.shape[1]
-    background, objects = w["background"], w["objects"]
-    if channels == 1:  # shares go straight to the glimpse
-        glimpse = out[:n]
-        _fill(glimpse, background[0])
+    background, objects, share = w["background"], w["objects"], scratch[3]
+    if channels == 1:  # shares of ink go straight to the glimpse
+        _fill(share, background[0])
         for i in range(w["count"]):
             ink = objects[i]["value"][0] - background[0]
-            add_object(objects[i], ink, x, y, angle, fields, reach, scratch, glimpse)
-        _clip(glimpse)
+            add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share)
+        _clip(share, out[:values])
         return
-    share = scratch[2]
-    for k in range(n * channels):
+    for k in range(values):
         out[k] = background[k % channels]
     for i in range(w["count"]):
         _fill(share, ZERO)
         if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
-            for k in range(n * channels):
+            for k in range(values):
                 out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
-    _clip(out[: n * channels])
+    _clip(out, out[:values])
 
 
-@compiled
+@kernel
 def _fill(out: np.ndarray, value: np.float32) -> None:
     for k in range(out.shape[0]):
         out[k] = value
 
 
-@compiled
-def _clip(out: np.ndarray) -> None:
-    """Keep every number in [0, 1]."""
+@kernel
+def _clip(source: np.ndarray, out: np.ndarray) -> None:
+    """Numbers of ``source`` to ``out``, kept in [0, 1]."""
     for k in range(out.shape[0]):
-        value = out[k] if out[k] > ZERO else ZERO
+        value = source[k] if source[k] > ZERO else ZERO
         out[k] = value if value < ONE else ONE
 
 
-@compiled
+@kernel
 def add_noise(w: np.void, noise: np.ndarray, channels: int, draw: int, out: np.ndarray) -> None:
     """Add each field's noise, a pure function of (key, draw, field), and clip to [0, 1]."""
     stream = keys.split(w["key"], NOISE_STREAM)

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from .compiled import compiled
+from .compiled import kernel
 from .fovea import SCENE, Fovea, add_noise, look, require
 from .task import Observation
 
@@ -60,7 +60,7 @@ class Goal:
         moves: length of an episode.
 
     Attributes:
-        settings: one SETTINGS record, for the kernels.
+        settings: (1,) SETTINGS, for the kernels.
 
     Raises:
         ValueError: an unknown name.
@@ -93,7 +93,7 @@ class Goal:
             fovea.retina.reach, fovea.channels, values, fovea.noisy, own, pose, self.observed, self.length,
             self.by_pose, self.kind, moves,
         )  # fmt: skip
-        self.settings = record[0]
+        self.settings = record
         low = np.full(self.observed, -1.0, np.float32)
         low[:values] = 0.0
         box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
@@ -144,7 +144,7 @@ def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np
     return {"is_success": is_success, "distance": distance}
 
 
-@compiled
+@kernel
 def _measure(
     worlds: np.ndarray,
     rows: np.ndarray,
@@ -161,7 +161,7 @@ def _measure(
         is_success[i] = distance[i] <= SUCCESS_RADIUS and (not rotate or angle_error[i] <= SUCCESS_ANGLE)
 
 
-@compiled
+@kernel
 def write_pose(x: float, y: float, angle: float, out: np.ndarray, at: int, length: int) -> None:
     """A pose as ``length`` (2 or 4) numbers in [-1, 1] from out[at]: x and y over half the scene, (cos, sin)."""
     out[at] = x / HALF_SCENE - 1.0
@@ -171,7 +171,7 @@ def write_pose(x: float, y: float, angle: float, out: np.ndarray, at: int, lengt
         out[at + 3] = math.sin(angle)
 
 
-@compiled
+@kernel
 def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool, kind: int) -> float:
     """Reward of one pair of goals, from the two vectors alone; "terminal" pays as "dense" does."""
     if by_pose:
@@ -187,7 +187,7 @@ def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose:
     return -0.5 * float(squares)
 
 
-@compiled
+@kernel
 def _squared_distance(a: np.ndarray, b: np.ndarray, length: int) -> np.float32:
     """|a - b|^2 over the first ``length`` numbers, in four sums side by side: float addition is a slow chain."""
     s0 = s1 = s2 = s3 = np.float32(0.0)
@@ -204,7 +204,7 @@ def _squared_distance(a: np.ndarray, b: np.ndarray, length: int) -> np.float32:
     return (s0 + s1) + (s2 + s3)
 
 
-@compiled
+@kernel
 def world_reward(w: np.void, settings: np.void) -> float:
     """Reward of the world as it is after move ``w["moves"]``."""
     kind = settings["reward"]
@@ -215,36 +215,38 @@ def world_reward(w: np.void, settings: np.void) -> float:
     return goal_reward(w["glimpse"], w["desired"], settings["goal_length"], False, kind)
 
 
-@compiled
+@kernel
 def perceive(w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray) -> None:
     """Sense at the gaze: glimpse (with noise), pose, and proprioception at the end of the observation."""
     gaze, glimpse = w["gaze"], w["glimpse"]
-    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], settings["channels"], scratch, glimpse)
+    channels, values = settings["channels"], settings["values"]
+    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], channels, values, scratch, glimpse)
     if settings["noisy"]:
-        add_noise(w, noise, settings["channels"], w["moves"], glimpse)
+        add_noise(w, noise, channels, w["moves"], glimpse)
     write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
     own = settings["proprioception"]
     for i in range(own):
         glimpse[settings["observed"] - own + i] = w["pose"][i]
 
 
-@compiled
+@kernel
 def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndarray) -> None:
     """The goal vector of ``w["wanted"]``: the pose, or what the retina would give there without noise."""
     wanted, desired = w["wanted"], w["desired"]
     if settings["by_pose"]:
         write_pose(wanted[0], wanted[1], wanted[2], desired, 0, settings["pose_length"])
     else:
-        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], settings["channels"], scratch, desired)
+        channels, values = settings["channels"], settings["values"]
+        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], channels, values, scratch, desired)
 
 
-@compiled
+@kernel
 def _reward_pairs(achieved: np.ndarray, desired: np.ndarray, by_pose: bool, kind: int, rewards: np.ndarray) -> None:
     for i in range(achieved.shape[0]):
         rewards[i] = goal_reward(achieved[i], desired[i], achieved.shape[1], by_pose, kind)
 
 
-@compiled
+@kernel
 def _show(
     worlds: np.ndarray,
     rows: np.ndarray,
@@ -264,7 +266,7 @@ def _show(
         _copy(w["desired"], desired[row])
 
 
-@compiled
+@kernel
 def _copy(source: np.ndarray, target: np.ndarray) -> None:
     for k in range(target.shape[0]):
         target[k] = source[k]

@@ -9,7 +9,7 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 
-from .compiled import compiled
+from .compiled import kernel
 from .keys import episode_keys
 from .task import Observation, Task
 
@@ -160,7 +160,7 @@ def _bounds(space: gym.Space[Any]) -> tuple[Any, Any]:
     raise ValueError(f"an action space is a Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
 
 
-@compiled
+@kernel
 def all_finite(values: np.ndarray) -> bool:
     """Whether every number of a 1-D array is finite."""
     for value in values:  # noqa: SIM110 (Numba compiles no generator expression)
@@ -169,7 +169,7 @@ def all_finite(values: np.ndarray) -> bool:
     return True
 
 
-@compiled
+@kernel
 def tick(
     active: np.ndarray,
     terminated: np.ndarray,

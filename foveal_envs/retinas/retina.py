@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ..compiled import aligned
 from .att1 import att1
 from .logpolar import logpolar
 from .multiscale import multiscale
 from .uniform import uniform
+
+LANES = 16  # numbers in the widest vector register
+NOWHERE = 1e6  # pixels from the gaze
 
 
 class Retina:
@@ -22,7 +26,8 @@ class Retina:
         spec: how the table was made, a JSON-able name or dict; None for a table given by the user.
 
     Attributes:
-        fields: (4, K) float32, rows u, v, radius and 1 / radius, for the kernels.
+        fields: (4, K') float32, rows u, v, radius and 1 / radius, for the kernels. K' is K rounded up to a multiple of
+            16, so that their loops have no remainder; the fields beyond K lie where no object ever is.
         reach: radius in pixels of the circle around the gaze that holds every field.
 
     Raises:
@@ -39,7 +44,9 @@ class Retina:
         self.table.setflags(write=False)
         self.spec = spec
         radius = 0.5 * table[:, 2]
-        self.fields = np.stack([table[:, 0], table[:, 1], radius, 1.0 / radius])
+        self.fields = aligned((4, -(-len(table) // LANES) * LANES))
+        self.fields[:2], self.fields[2:] = NOWHERE, 1.0
+        self.fields[:, : len(table)] = table[:, 0], table[:, 1], radius, 1.0 / radius
         self.reach = float((np.hypot(table[:, 0], table[:, 1]) + 0.5 * table[:, 2]).max())
 
     def __len__(self) -> int:

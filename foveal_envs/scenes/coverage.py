@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..compiled import compiled
+from ..compiled import kernel
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 # share of a unit disc beyond a line at distance t = 1 - s: s^(3/2) P(s), P fitted to the largest error below 2e-6
@@ -14,20 +14,27 @@ CAP_0, CAP_1 = np.float32(0.6003345251), np.float32(-0.0909603089)
 CAP_2, CAP_3 = np.float32(-0.0058011133), np.float32(-0.0035714109)
 
 
-@compiled
+@kernel
 def half_plane(t: np.float32) -> np.float32:
     """Share of a unit disc inside a half-plane whose edge its centre has left by ``t`` (negative: is still inside by).
 
     share(t) = 1/2 - (t sqrt(1 - t^2) + asin t) / pi, by a polynomial with an error below 2e-6; 0 for t >= 1 and 1 for
     t <= -1. Also the area of a circular segment in units of its circle's.
     """
+    cap = segment(t)
+    return cap if t > ZERO else ONE + cap
+
+
+@kernel
+def segment(t: np.float32) -> np.float32:
+    """Share of a unit disc in the smaller segment that a line at distance ``t`` cuts off; negative for negative t."""
     s = ONE - abs(t)
     s = s if s > ZERO else ZERO
     cap = s * math.sqrt(s) * (CAP_0 + s * (CAP_1 + s * (CAP_2 + s * CAP_3)))
-    return cap if t > ZERO else ONE - cap
+    return cap if t > ZERO else -cap
 
 
-@compiled
+@kernel
 def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
     """Share of a unit disc inside two half-planes, whose edges its centre has left by ``d`` and ``e``.
 
@@ -49,34 +56,42 @@ def wedge_share(d: float, e: float, cos: float, sin: float) -> float:
     return triangle + float(half_plane(np.float32(away if ay * bx >= ax * by else -away)))
 
 
-@compiled
-def polygon_share(px: float, py: float, radius: float, part: np.void) -> float:
-    """Share of the disc at (px, py) inside a convex polygon that its centre leaves by less than ``radius``.
+@kernel
+def polygon_share(px: float, py: float, radius: float, corners: int, part: np.void) -> float:
+    """Share of the disc at (px, py) inside a convex polygon that cuts it.
+
+    No corner in the disc: all of it, less what each edge cuts off. One: the wedge of its two edges, less what the
+    others cut off.
 
     Args:
         px, py, radius: the disc in the polygon's frame, pixels.
+        corners: bit i is set if the disc holds the first corner of edge i.
         part: record of the polygon, with unit normals; vertices run clockwise on the screen.
     """
-    cuts = first = second = 0
-    d = e = -radius
-    for i in range(part["edges"]):
-        outside = part["normal_x"][i] * px + part["normal_y"][i] * py - part["offset"][i]
-        cuts += outside > -radius
-        nearer, near = outside > d, outside > e  # selections, not branches: which edges cut is a coin toss
-        second = first if nearer else (i if near else second)
-        e = d if nearer else (outside if near else e)
-        first = i if nearer else first
-        d = outside if nearer else d
-    if cuts < 2:
-        return float(half_plane(np.float32(d / radius)))
-    if cuts > 2:
+    if corners & (corners - 1):
         return _boundary_share(px, py, radius, part)
-    ax, ay = part["normal_x"][first], part["normal_y"][first]
-    bx, by = part["normal_x"][second], part["normal_y"][second]
-    return wedge_share(d / radius, e / radius, ax * bx + ay * by, abs(ax * by - ay * bx))
+    normal_x, normal_y, edges = part["normal_x"], part["normal_y"], part["edges"]
+    per_radius = 1.0 / radius
+    arriving = leaving = 0
+    d = e = rest = 0.0
+    for i in range(edges):
+        nx, ny = normal_x[i], normal_y[i]
+        outside = (nx * px + ny * py - part["offset"][i]) * per_radius
+        if corners == 1 << i:
+            leaving, e = i, outside
+        elif corners == 1 << (i + 1 if i + 1 < edges else 0):
+            arriving, d = i, outside
+        elif abs(outside) < 1.0:
+            along = nx * (py - part["vertex_y"][i]) - ny * (px - part["vertex_x"][i])
+            if 0.0 < along < part["length"][i]:
+                rest += float(half_plane(np.float32(outside)) - ONE)
+    if corners == 0:
+        return 1.0 + rest
+    ax, ay, bx, by = normal_x[arriving], normal_y[arriving], normal_x[leaving], normal_y[leaving]
+    return rest + wedge_share(d, e, ax * bx + ay * by, abs(ax * by - ay * bx))
 
 
-@compiled
+@kernel
 def _boundary_share(px: float, py: float, radius: float, part: np.void) -> float:
     """``polygon_share`` for any number of edges: Green's theorem along the boundary.
 
@@ -117,7 +132,7 @@ def _boundary_share(px: float, py: float, radius: float, part: np.void) -> float
     return min(1.0, max(0.0, 0.5 * twice_area / (math.pi * radius * radius) + segments))
 
 
-@compiled
+@kernel
 def _segment(ax: float, ay: float, bx: float, by: float, radius: float) -> float:
     """Share of the disc around 0 beyond the chord from a to b on its rim, on the chord's left as y points up."""
     dx, dy = bx - ax, by - ay

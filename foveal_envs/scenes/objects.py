@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import keys
-from ..compiled import compiled
-from .coverage import ZERO, half_plane, polygon_share
+from ..compiled import kernel
+from .coverage import ONE, ZERO, half_plane, polygon_share, segment
 
 EDGES, PARTS = 8, 4
-HALF, TINY, LARGE = np.float32(0.5), np.float32(1e-6), np.float32(1e30)
-Edges = tuple[np.float32, ...]  # a, b, d of four edges
+HALF, TINY = np.float32(0.5), np.float32(1e-6)
+ONE_CUT, CORNERS = np.float32(2.0), 16  # marks of a field: what one edge leaves, and the first of the corners
 PART = np.dtype(
     [
         ("edges", np.int32),  # 0: a disc
@@ -31,6 +31,7 @@ PART = np.dtype(
         ("normal_x", np.float32, (EDGES,)),  # outward unit normals
         ("normal_y", np.float32, (EDGES,)),
         ("offset", np.float32, (EDGES,)),  # a point is outside an edge by normal . point - offset
+        ("length", np.float32, (EDGES,)),
     ]
 )
 OBJECT = np.dtype(
@@ -77,7 +78,7 @@ _OUTLINES: dict[str, list[Outline]] = {
 }
 
 
-@compiled
+@kernel
 def set_disc(part: np.void, sign: float, x: float, y: float, radius: float) -> None:
     """Make ``part`` a disc: centre and radius in pixels of the object frame."""
     part["edges"] = 0
@@ -87,7 +88,7 @@ def set_disc(part: np.void, sign: float, x: float, y: float, radius: float) -> N
     part["radius"] = radius
 
 
-@compiled
+@kernel
 def set_polygon(part: np.void, sign: float, edges: int) -> None:
     """Finish ``part``, whose first ``edges`` vertices are set: its normals, offsets and bounding circle."""
     part["edges"] = edges
@@ -106,6 +107,7 @@ def set_polygon(part: np.void, sign: float, edges: int) -> None:
         part["normal_x"][i] = ey / length
         part["normal_y"][i] = -ex / length
         part["offset"][i] = (ey * vertex_x[i] - ex * vertex_y[i]) / length
+        part["length"][i] = length
     part["x"] = x
     part["y"] = y
     part["radius"] = radius
@@ -131,7 +133,7 @@ def shape_table(radius: float = 1.0) -> np.ndarray:
     return table
 
 
-@compiled
+@kernel
 def random_polygon(thing: np.void, key: np.uint64, radius: float, concave: bool) -> None:
     """Give ``thing`` the shape of a random polygon of 5 to 8 corners on a circle of ``radius``, drawn from ``key``.
 
@@ -164,7 +166,7 @@ def random_polygon(thing: np.void, key: np.uint64, radius: float, concave: bool)
             set_polygon(dent, -1.0, 3)
 
 
-@compiled
+@kernel
 def copy_shape(source: np.void, target: np.void, scale: float) -> None:
     """Copy the shape of ``source`` to ``target``, ``scale`` times as large; pose and value stay as they are."""
     target["radius"] = scale * source["radius"]
@@ -179,9 +181,10 @@ def copy_shape(source: np.void, target: np.void, scale: float) -> None:
             b["normal_x"][i] = a["normal_x"][i]
             b["normal_y"][i] = a["normal_y"][i]
             b["offset"][i] = scale * a["offset"][i]
+            b["length"][i] = scale * a["length"][i]
 
 
-@compiled
+@kernel
 def add_object(
     thing: np.void,
     ink: np.float32,
@@ -201,7 +204,7 @@ def add_object(
         x, y, angle: pose of the fovea in the scene, pixels and radians.
         fields: (4, K) float32, rows u, v (offset from the gaze in the fovea's frame), radius and 1 / radius; pixels.
         reach: radius of the circle around the gaze that holds all fields.
-        scratch: (2, K) or more, float32: work space.
+        scratch: (3, K) or more, float32: work space.
         out: (K,) or longer, float32: added to, in place.
 
     Returns:
@@ -226,11 +229,11 @@ def add_object(
             centre_u, centre_v = np.float32(c * qx + s * qy), np.float32(c * qy - s * qx)
             _add_disc(centre_u, centre_v, part["radius"], weight, fields, out)
         else:
-            _add_polygon(part, weight, ox, oy, c, s, fields, scratch, out)
+            _add_polygon(part, weight, ox, oy, c, s, fields, reach, scratch, out)
     return True
 
 
-@compiled
+@kernel
 def _add_polygon(
     part: np.void,
     weight: np.float32,
@@ -239,45 +242,48 @@ def _add_polygon(
     c: float,
     s: float,
     fields: np.ndarray,
+    reach: float,
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fields that at most one edge cuts, all at once; then, exactly, the few that hold a corner."""
-    u, v, r, most, second = fields[0], fields[1], fields[2], scratch[0], scratch[1]
-    _within(most, second)
-    for first in range(4, part["edges"], 4):
-        _leave_edges(*_four_edges(part, first, ox, oy, c, s), u, v, most, second)  # type: ignore[call-arg, arg-type]
-    _cut(weight, *_four_edges(part, 0, ox, oy, c, s), fields, most, second, out)  # type: ignore[call-arg, arg-type]
+    """Fields without a corner that at most one edge cuts, all at once; then, one by one, the few others.
+
+    A disc that holds no corner is cut by the edges on which the foot of its centre's perpendicular lies. If that is
+    one, the share inside is 1, or 0 if the centre lies outside, less or plus the smaller segment. An edge whose line
+    passes all fields by cuts none.
+    """
+    normal_x, normal_y, offset, edges = part["normal_x"], part["normal_y"], part["offset"], part["edges"]
+    for i in range(edges):
+        if normal_x[i] * ox + normal_y[i] * oy - offset[i] >= reach:
+            return
+    u, v, r, per_r, cut, most, marks = fields[0], fields[1], fields[2], fields[3], scratch[0], scratch[1], scratch[2]
+    _fill(cut, -ONE)
+    _fill(most, -ONE)
+    _fill(marks, ONE)
+    corner = np.float32(CORNERS)
+    for i in range(edges):
+        nx, ny = normal_x[i], normal_y[i]
+        away = nx * ox + ny * oy - offset[i]
+        if away > -reach:
+            x, y = ox - part["vertex_x"][i], oy - part["vertex_y"][i]
+            a, b, along = np.float32(c * nx + s * ny), np.float32(c * ny - s * nx), np.float32(nx * y - ny * x)
+            _cut(a, b, np.float32(away), along, part["length"][i], corner, u, v, per_r, cut, most, marks)
+        corner += corner
+    left = _add_shares(weight, cut, most, marks, out)
     for k in range(u.shape[0]):
-        if second[k] != LARGE:
+        if left == 0:
+            break
+        if marks[k] > ONE_CUT:
+            left -= 1
             px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
-            out[k] += weight * np.float32(polygon_share(px, py, float(r[k]), part)) - second[k]
-
-
-@compiled
-def _four_edges(part: np.void, first: int, ox: float, oy: float, c: float, s: float) -> Edges:
-    """Edges ``first`` to ``first + 3`` in the fovea's frame: (u, v) has left one by a u + b v - d."""
-    return (
-        *_edge(part, first, ox, oy, c, s),
-        *_edge(part, first + 1, ox, oy, c, s),
-        *_edge(part, first + 2, ox, oy, c, s),
-        *_edge(part, first + 3, ox, oy, c, s),
-    )
-
-
-@compiled
-def _edge(part: np.void, i: int, ox: float, oy: float, c: float, s: float) -> tuple[np.float32, np.float32, np.float32]:
-    """(a, b, d) of edge ``i``; beyond the last edge: of one never left."""
-    if i >= part["edges"]:
-        return ZERO, ZERO, LARGE
-    x, y = part["normal_x"][i], part["normal_y"][i]
-    return np.float32(c * x + s * y), np.float32(c * y - s * x), np.float32(part["offset"][i] - ox * x - oy * y)
+            exact = polygon_share(px, py, float(r[k]), int(marks[k]) // CORNERS, part)
+            out[k] += weight * (np.float32(exact) - cut[k])
 
 
 # The loops over fields below take scalars, not records: LLVM vectorises them only if no record may alias the arrays.
 
 
-@compiled
+@kernel
 def _add_disc(
     x: np.float32, y: np.float32, radius: np.float32, weight: np.float32, fields: np.ndarray, out: np.ndarray
 ) -> None:
@@ -293,59 +299,49 @@ def _add_disc(
         out[k] += weight * lens
 
 
-@compiled
-def _within(most: np.ndarray, second: np.ndarray) -> None:
-    for k in range(most.shape[0]):
-        most[k] = -LARGE
-        second[k] = -LARGE
+@kernel
+def _fill(out: np.ndarray, value: np.float32) -> None:
+    for k in range(out.shape[0]):
+        out[k] = value
 
 
-@compiled
-def _leave_edges(
-    a0: np.float32, b0: np.float32, d0: np.float32,
-    a1: np.float32, b1: np.float32, d1: np.float32,
-    a2: np.float32, b2: np.float32, d2: np.float32,
-    a3: np.float32, b3: np.float32, d3: np.float32,
-    u: np.ndarray, v: np.ndarray, most: np.ndarray, second: np.ndarray,
-) -> None:  # fmt: skip
-    """Four edges: how far each field's centre has left the polygon (its largest distance beyond an edge), and the
-    second largest. Four at a time, because a pass through memory costs more than the sums.
-    """
-    for k in range(u.shape[0]):
-        high, low = _two_largest(
-            a0 * u[k] + b0 * v[k] - d0, a1 * u[k] + b1 * v[k] - d1,
-            a2 * u[k] + b2 * v[k] - d2, a3 * u[k] + b3 * v[k] - d3,
-        )  # fmt: skip
-        before = most[k]
-        most[k] = max(before, high)
-        second[k] = max(second[k], low, min(before, high))
-
-
-@compiled
+@kernel
 def _cut(
-    weight: np.float32,
-    a0: np.float32, b0: np.float32, d0: np.float32,
-    a1: np.float32, b1: np.float32, d1: np.float32,
-    a2: np.float32, b2: np.float32, d2: np.float32,
-    a3: np.float32, b3: np.float32, d3: np.float32,
-    fields: np.ndarray, most: np.ndarray, second: np.ndarray, out: np.ndarray,
-) -> None:  # fmt: skip
-    """The last four edges, and the share under the nearest edge added to ``out``; ``second`` keeps what was added where
-    another edge cuts the field too, else LARGE.
+    a: np.float32,
+    b: np.float32,
+    away: np.float32,
+    along: np.float32,
+    length: np.float32,
+    corner: np.float32,
+    u: np.ndarray,
+    v: np.ndarray,
+    per_r: np.ndarray,
+    cut: np.ndarray,
+    most: np.ndarray,
+    marks: np.ndarray,
+) -> None:
+    """One edge. In ``cut``: how far, in radii, a field's centre has left the edge that cuts it; in ``most``: the edge
+    that it has left most; in ``marks``: 1, plus 1 for each edge that cuts it, plus ``corner`` if it holds the first.
+
+    A centre (u, v) is a u + b v + away beyond the edge, and a v - b u + along from its first corner towards the second.
     """
-    u, v, r, per_r = fields[0], fields[1], fields[2], fields[3]
     for k in range(u.shape[0]):
-        high, low = _two_largest(
-            a0 * u[k] + b0 * v[k] - d0, a1 * u[k] + b1 * v[k] - d1,
-            a2 * u[k] + b2 * v[k] - d2, a3 * u[k] + b3 * v[k] - d3,
-        )  # fmt: skip
-        nearest, next_ = max(most[k], high), max(second[k], low, min(most[k], high))
-        cut = weight * half_plane(nearest * per_r[k])
-        out[k] += cut
-        second[k] = cut if (next_ > -r[k]) & (nearest < r[k]) else LARGE
+        d = (a * u[k] + b * v[k] + away) * per_r[k]
+        t = (a * v[k] - b * u[k] + along) * per_r[k]
+        cuts = (abs(d) < ONE) & (t > ZERO) & (t < length * per_r[k])
+        before = most[k]
+        cut[k] = d if cuts else cut[k]
+        most[k] = d if d > before else before
+        marks[k] += (ONE if cuts else ZERO) + (corner if d * d + t * t < ONE else ZERO)
 
 
-@compiled
-def _two_largest(p: np.float32, q: np.float32, s: np.float32, t: np.float32) -> tuple[np.float32, np.float32]:
-    high, higher = max(p, q), max(s, t)
-    return max(high, higher), max(min(high, higher), min(p, q), min(s, t))
+@kernel
+def _add_shares(weight: np.float32, cut: np.ndarray, most: np.ndarray, marks: np.ndarray, out: np.ndarray) -> int:
+    """Add the shares of fields that at most one edge cuts, and leave them in ``cut``; how many others are left."""
+    left = 0
+    for k in range(cut.shape[0]):
+        share = segment(cut[k]) + (ZERO if most[k] > ZERO else ONE)
+        cut[k] = share
+        out[k] += weight * share
+        left += marks[k] > ONE_CUT
+    return left

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import keys
-from ..compiled import compiled
+from ..compiled import kernel
 from ..fovea import SCENE, Fovea, require
 from ..goals import Goal, measures, perceive, set_goal
 from ..retinas import Retina
@@ -123,8 +123,8 @@ class TargetDetection(Task):
     ) -> None:
         fovea = self.fovea
         step_gaze(
-            worlds, active, fovea.displacements(actions), self.goal.settings, fovea.retina.fields, fovea.noise,
-            fovea.scratch, rewards, terminated,
+            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings,
+            fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
@@ -143,12 +143,12 @@ class TargetDetection(Task):
         draw_looking(canvas, worlds[row], self.fovea, self.goal)
 
 
-@compiled
+@kernel
 def _reset(
     worlds: np.ndarray,
     rows: np.ndarray,
     episode_keys: np.ndarray,
-    settings: np.void,
+    all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
     ranges: np.ndarray,
@@ -158,6 +158,7 @@ def _reset(
     noise: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         set_background(w, key, ranges)

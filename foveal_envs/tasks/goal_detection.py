@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import keys
-from ..compiled import compiled
+from ..compiled import compiled, kernel
 from ..fovea import SCENE, Fovea, require
 from ..goals import SUCCESS_RADIUS, Goal, measures, perceive, set_goal
 from ..retinas import Retina
@@ -121,8 +121,8 @@ class GoalDetection(Task):
     ) -> None:
         fovea = self.fovea
         step_gaze(
-            worlds, active, fovea.displacements(actions), self.goal.settings, fovea.retina.fields, fovea.noise,
-            fovea.scratch, rewards, terminated,
+            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings,
+            fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
@@ -153,7 +153,7 @@ def _reset(
     worlds: np.ndarray,
     rows: np.ndarray,
     episode_keys: np.ndarray,
-    settings: np.void,
+    all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
     ranges: np.ndarray,
@@ -164,6 +164,7 @@ def _reset(
     noise: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     count = shapes.shape[0]
     columns = math.ceil(math.sqrt(count))
     lines = math.ceil(count / columns)
@@ -199,7 +200,7 @@ def _reset(
         perceive(w, settings, fields, noise, scratch)
 
 
-@compiled
+@kernel
 def _fixated(worlds: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
     for i in range(rows.shape[0]):
         w = worlds[rows[i]]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import keys
-from ..compiled import compiled
-from ..fovea import SCENE, Fovea, begin_gaze, fovea_fields, move_gaze, require
+from ..compiled import kernel
+from ..fovea import SCENE, Fovea, begin_gaze, displacement, fovea_fields, move_gaze, require
 from ..goals import Goal, goal_fields, perceive, world_reward
 from ..scenes.objects import CONCAVE, CONVEX, OBJECT, SHAPES, copy_shape, random_polygon, shape_table
 
@@ -76,21 +76,21 @@ def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal, wrap: boo
     canvas.retina_inset("Retina", table, w["glimpse"][: fovea.values], channels)
     if goal.shown and not goal.by_pose:
         canvas.retina_inset("Goal", table, w["desired"][: fovea.values], channels)
-    canvas.status("move", f"{w['moves']} / {goal.settings['moves']}")
+    canvas.status("move", f"{w['moves']} / {goal.settings['moves'][0]}")
     gap = [math.remainder(a - b, SCENE) if wrap else a - b for a, b in zip(gaze[:2], wanted[:2], strict=True)]
     canvas.status("distance", f"{math.hypot(*gap):.1f} px")
     if fovea.rotate:
         canvas.status("angle error", f"{math.degrees(abs(math.remainder(gaze[2] - wanted[2], math.tau))):.0f}°")
 
 
-@compiled
+@kernel
 def set_background(w: np.void, key: np.uint64, ranges: np.ndarray) -> None:
     """Darkness of the empty scene, drawn once an episode, the same in all channels."""
     for c in range(3):
         w["background"][c] = keys.between(key, 0, ranges[2, 0], ranges[2, 1])
 
 
-@compiled
+@kernel
 def place_object(
     thing: np.void,
     key: np.uint64,
@@ -122,7 +122,7 @@ def place_object(
         thing["value"][c] = background[c] + contrast * (1.0 - background[c])
 
 
-@compiled
+@kernel
 def start_near(w: np.void, key: np.uint64, x: float, y: float, radius: float, rotate: bool) -> None:
     """Begin uniformly in the disc of ``radius`` pixels around (x, y), or anywhere if it is negative; any angle."""
     angle = keys.between(key, 20, -math.pi, math.pi) if rotate else 0.0
@@ -134,12 +134,14 @@ def start_near(w: np.void, key: np.uint64, x: float, y: float, radius: float, ro
         begin_gaze(w, key, x + distance * math.cos(direction), y + distance * math.sin(direction), angle)
 
 
-@compiled
+@kernel
 def step_gaze(
     worlds: np.ndarray,
     active: np.ndarray,
-    displacements: np.ndarray,
-    settings: np.void,
+    strengths: np.ndarray,
+    low: float,
+    moves: np.ndarray,
+    all_settings: np.ndarray,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
@@ -147,11 +149,13 @@ def step_gaze(
     terminated: np.ndarray,
 ) -> None:
     """One saccade in a scene that stands still: move, sense, reward."""
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             w["moves"] += 1
-            move_gaze(w, displacements[i, 0], displacements[i, 1], displacements[i, 2])
+            right, down, turn = displacement(strengths, i, low, moves)
+            move_gaze(w, right, down, turn)
             perceive(w, settings, fields, noise, scratch)
             rewards[i] = world_reward(w, settings)
             terminated[i] = w["moves"] >= settings["moves"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import keys
-from ..compiled import compiled
-from ..fovea import SCENE, Fovea, require, set_gaze
+from ..compiled import kernel
+from ..fovea import SCENE, Fovea, displacement, require, set_gaze
 from ..goals import SUCCESS_RADIUS, Goal, perceive, set_goal, world_reward
 from ..retinas import Retina
 from ..task import Observation, Task
@@ -113,8 +113,8 @@ class TargetTracking(Task):
     ) -> None:
         fovea = self.fovea
         _step(
-            worlds, active, fovea.displacements(actions), self.goal.settings, self._motion, fovea.largest_jump,
-            fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
+            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings, self._motion,
+            fovea.largest_jump, fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
@@ -148,12 +148,12 @@ def _joined(gap: np.ndarray, motion: int) -> np.ndarray:
     return (gap + 0.5 * SCENE) % SCENE - 0.5 * SCENE if motion == LINE else gap
 
 
-@compiled
+@kernel
 def _reset(
     worlds: np.ndarray,
     rows: np.ndarray,
     episode_keys: np.ndarray,
-    settings: np.void,
+    all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
     ranges: np.ndarray,
@@ -163,6 +163,7 @@ def _reset(
     noise: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         set_background(w, key, ranges)
@@ -189,12 +190,14 @@ def _reset(
             w["glimpse"][values + k] = w["glimpse"][k]
 
 
-@compiled
+@kernel
 def _step(
     worlds: np.ndarray,
     active: np.ndarray,
-    displacements: np.ndarray,
-    settings: np.void,
+    strengths: np.ndarray,
+    low: float,
+    moves: np.ndarray,
+    all_settings: np.ndarray,
     motion: int,
     largest_jump: float,
     fields: np.ndarray,
@@ -203,25 +206,27 @@ def _step(
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             gaze = w["gaze"]
             w["moves"] += 1
-            x, y = gaze[0] + displacements[i, 0], gaze[1] + displacements[i, 1]
+            right, down, _ = displacement(strengths, i, low, moves)
+            x, y = gaze[0] + right, gaze[1] + down
             if motion == LINE:
                 x, y = x % SCENE, y % SCENE
             set_gaze(w, x, y, 0.0)
             _move_target(w, motion)
             if settings["by_pose"]:
                 set_goal(w, settings, fields, scratch)
-            jump_x, jump_y = displacements[i, 0] / largest_jump, displacements[i, 1] / largest_jump
+            jump_x, jump_y = right / largest_jump, down / largest_jump
             _perceive(w, jump_x, jump_y, settings, fields, noise, scratch)
             rewards[i] = world_reward(w, settings)
             terminated[i] = w["moves"] >= settings["moves"]
 
 
-@compiled
+@kernel
 def _ahead(w: np.void, motion: int) -> tuple[float, float, float, float]:
     """Position and velocity of the target after its next move, as far as its law tells: (x, y, vx, vy)."""
     x, y, vx, vy = w["wanted"][0], w["wanted"][1], w["velocity"][0], w["velocity"][1]
@@ -238,7 +243,7 @@ def _ahead(w: np.void, motion: int) -> tuple[float, float, float, float]:
     return _reflect(x, y, vx, vy)
 
 
-@compiled
+@kernel
 def _reflect(x: float, y: float, vx: float, vy: float) -> tuple[float, float, float, float]:
     """One step of straight motion, reflected START_RADIUS pixels before the borders."""
     low, high = START_RADIUS, SCENE - START_RADIUS
@@ -250,7 +255,7 @@ def _reflect(x: float, y: float, vx: float, vy: float) -> tuple[float, float, fl
     return x, y, vx, vy
 
 
-@compiled
+@kernel
 def _move_target(w: np.void, motion: int) -> None:
     if motion == RANDOM_WALK:
         pace = math.hypot(w["velocity"][0], w["velocity"][1])
@@ -268,7 +273,7 @@ def _move_target(w: np.void, motion: int) -> None:
     w["velocity"][1] = vy
 
 
-@compiled
+@kernel
 def _perceive(
     w: np.void,
     jump_x: float,

@@ -10,7 +10,7 @@ import pytest
 from foveal_envs import FovealVectorEnv
 from foveal_envs.retinas import make_retina
 from foveal_envs.scenes.coverage import half_plane
-from foveal_envs.scenes.objects import OBJECT, SHAPES, random_polygon
+from foveal_envs.scenes.objects import OBJECT, SHAPES, add_object, random_polygon, set_polygon
 
 RETINA = make_retina("att1")
 GREY = 255.0
@@ -36,7 +36,7 @@ def exact_shares(thing: np.void, pose: np.ndarray, grid: int = 80) -> np.ndarray
     c, s = math.cos(pose[2]), math.sin(pose[2])
     co, so = math.cos(thing["angle"]), math.sin(thing["angle"])
     shares = []
-    for field_u, field_v, radius in RETINA.fields[:3].T:
+    for field_u, field_v, radius in RETINA.fields[:3, : len(RETINA)].T:
         fu, fv = field_u + radius * u, field_v + radius * v
         x, y = pose[0] + c * fu - s * fv - thing["x"], pose[1] + s * fu + c * fv - thing["y"]
         ox, oy = co * x + so * y, co * y - so * x
@@ -97,3 +97,43 @@ def test_random_polygons_lie_in_their_circle_and_differ() -> None:
         assert (thing["parts"] > 1) == (key % 2 == 1)
         areas.add(round(float(body["vertex_x"][0]), 3))
     assert len(areas) > 45
+
+
+def clipped_area(corners: np.ndarray, part: np.void) -> float:
+    """Area of a polygon (n, 2) inside a convex part: half-plane after half-plane (Sutherland & Hodgman)."""
+    for i in range(part["edges"]):
+        normal = np.array([part["normal_x"][i], part["normal_y"][i]], np.float64)
+        away = corners @ normal - np.float64(part["offset"][i])
+        following, ahead = np.roll(corners, -1, axis=0), np.roll(away, -1)
+        kept = []
+        for here, there, a, b in zip(corners, following, away, ahead, strict=True):
+            kept += [here] if a <= 0.0 else []
+            kept += [here + (there - here) * (a / (a - b))] if (a <= 0.0) != (b <= 0.0) else []
+        if len(kept) < 3:
+            return 0.0
+        corners = np.array(kept)
+    x, y = corners.T
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+
+
+@pytest.mark.parametrize("squeeze", [1.0, 0.25, 0.08])
+def test_shares_of_convex_polygons_are_exact(squeeze: float) -> None:
+    """Flat polygons too, which let a field hold several corners and several edges cut it."""
+    turn = 2.0 * np.pi * np.arange(1024) / 1024
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    whole = 0.5 * len(turn) * math.sin(turn[1])
+    scratch = np.zeros((3, RETINA.fields.shape[1]), np.float32)
+    rng = np.random.default_rng(0)
+    for key in range(4):
+        thing = np.zeros(1, OBJECT)[0]
+        random_polygon(thing, np.uint64(key), 60.0, False)
+        part = thing["part"][0]
+        part["vertex_y"] *= np.float32(squeeze)
+        set_polygon(part, 1.0, part["edges"])
+        x, y = rng.uniform(-60.0, 60.0, 2) * [1.0, squeeze]
+        shares = np.zeros(RETINA.fields.shape[1], np.float32)
+        add_object(thing, np.float32(1.0), x, y, 0.3, RETINA.fields, RETINA.reach, scratch, shares)
+        c, s = math.cos(0.3), math.sin(0.3)
+        for share, (u, v, r) in zip(shares, RETINA.fields[:3, : len(RETINA)].T, strict=False):
+            centre = np.array([x + c * u - s * v, y + s * u + c * v])
+            assert share == pytest.approx(clipped_area(centre + r * circle, part) / (whole * r * r), abs=2e-5)

@@ -123,7 +123,7 @@ def test_aim_inverts_the_moves() -> None:
     wanted, angles = rng.uniform(-14, 14, (40, 3)) * [1, 1, 0.05], rng.uniform(-3, 3, 40)
     for actuators in ("saccade", "muscles"):
         fovea = Fovea("att1", actuators, 20.0, 0.9, True, 1, 0.0)
-        moves = fovea.displacements(fovea.aim(wanted, angles))
+        moves = fovea.strengths(fovea.aim(wanted, angles)) @ fovea.moves
         turned = np.exp(1j * angles) * (moves[:, 0] + 1j * moves[:, 1])
         np.testing.assert_allclose(turned, wanted[:, 0] + 1j * wanted[:, 1], atol=1e-4)
         np.testing.assert_allclose(moves[:, 2], wanted[:, 2], atol=1e-5)
