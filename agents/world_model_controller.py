@@ -111,7 +111,7 @@ class WorldModelController(Agent):
         bootstrap_at_end: bool | None = None,
         noise: float = 1.0,
         match_widths: tuple[float, ...] | None = (0.2, 0.7),
-        exchange: float = 0.0,
+        exchange: float = 0.5,
         goal_input: bool = True,
         share_goal: bool | None = None,
         core: str = "feedforward",

@@ -75,7 +75,8 @@ def measure(job: Job) -> list[Row]:
     """Run one job: score a reference, or train an agent and score it when each of its budgets is spent.
 
     ``job.arguments``: ``run`` (a Run, or the name of a reference), ``env_id``, ``keywords`` of the evaluation, and
-    optionally ``cpu_seconds`` (a second budget), ``level`` (a measure: the row tells the steps until it reached 0.95).
+    optionally ``cpu_seconds`` (a second budget), ``level`` (a measure: the row tells the steps until it reached 0.95)
+    and ``points`` (of a learning curve: rows are these, instead of the final scores).
     """
     arguments = job.arguments
     run, keywords = arguments["run"], arguments["keywords"]
@@ -86,8 +87,11 @@ def measure(job: Job) -> list[Row]:
     if isinstance(run, str):
         return [{"environment_steps": 0, "cpu_seconds": 0.0, **score(run, STARTS)}]
     level, two = arguments.get("level"), "cpu_seconds" in arguments
-    budget = Budget(score, run.steps, arguments.get("cpu_seconds"), run.steps // 10 if level else None)
+    points = arguments.get("points", 10 if level else None)
+    budget = Budget(score, run.steps, arguments.get("cpu_seconds"), run.steps // points if points else None)
     train(run, budget)
+    if "points" in arguments:
+        return budget.curve
     rows = []
     for name, scored in budget.results.items():
         row = {**({"budget": name} if two else {}), **scored}
@@ -143,17 +147,17 @@ def rotation(seeds: int, quick: bool) -> list[Job]:
     jobs = []
     for shape in () if quick else ROTATED:
         evaluation = {"shape": shape, "rotate": True}
-        run = Run(DETECTION, evaluation, steps=300_000)
+        run = Run(DETECTION, evaluation, steps=250_000)
         jobs += _jobs("rotation", {"agent": "ours", "shape": shape}, run, seeds, evaluation, level="pose")
         jobs += _references("rotation_references", {"shape": shape}, DETECTION, evaluation)
     return sorted(jobs, key=lambda job: job.seed)
 
 
 def goals(seeds: int, quick: bool) -> list[Job]:
-    """Four targets; trained from starts near a wrong one, so that the goal input must be obeyed."""
+    """Four targets, each trained from starts near it; the goals of imagined trajectories are exchanged."""
     if quick:
         return []
-    run = Run(GOALS, {"start": "other"}, preset="exploring", steps=300_000)
+    run = Run(GOALS, steps=250_000)
     jobs = _jobs("goals", {"agent": "ours"}, run, seeds, {}, level="worst_target")
     return jobs + _references("goals_references", {}, GOALS, {})
 
@@ -162,31 +166,43 @@ def tracking(seeds: int, quick: bool) -> list[Job]:
     """A moving target, trained on all speeds up to 16 pixels a step."""
     jobs = []
     for motion in () if quick else ("line", "bounce", "random_walk"):
-        run = Run(TRACKING, {"motion": motion, "speed": [0.0, 16.0]}, steps=150_000)
+        run = Run(TRACKING, {"motion": motion, "speed": [0.0, 16.0]}, steps=60_000)
         jobs += _jobs("tracking", {"agent": "ours", "motion": motion}, run, seeds, {"motion": motion})
         jobs += _references("tracking_references", {"motion": motion}, TRACKING, {"motion": motion})
     return sorted(jobs, key=lambda job: job.seed)
 
 
 def ppo(seeds: int, quick: bool) -> list[Job]:
-    """Stable-Baselines3's PPO on the same tasks, at equal steps and at equal CPU seconds, with both rewards."""
+    """Stable-Baselines3's PPO on the same tasks, at equal steps and at equal CPU seconds.
+
+    The better of the dense and the terminal reward is found on two shapes; the rest has the dense one.
+    """
+    if quick:
+        return []
+    cases = [("ppo", DETECTION, {"shape": shape}, {}, 50_000, 15.0) for shape in FIXED_SHAPES]
+    cases += [("ppo", DETECTION, {"shape": shape}, {"reward": "terminal"}, 50_000, 15.0) for shape in ("triangle", "L")]
+    cases += [("ppo_goals", GOALS, {}, {}, 250_000, 60.0)]
+    cases += [
+        ("ppo_tracking", TRACKING, {"motion": motion}, {"speed": [0.0, 16.0]}, 60_000, 15.0)
+        for motion in ("line", "bounce", "random_walk")
+    ]
+    cases += [("ppo_rotation", DETECTION, {"shape": shape, "rotate": True}, {}, 250_000, 60.0) for shape in ROTATED]
     jobs = []
-    for shape in () if quick else ("triangle", "L"):
-        for reward in ("dense", "terminal"):
-            run = Run(DETECTION, {"shape": shape, "reward": reward}, "PPO", agent_kwargs=PPO, steps=50_000)
-            conditions = {"agent": "PPO", "shape": shape, "reward": reward}
-            jobs += _jobs("ppo", conditions, run, seeds, {"shape": shape}, cpu_seconds=15.0, level="within_10")
-    if not quick:
-        run = Run(GOALS, {"start": "other"}, "PPO", agent_kwargs=PPO, steps=300_000)
-        jobs += _jobs("ppo_goals", {"agent": "PPO"}, run, seeds, {}, cpu_seconds=60.0)
-    return sorted(jobs, key=lambda job: job.seed)
+    for table, env_id, evaluation, more, steps, seconds in cases:
+        run = Run(env_id, {**evaluation, **more}, "PPO", agent_kwargs=PPO, steps=steps)
+        conditions = {"agent": "PPO", **{name: str(value) for name, value in evaluation.items() if name != "rotate"}}
+        if table == "ppo":
+            conditions["reward"] = more.get("reward", "dense")
+        level = {"ppo": "within_10", "ppo_rotation": "pose"}.get(table)
+        jobs += _jobs(table, conditions, run, seeds, evaluation, cpu_seconds=seconds, level=level)
+    return jobs
 
 
 def sac(seeds: int, quick: bool) -> list[Job]:
     """Stable-Baselines3's SAC, one update a lane-step of eight lanes: an update per 8 environment steps; 5 seeds."""
     jobs = []
     for shape in () if quick else ("triangle", "L"):
-        run = Run(DETECTION, {"shape": shape}, "SAC", agent_kwargs=SAC, steps=100_000, lanes=8)
+        run = Run(DETECTION, {"shape": shape}, "SAC", agent_kwargs=SAC, steps=50_000, lanes=8)
         conditions = {"agent": "SAC", "shape": shape}
         jobs += _jobs("sac", conditions, run, min(seeds, 5), {"shape": shape}, level="within_10")
     return sorted(jobs, key=lambda job: job.seed)
@@ -207,6 +223,17 @@ def her(seeds: int, quick: bool) -> list[Job]:
     return sorted(jobs, key=lambda job: job.seed)
 
 
+def curve(seeds: int, quick: bool) -> list[Job]:
+    """Learning curves on the triangle."""
+    agents = {"ours": {}, "PPO": {"algorithm": "PPO", "agent_kwargs": PPO}}
+    agents["SAC"] = {"algorithm": "SAC", "agent_kwargs": SAC, "lanes": 8}
+    jobs = []
+    for agent, keywords in {} if quick else agents.items():
+        run = Run(DETECTION, steps=50_000, **keywords)
+        jobs += _jobs("curve", {"agent": agent}, run, min(seeds, 5), {}, points=25)
+    return jobs
+
+
 PARTS = {
     "published": published,
     "default": default,
@@ -216,6 +243,7 @@ PARTS = {
     "ppo": ppo,
     "sac": sac,
     "her": her,
+    "curve": curve,
 }
 
 
