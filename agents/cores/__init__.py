@@ -4,14 +4,23 @@ from collections.abc import Callable
 from functools import partial
 
 from .core import Core, Form, Recurrence, State, check_core
+from .deep_delta import DeltaDelta, DeltaMLP
 from .delta import Delta
 from .elman import Elman
 from .fast_weights import FastWeights
 from .fast_weights_1991 import FastWeights1991
+from .fast_weights_1993 import FastWeights1993
+from .fast_weights_2016 import FastWeights2016
 from .feedforward import FeedForward
+from .gated_fast_weights import GatedFastWeights
 from .gru import GRU
 from .linear_attention import LinearAttention
 from .lstm import LSTM
+from .recurrent_delta import DeltaLSTM, DeltaRNN, RecurrentDelta
+from .self_referential import SelfReferential, SelfReferential1992
+from .tensor_product import FastWeightMemory, TensorProduct
+from .vsml import VSML
+from .window_attention import WindowAttention
 
 CORES: dict[str, Callable[..., Core]] = {
     "feedforward": FeedForward,
@@ -20,6 +29,10 @@ CORES: dict[str, Callable[..., Core]] = {
     "gru": GRU,
     "fast_weights_1991": FastWeights1991,
     "fast_weights_1991_direct": partial(FastWeights1991, outer=False),
+    "fast_weights_1993": FastWeights1993,
+    "fast_weights_2016": FastWeights2016,
+    "gated_fast_weights": GatedFastWeights,
+    "window_attention": WindowAttention,
     "linear_attention": LinearAttention,
     "favor": partial(LinearAttention, features="favor"),
     "delta": Delta,
@@ -27,6 +40,16 @@ CORES: dict[str, Callable[..., Core]] = {
     "delta_dpfp": partial(Delta, features="dpfp1"),
     "gated_delta": partial(Delta, gate=True),
     "delta_product": partial(Delta, updates=2, beta_max=2.0),
+    "delta_delta": DeltaDelta,
+    "delta_mlp": DeltaMLP,
+    "delta_rnn": DeltaRNN,
+    "delta_lstm": DeltaLSTM,
+    "recurrent_delta": RecurrentDelta,
+    "self_referential": SelfReferential,
+    "self_referential_1992": SelfReferential1992,
+    "tensor_product": TensorProduct,
+    "fast_weight_memory": FastWeightMemory,
+    "vsml": VSML,
 }
 
 
@@ -52,16 +75,30 @@ __all__ = [
     "CORES",
     "GRU",
     "LSTM",
+    "VSML",
     "Core",
     "Delta",
+    "DeltaDelta",
+    "DeltaLSTM",
+    "DeltaMLP",
+    "DeltaRNN",
     "Elman",
+    "FastWeightMemory",
     "FastWeights",
     "FastWeights1991",
+    "FastWeights1993",
+    "FastWeights2016",
     "FeedForward",
     "Form",
+    "GatedFastWeights",
     "LinearAttention",
     "Recurrence",
+    "RecurrentDelta",
+    "SelfReferential",
+    "SelfReferential1992",
     "State",
+    "TensorProduct",
+    "WindowAttention",
     "check_core",
     "make_core",
 ]

@@ -57,7 +57,7 @@ def chunked(
         episode_start: (T, B) bool.
         beta: (T, B, heads, 1), rate of the delta rule; None is the sum rule.
         log_gate: (T, B, heads, 1), log a <= 0, finite; None is a = 1.
-        initial: (heads, K, V), S at an episode's start; None is zero.
+        initial: (..., heads, K, V), S at an episode's start; None is zero.
         chunk: number of steps taken at once.
 
     Returns:

@@ -85,7 +85,6 @@ class Delta(FastWeights):
         q, *pairs = self.project(x)
         gate = pairs.pop() if self.gate else None
         key, value, beta = (self._interleave(pairs[i::3]) for i in range(3))
-        initial = self.initial_0 if self.learn_initial_state else None
         out, memory = chunked(
             self._spread(q, last=True),
             key,
@@ -94,7 +93,7 @@ class Delta(FastWeights):
             self._spread(episode_start),
             beta=beta,
             log_gate=None if gate is None else self._spread(gate),
-            initial=initial,
+            initial=self.learned(),
         )
         return self.emit(out[self.updates - 1 :: self.updates], x), (memory,)
 

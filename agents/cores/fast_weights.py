@@ -28,7 +28,11 @@ class Heads(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The streams of x (..., D)."""
-        return self.linear(x).unflatten(-1, (self.heads, -1)).split(self.widths, -1)
+        return self.split(self.linear(x))
+
+    def split(self, programme: Tensor) -> tuple[Tensor, ...]:
+        """The streams of the layer's output (..., heads * sum of widths)."""
+        return programme.unflatten(-1, (self.heads, -1)).split(self.widths, -1)
 
 
 class FastWeights(Recurrence):
@@ -65,6 +69,10 @@ class FastWeights(Recurrence):
         self.norm = nn.RMSNorm(value_size, eps=1e-5)
         self.out = nn.Linear(heads * value_size, size)
         self.past = nn.Linear(input_size, size, bias=False)
+
+    def learned(self, part: int = 0) -> Tensor | None:
+        """Part of the initial state (1, heads, K', V) where that is learned, None where it is zero."""
+        return self.initial_state(1)[part] if self.learn_initial_state else None
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from o (..., heads, V) and x (..., D)."""

@@ -11,6 +11,11 @@ from torch import Tensor, nn
 EPSILON = 1e-6
 
 
+def unit(x: Tensor) -> Tensor:
+    """x (..., K) divided by its length."""
+    return x * (x.square().sum(-1, keepdim=True) + EPSILON).rsqrt()
+
+
 class FeatureMap(nn.Module):
     """phi: (..., K) -> (..., size), a map of keys and queries into the space in which a memory is addressed.
 
@@ -30,6 +35,7 @@ class FeatureMap(nn.Module):
         ValueError: unknown name.
     """
 
+    directions: Tensor
     SIZES: ClassVar = {"elu": 1, "dpfp1": 2, "dpfp2": 4, "dpfp3": 6, "softmax": 1, "silu": 1, "favor": 2}
 
     def __init__(self, name: str, key_size: int) -> None:
@@ -48,8 +54,7 @@ class FeatureMap(nn.Module):
         if self.name == "softmax":
             return x.softmax(-1)
         if self.name == "silu":
-            x = F.silu(x)
-            return x * (x.square().sum(-1, keepdim=True) + EPSILON).rsqrt()
+            return unit(F.silu(x))
         if self.name == "favor":
             return self._favor(x)
         phi = F.elu(x) + 1 if self.name == "elu" else self._dpfp(x, int(self.name[-1]))

@@ -45,6 +45,6 @@ class LinearAttention(FastWeights):
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by masked products in chunks."""
-        initial = self.initial_0 if self.learn_initial_state else None
-        out, memory = chunked(*self.project(x), state[0], episode_start, initial=initial)
+        q, k, v = self.project(x)
+        out, memory = chunked(q, k, v, state[0], episode_start, initial=self.learned())
         return self.emit(out, x), (memory,)

@@ -15,6 +15,13 @@ from ..worlds import Elman
 
 T, B, D = 40, 5, 3  # more than one chunk
 FORMS = [(name, form) for name in CORES for form in make_core(name, D).forms]
+VARIANTS: list[tuple[str, dict[str, Any]]] = [  # keywords that change what is computed
+    ("delta", {"features": "softmax", "gate": True, "updates": 3, "beta_max": 2.0}),
+    ("delta_delta", {"features": "dpfp2"}),
+    ("fast_weights_2016", {"inner_steps": 3}),
+    ("window_attention", {"window": 1}),
+    ("window_attention", {"window": 5}),
+]
 STATEFUL = [name for name in CORES if make_core(name, D).initial_state(1)]
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -67,12 +74,16 @@ def gradients(y: Tensor, state: State, wanted: list[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad(loss, wanted, materialize_grads=True))
 
 
-@pytest.mark.parametrize("learned", [False, True], ids=["zero", "learned"])
-@pytest.mark.parametrize(("name", "form"), FORMS)
-def test_a_sequence_equals_its_steps(name: str, form: str, learned: bool) -> None:
-    if learned and name not in STATEFUL:
-        pytest.skip("no state")
-    core = make(name, learned, form=form)
+@pytest.mark.parametrize(
+    ("name", "keywords", "learned"),
+    [
+        pytest.param(name, keywords, learned, id=f"{name}-{keywords}-{'learned' if learned else 'zero'}")
+        for name, keywords in [*((name, {"form": form}) for name, form in FORMS), *VARIANTS]
+        for learned in ([False, True] if name in STATEFUL else [False])
+    ],
+)
+def test_a_sequence_equals_its_steps(name: str, keywords: dict[str, Any], learned: bool) -> None:
+    core = make(name, learned, **keywords)
     (x, starts), state = inputs(), some_state(core)
     wanted = [x, *state, *core.parameters()]
     results = []
