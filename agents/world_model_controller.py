@@ -14,6 +14,7 @@ from .agent import Agent
 from .cores import State
 from .evaluator import Evaluator
 from .losses import descend, goal_error, goal_match, lambda_returns
+from .online import online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .sequences import Sequence
@@ -48,6 +49,8 @@ class WorldModelController(Agent):
         model_steps: environment steps of uniformly random actions at the start, in which only M learns.
         online: True: one update on each rollout as it comes, of M after every step, of C after the whole; False:
             `updates` minibatches of windows from the replay after each rollout.
+        compiled: whether these online updates run as compiled loops, an attribute `compiled_descent`, or in PyTorch,
+            where that is None; None: compiled where `OnlineDescent` can. The two agree up to rounding.
         rollout_steps: steps of every lane between updates; None: until every lane has finished an episode.
         updates: minibatches after each rollout.
         batch_size: windows in a minibatch.
@@ -76,7 +79,7 @@ class WorldModelController(Agent):
         _init_setup_model: whether the nets are built at once.
 
     Raises:
-        ValueError: a choice that is none, or a VecNormalize that scales the two goals apart.
+        ValueError: a choice that is none, `compiled` where it cannot be, or a VecNormalize that scales the goals apart.
     """
 
     policy_aliases: ClassVar[dict[str, type[ControllerPolicy]]] = {
@@ -96,6 +99,7 @@ class WorldModelController(Agent):
         schedule: Literal["alternating", "model_first"] = "alternating",
         model_steps: int = 12_800,
         online: bool = False,
+        compiled: bool | None = None,
         rollout_steps: int | None = 10,
         updates: int = 40,
         batch_size: int = 256,
@@ -178,6 +182,7 @@ class WorldModelController(Agent):
         self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
             kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
         )
+        self.compiled_descent = online_descent(self, self.compiled)
         cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
         self._setup_experience(cores, action_size, max(2 * self.window, self.replay_size // self.lanes))
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
@@ -186,8 +191,11 @@ class WorldModelController(Agent):
     def train(self, steps: int) -> None:
         """M learns to predict, C to be right by M, V to know how right it will be."""
         learns_model = self._exploring or self.schedule == "alternating"
+        compiled, (rate, model_rate, _) = self.compiled_descent, (o.param_groups[0]["lr"] for o in self._optimizers())
         for sequence, trajectory in self._minibatches(steps):
-            if learns_model:
+            if learns_model and compiled is not None:
+                self.measures["train/model_loss"] = compiled.learn_model(sequence, model_rate)
+            elif learns_model:
                 for part in sequence.rows() if self.online else (sequence,):
                     model_loss = self.world_model.loss(part)
                     descend(self.model_optimizer, model_loss)
@@ -195,13 +203,17 @@ class WorldModelController(Agent):
             if self._exploring and not self.evaluator:
                 continue
 
-            if self.gradient == "real":
+            if compiled is not None:
+                percepts = self.world_model.target(trajectory).clone().requires_grad_()
+            elif self.gradient == "real":
                 percepts = self.world_model.real_forward(self.policy, trajectory)
             else:
                 percepts = self.world_model.imagine(self.policy, sequence, self.window)
                 trajectory = self._imagined(sequence, percepts)
             returns = self._returns(percepts, trajectory)
-            if not self._exploring:
+            if not self._exploring and compiled is not None:
+                compiled.learn_controller(trajectory, *torch.autograd.grad(-returns.mean(), percepts), rate)
+            elif not self._exploring:
                 descend(self.policy_optimizer, -returns.mean(), self.max_grad_norm)
             if self.evaluator:
                 values = self.value_net(trajectory["observation"], trajectory["desired_goal"])
@@ -299,4 +311,4 @@ class WorldModelController(Agent):
         return ["policy", "world_model", "value_net", *optimizers], []
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_noise_scale"]
+        return [*super()._excluded_save_params(), "_noise_scale", "compiled_descent"]
