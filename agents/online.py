@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from .cores import Core, FeedForward
@@ -58,28 +59,29 @@ class OnlineDescent:
         if wrong:
             raise ValueError(f"the compiled update needs {', '.join(wrong)}; pass compiled=None, or change these")
         self.policy, self.world_model = agent.policy, agent.world_model
+        self._policy_optimizer, self._model_optimizer = agent.policy_optimizer, agent.model_optimizer
         self._controller = _layers(agent.policy.core, agent.policy.head)
         self._model = _layers(agent.world_model.core, agent.world_model.head)
 
-    def learn_model(self, sequence: Sequence, rate: float) -> float:
-        """One step of descent at `rate` on `WorldModel.loss` of each row (T, 1, W) in turn; the last row's loss."""
+    def learn_model(self, sequence: Sequence) -> float:
+        """One step of descent on `WorldModel.loss` of each row (T, 1, W) in turn; the last row's loss."""
         inputs = np.concatenate((_rows(sequence["observation"]), _rows(sequence["action"])), 1)
-        return _learn_model(self._model, inputs, _rows(self.world_model.target(sequence)), rate)
+        targets = _rows(self.world_model.target(sequence))
+        return _learn_model(self._model, inputs, targets, _rate(self._model_optimizer))
 
-    def learn_controller(self, sequence: Sequence, slopes: Tensor, rate: float) -> None:
-        """One step of descent at `rate` along the gradient that `WorldModel.real_forward` hands to C.
+    def learn_controller(self, sequence: Sequence, slopes: Tensor) -> None:
+        """One step of descent along the gradient that `WorldModel.real_forward` hands to C.
 
         Args:
             sequence: (T, 1, W).
             slopes: (T, 1, P), the derivative of what is to fall by each percept of the trajectory.
-            rate: learning rate.
         """
         observation = _rows(sequence["observation"])
         inputs = np.concatenate((observation, _rows(sequence["desired_goal"])), 1)
         _learn_controller(
             self._controller, self._model, inputs if self.policy.goal_input else observation,
             _rows(sequence["action"]), sequence.flag("ended").numpy()[:, 0], _rows(slopes),
-            self.policy.span.numpy(), rate,
+            self.policy.span.numpy(), _rate(self._policy_optimizer),
         )  # fmt: skip
 
 
@@ -92,6 +94,10 @@ def _layers(core: Core, head: nn.Linear) -> Layers:
         raise ValueError('the compiled update needs device="cpu"')
     first, first_bias, second, second_bias = (parameter.detach().numpy() for parameter in parameters)
     return first, first_bias, second, second_bias
+
+
+def _rate(optimizer: torch.optim.Optimizer) -> float:
+    return float(optimizer.param_groups[0]["lr"])
 
 
 def _rows(tensor: Tensor) -> np.ndarray:

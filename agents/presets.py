@@ -20,11 +20,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "replay_size": 400_000,
         "noise": 1.0,
     },
-    # Schmidhuber & Huber (1990): logistic nets 40-20-4 and 44-40-40, plain gradient descent at rate 0.1, weights
+    # Schmidhuber & Huber (1990): logistic nets 40-20-4 and 44-40-40, plain gradient descent, M's at rate 0.1, weights
     # uniform in +-0.1, 50,000 random moves for M, then C by the error at the trajectory's end. Use it with one lane
-    # and actuators="muscles". Ours: C's rate is a fifth of the 0.1 of 1990, at which one seed in four jumps into the
-    # white within its first trajectories and stays there, and trajectories of five moves, whose number the paper does
-    # not tell.
+    # and actuators="muscles". Ours: C's rate is a fifth of the 0.1 of 1990, at which two or three seeds in ten run
+    # into the white and stay there (docs/papers/att.md).
     "published": {
         "gradient": "real",
         "error": "terminal",

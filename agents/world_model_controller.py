@@ -191,10 +191,10 @@ class WorldModelController(Agent):
     def train(self, steps: int) -> None:
         """M learns to predict, C to be right by M, V to know how right it will be."""
         learns_model = self._exploring or self.schedule == "alternating"
-        compiled, (rate, model_rate, _) = self.compiled_descent, (o.param_groups[0]["lr"] for o in self._optimizers())
+        compiled = self.compiled_descent
         for sequence, trajectory in self._minibatches(steps):
             if learns_model and compiled is not None:
-                self.measures["train/model_loss"] = compiled.learn_model(sequence, model_rate)
+                self.measures["train/model_loss"] = compiled.learn_model(sequence)
             elif learns_model:
                 for part in sequence.rows() if self.online else (sequence,):
                     model_loss = self.world_model.loss(part)
@@ -212,7 +212,7 @@ class WorldModelController(Agent):
                 trajectory = self._imagined(sequence, percepts)
             returns = self._returns(percepts, trajectory)
             if not self._exploring and compiled is not None:
-                compiled.learn_controller(trajectory, *torch.autograd.grad(-returns.mean(), percepts), rate)
+                compiled.learn_controller(trajectory, *torch.autograd.grad(-returns.mean(), percepts))
             elif not self._exploring:
                 descend(self.policy_optimizer, -returns.mean(), self.max_grad_norm)
             if self.evaluator:

@@ -130,7 +130,7 @@ def published(seeds: int, quick: bool) -> list[Job]:
         run = Run(DETECTION, {**evaluation, "moves": 5}, preset="published", lanes=1, steps=75_000)
         run.agent_kwargs["learning_rate"] = 0.1
         jobs += _jobs("published_rate", {"trajectory": "T=5", "rate": "C at 0.1"}, run, seeds, evaluation)
-    return jobs
+    return sorted(jobs, key=lambda job: job.seed)
 
 
 def default(seeds: int, quick: bool) -> list[Job]:
