@@ -121,7 +121,7 @@ def _references(table: str, conditions: dict[str, str], env_id: str, evaluation:
 
 
 def published(seeds: int, quick: bool) -> list[Job]:
-    """The nets and numbers of 1990, over trajectory lengths; evaluated over 25 moves."""
+    """The nets of 1990, over trajectory lengths, then C at the rate of 1990; evaluated over 25 moves."""
     cases = [("triangle", 5)] if quick else [(s, t) for t in LENGTHS for s in ("triangle", "L")]
     jobs = []
     for shape, length in cases:
@@ -129,7 +129,12 @@ def published(seeds: int, quick: bool) -> list[Job]:
         steps = 50_000 + 5_000 * length
         run = Run(DETECTION, {**evaluation, "moves": length}, preset="published", lanes=1, steps=steps)
         jobs += _jobs("published", {"shape": shape, "trajectory": f"T={length}"}, run, seeds, evaluation)
-    return jobs
+    if not quick:
+        evaluation = {"shape": "triangle", "actuators": "muscles"}
+        run = Run(DETECTION, {**evaluation, "moves": 5}, preset="published", lanes=1, steps=75_000)
+        run.agent_kwargs["learning_rate"] = 0.1
+        jobs += _jobs("published_rate", {"trajectory": "T=5", "rate": "C at 0.1"}, run, seeds, evaluation)
+    return sorted(jobs, key=lambda job: job.seed)
 
 
 def default(seeds: int, quick: bool) -> list[Job]:
