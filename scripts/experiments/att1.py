@@ -141,7 +141,7 @@ def default(seeds: int, quick: bool) -> list[Job]:
     """The default preset on the eight fixed shapes."""
     jobs = []
     for shape in ("triangle",) if quick else FIXED_SHAPES:
-        run = Run(DETECTION, {"shape": shape}, steps=50_000)
+        run = Run(DETECTION, {"shape": shape}, steps=60_000)
         jobs += _jobs("default", {"agent": "ours", "shape": shape}, run, seeds, {"shape": shape}, level="within_10")
         jobs += _references("default_references", {"shape": shape}, DETECTION, {"shape": shape})
     return sorted(jobs, key=lambda job: job.seed)
@@ -152,7 +152,7 @@ def rotation(seeds: int, quick: bool) -> list[Job]:
     jobs = []
     for shape in () if quick else ROTATED:
         evaluation = {"shape": shape, "rotate": True}
-        run = Run(DETECTION, evaluation, steps=250_000)
+        run = Run(DETECTION, evaluation, steps=180_000)
         jobs += _jobs("rotation", {"agent": "ours", "shape": shape}, run, seeds, evaluation, level="pose")
         jobs += _references("rotation_references", {"shape": shape}, DETECTION, evaluation)
     return sorted(jobs, key=lambda job: job.seed)
@@ -162,7 +162,7 @@ def goals(seeds: int, quick: bool) -> list[Job]:
     """Four targets, each trained from starts near it; the goals of imagined trajectories are exchanged."""
     if quick:
         return []
-    run = Run(GOALS, steps=250_000)
+    run = Run(GOALS, steps=130_000)
     jobs = _jobs("goals", {"agent": "ours"}, run, seeds, {}, level="worst_target")
     return jobs + _references("goals_references", {}, GOALS, {})
 
@@ -184,20 +184,21 @@ def ppo(seeds: int, quick: bool) -> list[Job]:
     """
     if quick:
         return []
-    cases = [("ppo", DETECTION, {"shape": shape}, {}, 50_000, 15.0) for shape in FIXED_SHAPES]
-    cases += [("ppo", DETECTION, {"shape": shape}, {"reward": "terminal"}, 50_000, 15.0) for shape in ("triangle", "L")]
-    cases += [("ppo_goals", GOALS, {}, {}, 250_000, 60.0)]
+    rewards = [("triangle", "dense"), ("L", "dense"), ("triangle", "terminal"), ("L", "terminal")]
+    rewards += [(shape, "dense") for shape in FIXED_SHAPES if shape not in ("triangle", "L")]
+    cases = [("ppo", DETECTION, {"shape": shape}, {"reward": reward}, 60_000, 20.0) for shape, reward in rewards]
+    cases += [("ppo_goals", GOALS, {}, {}, 130_000, 60.0)]
     cases += [
-        ("ppo_tracking", TRACKING, {"motion": motion}, {"speed": [0.0, 16.0]}, 60_000, 15.0)
+        ("ppo_tracking", TRACKING, {"motion": motion}, {"speed": [0.0, 16.0]}, 60_000, 20.0)
         for motion in ("line", "bounce", "random_walk")
     ]
-    cases += [("ppo_rotation", DETECTION, {"shape": shape, "rotate": True}, {}, 250_000, 60.0) for shape in ROTATED]
+    cases += [("ppo_rotation", DETECTION, {"shape": shape, "rotate": True}, {}, 180_000, 60.0) for shape in ROTATED]
     jobs = []
     for table, env_id, evaluation, more, steps, seconds in cases:
         run = Run(env_id, {**evaluation, **more}, "PPO", agent_kwargs=PPO, steps=steps)
         conditions = {"agent": "PPO", **{name: str(value) for name, value in evaluation.items() if name != "rotate"}}
         if table == "ppo":
-            conditions["reward"] = more.get("reward", "dense")
+            conditions["reward"] = more["reward"]
         level = {"ppo": "within_10", "ppo_rotation": "pose"}.get(table)
         jobs += _jobs(table, conditions, run, seeds, evaluation, cpu_seconds=seconds, level=level)
     return jobs
@@ -207,7 +208,7 @@ def sac(seeds: int, quick: bool) -> list[Job]:
     """Stable-Baselines3's SAC, one update a lane-step of eight lanes: an update per 8 environment steps; 5 seeds."""
     jobs = []
     for shape in () if quick else ("triangle", "L"):
-        run = Run(DETECTION, {"shape": shape}, "SAC", agent_kwargs=SAC, steps=50_000, lanes=8)
+        run = Run(DETECTION, {"shape": shape}, "SAC", agent_kwargs=SAC, steps=60_000, lanes=8)
         conditions = {"agent": "SAC", "shape": shape}
         jobs += _jobs("sac", conditions, run, min(seeds, 5), {"shape": shape}, level="within_10")
     return sorted(jobs, key=lambda job: job.seed)
@@ -234,7 +235,7 @@ def curve(seeds: int, quick: bool) -> list[Job]:
     agents["SAC"] = {"algorithm": "SAC", "agent_kwargs": SAC, "lanes": 8}
     jobs = []
     for agent, keywords in {} if quick else agents.items():
-        run = Run(DETECTION, steps=50_000, **keywords)
+        run = Run(DETECTION, steps=60_000, **keywords)
         jobs += _jobs("curve", {"agent": agent}, run, min(seeds, 5), {}, points=25)
     return jobs
 
