@@ -221,7 +221,7 @@ def her(seeds: int, quick: bool) -> list[Job]:
     for agent in () if quick else ("SAC", "SAC+HER"):
         relabelled = {"replay_buffer_class": "HerReplayBuffer"} if "HER" in agent else {}
         keywords = {**SAC, "learning_starts": 2_000, **relabelled}
-        run = Run(DETECTION, evaluation, "SAC", agent_kwargs=keywords, steps=15_000, lanes=8)
+        run = Run(DETECTION, evaluation, "SAC", agent_kwargs=keywords, steps=50_000, lanes=8)
         jobs += _jobs("her", {"agent": agent}, run, min(seeds, 5), evaluation, level="within_10")
     return sorted(jobs, key=lambda job: job.seed)
 
