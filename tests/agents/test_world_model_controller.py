@@ -46,7 +46,7 @@ def test_the_default_learns_to_move_a_point_to_a_goal():
     agent.learn(15_000, log_interval=None)
     after, _ = evaluate_policy(agent, env, 128)
     assert after > 0.2 * before
-    assert np.mean(agent.ep_success_buffer) > 0.5  # although it explores
+    assert np.mean(agent.ep_success_buffer) > 0.3  # although it explores; about 0.03 by chance, 0.5 with these settings
 
 
 @pytest.mark.parametrize("gradient", ["real", "imagined"])
