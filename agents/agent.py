@@ -101,7 +101,7 @@ class Agent(BaseAlgorithm):
         steps = 0
         while not finished.all() if self.rollout_steps is None else steps < self.rollout_steps:
             observation, desired = encoder.observation(self._last_obs), encoder.desired(self._last_obs)
-            start = torch.as_tensor(self._last_episode_starts, device=self.device)
+            start = torch.from_numpy(self._last_episode_starts).to(self.device)
             action, next_states = self.act(observation, desired, start)
             obs, rewards, ends, infos = self.env.step(action.cpu().numpy().reshape(-1, *self.action_space.shape))
             next_obs, terminated = true_next(obs, ends, infos)
@@ -200,4 +200,4 @@ class Agent(BaseAlgorithm):
 
 def column(array: np.ndarray) -> Tensor:
     """(N,) numbers or flags as (N, 1)."""
-    return torch.as_tensor(array)[:, None]
+    return torch.from_numpy(array).unsqueeze(1)

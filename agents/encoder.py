@@ -87,5 +87,5 @@ class Encoder:
             )
 
     def _flat(self, arrays: list[Any]) -> Tensor:
-        tensors = [torch.as_tensor(array, dtype=torch.float32, device=self.device).flatten(1) for array in arrays]
+        tensors = [torch.as_tensor(array).to(self.device, torch.float32).flatten(1) for array in arrays]
         return tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)

@@ -99,6 +99,13 @@ class Replay:
         return Sequence(data.view(steps, batch_size, width), self.fields)
 
 
+def exchange_goals(desired: Tensor, share: float) -> None:
+    """Gives a share of the columns, in place, the goals (T, B, G) of others, so that any start meets any goal."""
+    columns = desired.shape[1]
+    exchanged = round(share * columns)
+    desired[:, :exchanged] = desired[:, torch.randperm(columns)[:exchanged]]
+
+
 def true_next(obs: Any, ends: np.ndarray, infos: list[dict[str, Any]]) -> tuple[Any, np.ndarray]:
     """What a VecEnv's step really led to: observations (N, ...) with each finished lane's last one, and `terminated`.
 

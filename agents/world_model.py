@@ -93,6 +93,26 @@ class WorldModel(nn.Module):
             start_flag = torch.zeros_like(start_flag)
         return torch.stack(outputs)
 
+    def imagined(self, start: Sequence, percepts: Tensor) -> dict[str, Tensor]:
+        """The trajectory (T, B, ...) of percepts imagined from the first step of `start`: unfinished, it just ends."""
+        observations = percepts[:-1, :, : self.encoder.observation_size].detach()
+        ended = torch.zeros_like(percepts[..., :1])
+        return {
+            "observation": torch.cat((start["observation"][:1], observations)),
+            "desired_goal": start["desired_goal"][:1].expand(len(percepts), -1, -1),
+            "terminated": ended,
+            "ended": ended.index_fill(0, torch.tensor([len(ended) - 1], device=ended.device), 1.0),
+        }
+
+    @torch.no_grad()
+    def expected(self, before: Sequence) -> tuple[Tensor, Tensor]:
+        """The observation (1, B, D) predicted to follow the step `before`, and (1, B) 1 where it followed, else 0.
+
+        An evaluator has to mean the same on predictions, on which it is asked, as on what really came, from which it
+        learns: else what M blurs seems worth more than it is, a little at each step, and C learns to seek it.
+        """
+        return self.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
+
     def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> Tensor:
         """The real percepts (T, B, ...) with the gradient that M and `policy` would have given them.
 

@@ -14,9 +14,10 @@ from .agent import Agent
 from .cores import State
 from .evaluator import Evaluator
 from .losses import descend, goal_error, goal_match, lambda_returns
+from .online import online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
-from .sequences import Sequence
+from .sequences import Sequence, exchange_goals
 from .world_model import WorldModel
 
 CHOICES = {
@@ -49,6 +50,8 @@ class WorldModelController(Agent):
         model_steps: environment steps of uniformly random actions at the start, in which only M learns.
         online: True: one update on each rollout as it comes, of M after every step, of C after the whole; False:
             `updates` minibatches of windows from the replay after each rollout.
+        compiled: whether these online updates run as compiled loops, an attribute `compiled_descent`, or in PyTorch,
+            where that is None; None: compiled where `OnlineDescent` can. The two agree up to rounding.
         rollout_steps: steps of every lane between updates; None: until every lane has finished an episode.
         updates: minibatches after each rollout.
         batch_size: windows in a minibatch.
@@ -80,7 +83,7 @@ class WorldModelController(Agent):
         _init_setup_model: whether the nets are built at once.
 
     Raises:
-        ValueError: a choice that is none, or a VecNormalize that scales the two goals apart.
+        ValueError: a choice that is none, `compiled` where it cannot be, or a VecNormalize that scales the goals apart.
     """
 
     policy_aliases: ClassVar[dict[str, type[ControllerPolicy]]] = {
@@ -100,9 +103,10 @@ class WorldModelController(Agent):
         schedule: Literal["alternating", "model_first"] = "alternating",
         model_steps: int = 12_800,
         online: bool = False,
-        rollout_steps: int | None = 20,
+        compiled: bool | None = None,
+        rollout_steps: int | None = 10,
         updates: int = 40,
-        batch_size: int = 256,
+        batch_size: int = 128,
         window: int = 1,
         replay_size: int = 400_000,
         evaluator: bool = True,
@@ -139,6 +143,10 @@ class WorldModelController(Agent):
         for name, allowed in CHOICES.items():
             if settings[name] not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, not {settings[name]!r}")
+        if online and gradient == "imagined" and rollout_steps == 1:
+            raise ValueError(
+                "online imagination starts after a step's outcome: rollout_steps must be at least 2 or None"
+            )
         inherited = {name: settings.pop(name) for name in INHERITED}
         super().__init__(**inherited, support_multi_env=True, supported_action_spaces=(spaces.Box,))
         vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
@@ -183,6 +191,7 @@ class WorldModelController(Agent):
         self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
             kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
         )
+        self.compiled_descent = online_descent(self, self.compiled)
         cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
         self._setup_experience(cores, action_size, max(2 * self.window, self.replay_size // self.lanes))
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
@@ -191,8 +200,11 @@ class WorldModelController(Agent):
     def train(self, steps: int) -> None:
         """M learns to predict, C to be right by M, V to know how right it will be."""
         learns_model = self._exploring or self.schedule == "alternating"
+        compiled = self.compiled_descent
         for sequence, trajectory in self._minibatches(steps):
-            if learns_model:
+            if learns_model and compiled is not None:
+                self.measures["train/model_loss"] = compiled.learn_model(sequence)
+            elif learns_model:
                 for part in sequence.rows() if self.online else (sequence[: self.window],):
                     model_loss = self.world_model.loss(part)
                     descend(self.model_optimizer, model_loss)
@@ -200,21 +212,25 @@ class WorldModelController(Agent):
             if self._exploring and not self.evaluator:
                 continue
 
-            if self.gradient == "real":
+            if compiled is not None:
+                percepts = self.world_model.target(trajectory).clone().requires_grad_()
+            elif self.gradient == "real":
                 percepts = self.world_model.real_forward(self.policy, trajectory)
             else:
                 start = sequence[1:]
-                self._exchange_goals(start["desired_goal"])
+                exchange_goals(start["desired_goal"], self.exchange)
                 percepts = self.world_model.imagine(self.policy, start, self.window)
-                trajectory = self._imagined(start, percepts)
+                trajectory = self.world_model.imagined(start, percepts)
             returns = self._returns(percepts, trajectory)
-            if not self._exploring:
+            if not self._exploring and compiled is not None:
+                compiled.learn_controller(trajectory, *torch.autograd.grad(-returns.mean(), percepts))
+            elif not self._exploring:
                 descend(self.policy_optimizer, -returns.mean(), self.max_grad_norm)
             if self.evaluator:
                 observation, desired, targets = trajectory["observation"], trajectory["desired_goal"], returns.detach()
                 value_loss = self._value_loss(observation, desired, targets)
                 if self.gradient == "imagined":
-                    expected, known = self._expected(sequence[:1])
+                    expected, known = self.world_model.expected(sequence[:1])
                     value_loss = 0.5 * (value_loss + self._value_loss(expected, desired[:1], targets[:1], known))
                 descend(self.value_optimizer, value_loss)
                 self.value_net.follow()
@@ -233,32 +249,6 @@ class WorldModelController(Agent):
             real = self.gradient == "real"
             sequence = self.replay.windows(self.window + (not real), self.batch_size)
             yield sequence, self.replay.windows(self.window, self.batch_size, steps) if real else sequence
-
-    def _exchange_goals(self, desired: Tensor) -> None:
-        """Gives a share of the windows, in place, the goals (T, B, G) of others of the same minibatch."""
-        exchanged = round(self.exchange * desired.shape[1])
-        if exchanged:
-            desired[:, :exchanged] = desired[:, torch.randperm(desired.shape[1])[:exchanged]]
-
-    def _imagined(self, start: Sequence, percepts: Tensor) -> Mapping[str, Tensor]:
-        """What `_returns` has to know of an imagined trajectory: it ends, unfinished, with the last step."""
-        observations = percepts[:-1, :, : self.encoder.observation_size].detach()
-        ended = torch.zeros_like(percepts[..., :1])
-        return {
-            "observation": torch.cat((start["observation"][:1], observations)),
-            "desired_goal": start["desired_goal"][:1].expand(len(percepts), -1, -1),
-            "terminated": ended,
-            "ended": ended.index_fill(0, torch.tensor([len(ended) - 1], device=ended.device), 1.0),
-        }
-
-    @torch.no_grad()
-    def _expected(self, before: Sequence) -> tuple[Tensor, Tensor]:
-        """The observation (1, B, D) that M expected after the step `before` an imagined trajectory; 0 where none came.
-
-        V has to mean the same on M's predictions, on which it is asked, as on what really came, from which it learns:
-        else what M blurs seems worth more than it is, a little at each step, and C learns to seek it.
-        """
-        return self.world_model.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
 
     def _value_loss(
         self, observation: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
@@ -330,4 +320,4 @@ class WorldModelController(Agent):
         return ["policy", "world_model", "value_net", *optimizers], []
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_noise_scale"]
+        return [*super()._excluded_save_params(), "_noise_scale", "compiled_descent"]

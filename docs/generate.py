@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import io
 import re
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from typing import Any
 
 import figures
 import gymnasium
+import numpy as np
 import tables
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -36,6 +38,7 @@ import foveal_envs
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 STEPS_BEFORE_PICTURE = 6
+WORLDS, STEPS_OF_AGREEMENT = 256, 100
 SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
 DIRECTIVE = re.compile(r"^<!-- (source|results|curve|figure): (.+?) -->$", re.MULTILINE)
 
@@ -147,8 +150,39 @@ def environment_page(id: str, env: gymnasium.Env) -> str:
             "      show_source: false",
             "      members: false",
             "",
+            *agreement(id, env),
         ]
     )
+
+
+def agreement(id: str, env: gymnasium.Env) -> Iterator[str]:
+    """How often the sparse reward of an appearance goal agrees with success; nothing for tasks without such goals."""
+    keywords = inspect.signature(type(env.unwrapped.task)).parameters
+    if not {"goal", "reward"} <= set(keywords):
+        return
+    yield "## Sparse reward and success"
+    yield ""
+    yield (
+        "The sparse reward of an appearance goal sees glimpses, `is_success` sees the world. Over the moves of random "
+        "policies and oracles, half the worlds each:"
+    )
+    yield ""
+    yield "| | of the matching glimpses, successes | of the successes, matching glimpses |"
+    yield "|---|---:|---:|"
+    for variant in [{}, {"rotate": True}] if "rotate" in keywords else [{}]:
+        worlds = gymnasium.make_vec(id, 2 * WORLDS, reward="sparse", info="step", **variant)
+        worlds.reset(seed=0)
+        worlds.action_space.seed(0)
+        matches, successes = [], []
+        for _ in range(STEPS_OF_AGREEMENT):
+            actions = worlds.action_space.sample()
+            actions[:WORLDS] = worlds.unwrapped.oracle_actions()[:WORLDS]
+            _, rewards, _, _, infos = worlds.step(actions)
+            matches.append(rewards == 0)
+            successes.append(infos["is_success"])
+        match, success = np.concatenate(matches), np.concatenate(successes)
+        shares = [f"{100 * (match & success).sum() / whole.sum():.1f} %" for whole in (match, success)]
+        yield f"| {'`rotate=True`' if variant else 'default keywords'} | {' | '.join(shares)} |"
 
 
 def describe(space: gymnasium.Space) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import gymnasium as gym
@@ -15,24 +16,43 @@ from .task import Observation, Task
 
 
 class _GoalFunctions:
-    """The batched goal functions of Gymnasium's multi-goal interface, passed on to the task."""
+    """The batched goal functions of Gymnasium's multi-goal interface, passed on to the task.
+
+    An environment whose observations have no goal keys does not have them, as libraries tell goal environments by them.
+    """
 
     task: Task
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
-        """Reward for each (..., G) pair of goals: (...) float64; see the task."""
-        reward = self.task.compute_reward(np.asarray(achieved_goal), np.asarray(desired_goal), info)
-        return reward if np.ndim(reward) else float(reward)
+    def __getattr__(self, name: str) -> Any:
+        function = _GOAL_FUNCTIONS.get(name)
+        if function is None or "desired_goal" not in getattr(self.task.observation_space, "spaces", ()):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return partial(function, self.task)
 
-    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
-        """Whether reaching each (..., G) goal ends the episode: (...) bool."""
-        ends = self.task.compute_terminated(np.asarray(achieved_goal), np.asarray(desired_goal), info)
-        return ends if np.ndim(ends) else bool(ends)
 
-    def compute_truncated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
-        """Goals never truncate an episode: (...) bool, all False."""
-        cut = np.zeros(np.shape(achieved_goal)[:-1], bool)
-        return cut if cut.ndim else False
+def _compute_reward(task: Task, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
+    """Reward for each (..., G) pair of goals: (...) float64; see the task."""
+    reward = task.compute_reward(np.asarray(achieved_goal), np.asarray(desired_goal), info)
+    return reward if np.ndim(reward) else float(reward)
+
+
+def _compute_terminated(task: Task, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
+    """Whether reaching each (..., G) goal ends the episode: (...) bool."""
+    ends = task.compute_terminated(np.asarray(achieved_goal), np.asarray(desired_goal), info)
+    return ends if np.ndim(ends) else bool(ends)
+
+
+def _compute_truncated(task: Task, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any = None) -> Any:
+    """Goals never truncate an episode: (...) bool, all False."""
+    cut = np.zeros(np.shape(achieved_goal)[:-1], bool)
+    return cut if cut.ndim else False
+
+
+_GOAL_FUNCTIONS = {
+    "compute_reward": _compute_reward,
+    "compute_terminated": _compute_terminated,
+    "compute_truncated": _compute_truncated,
+}
 
 
 class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
@@ -60,6 +80,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         self._lanes = Lanes(self.task, 1)
         self._active = np.ones(1, bool)
         self._rewards, self._terminated = np.zeros(1), np.zeros(1, bool)
+        self._make_buffer()
         self._screen: Any = None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
@@ -78,23 +99,28 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         return self._observe(), self._info()
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
-        actions = self._lanes.actions(np.asarray(action)[None])
-        self._rewards[0], self._terminated[0] = 0.0, False
-        self.task.step(self._lanes.worlds, self._active, actions, self._rewards, self._terminated)
+        rewards, terminated, lanes = self._rewards, self._terminated, self._lanes
+        actions = lanes.actions(np.asarray(action)[None])
+        rewards[0], terminated[0] = 0.0, False
+        self.task.step(lanes.worlds, self._active, actions, rewards, terminated)
         if self.render_mode == "human":
             self.render()
-        return self._observe(), float(self._rewards[0]), bool(self._terminated[0]), False, self._info()
+        return self._observe(), rewards.item(), terminated.item(), False, self._info()
+
+    def _make_buffer(self) -> None:
+        """Where the task writes its observation, (1, ...), and the views of its row that are copied out."""
+        self._buffer = buffer = self._lanes.empty_observation()
+        self._row = {name: array[0] for name, array in buffer.items()} if isinstance(buffer, dict) else buffer[0]
 
     def _observe(self) -> Observation:
-        observation = self._lanes.empty_observation()
-        self.task.observe(self._lanes.worlds, self._lanes.rows, observation)
-        if isinstance(observation, dict):
-            return {name: array[0] for name, array in observation.items()}
-        return observation[0]
+        self.task.observe(self._lanes.worlds, self._lanes.rows, self._buffer)
+        row = self._row
+        return {name: array.copy() for name, array in row.items()} if isinstance(row, dict) else row.copy()
 
     def _info(self) -> Info:
-        info = {name: array.item() for name, array in self.task.info(self._lanes.worlds, self._lanes.rows).items()}
-        info["episode_key"] = self._lanes.keys[0]
+        lanes = self._lanes
+        info = {name: array.item() for name, array in self.task.info(lanes.worlds, lanes.rows).items()}
+        info["episode_key"] = lanes.keys[0]
         return info
 
     def render(self) -> Any:
@@ -120,6 +146,10 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_screen": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_buffer()
 
 
 class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.ndarray]):

@@ -20,6 +20,7 @@ FORMATS = ("dict", "concat")
 REWARDS = ("dense", "sparse", "terminal")
 DENSE, SPARSE, TERMINAL = range(3)
 HALF_SCENE = 0.5 * SCENE
+_NONE = np.empty(0)
 SETTINGS = np.dtype(  # what the kernels know of a task's configuration
     [
         ("reach", np.float64),
@@ -137,8 +138,9 @@ class Goal:
 
 def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np.ndarray]:
     """``is_success`` (R,) bool, ``distance`` (R,) pixels and, with rotation, ``angle_error`` (R,) radians."""
-    distance, angle_error, is_success = np.empty(len(rows)), np.empty(len(rows)), np.empty(len(rows), bool)
-    _measure(worlds, rows, rotate, distance, angle_error, is_success)
+    distance, is_success = np.empty(len(rows)), np.empty(len(rows), bool)
+    angle_error = np.empty(len(rows)) if rotate else _NONE
+    _measure(worlds, rows, distance, angle_error, is_success)
     if rotate:
         return {"is_success": is_success, "distance": distance, "angle_error": angle_error}
     return {"is_success": is_success, "distance": distance}
@@ -148,17 +150,20 @@ def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np
 def _measure(
     worlds: np.ndarray,
     rows: np.ndarray,
-    rotate: bool,
     distance: np.ndarray,
     angle_error: np.ndarray,
     is_success: np.ndarray,
 ) -> None:
+    """Nothing turns where ``angle_error`` has no room."""
+    rotate = angle_error.shape[0] > 0
     for i in range(rows.shape[0]):
         gaze, wanted = worlds[rows[i]]["gaze"], worlds[rows[i]]["wanted"]
         distance[i] = math.hypot(gaze[0] - wanted[0], gaze[1] - wanted[1])
-        turned = abs(gaze[2] - wanted[2])
-        angle_error[i] = min(turned, 2.0 * math.pi - turned)
-        is_success[i] = distance[i] <= SUCCESS_RADIUS and (not rotate or angle_error[i] <= SUCCESS_ANGLE)
+        is_success[i] = distance[i] <= SUCCESS_RADIUS
+        if rotate:
+            turned = abs(gaze[2] - wanted[2])
+            angle_error[i] = min(turned, 2.0 * math.pi - turned)
+            is_success[i] = is_success[i] and angle_error[i] <= SUCCESS_ANGLE
 
 
 @kernel

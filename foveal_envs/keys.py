@@ -77,13 +77,14 @@ def split(key: np.uint64, stream: int) -> np.uint64:
 
 @compiled
 def episode_keys(seeds: np.ndarray, episodes: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
-    """Write the key of episode ``episodes[row]`` of the lane seeded ``seeds[row]`` to ``out[row]``, for each row.
+    """Write the key of episode ``episodes[row]`` of the lane seeded ``seeds[row]`` to ``out[row]``, and count it.
 
     Args:
         seeds: (N,) uint64, one seed a lane.
-        episodes: (N,) int64, number of the episode in its lane, from 0.
+        episodes: (N,) int64, number of the episode in its lane, from 0; then the number of the next.
         rows: (R,) int64, the lanes to serve.
         out: (N,) uint64.
     """
     for row in rows:
         out[row] = split(seeds[row], episodes[row])
+        episodes[row] += 1

@@ -15,6 +15,7 @@ from .task import Observation, Task
 
 Info = dict[str, Any]
 _MASK64 = (1 << 64) - 1
+_FLOAT32 = np.dtype(np.float32)
 # Equal dtypes as one object: Numba looks the machine code up by dtype, and comparing two large records takes longer
 # than a step.
 _RECORDS: dict[np.dtype[Any], np.dtype[Any]] = {}
@@ -71,7 +72,6 @@ class Lanes:
     def begin(self, rows: np.ndarray) -> None:
         """Start the next episode of each lane of ``rows``."""
         episode_keys(self.seeds, self.episodes, rows, self.keys)
-        self.episodes[rows] += 1
         self.task.reset(self.worlds, rows, self.keys)
 
     def replay(self, rows: np.ndarray, keys: np.ndarray) -> None:
@@ -96,10 +96,11 @@ class Lanes:
             if bad.any():
                 self._refuse(array, bad, f"must lie in {self.task.action_space}")
             return np.ascontiguousarray(array, np.int64)
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"actions must be real numbers for {self.task.action_space}, got dtype {array.dtype}")
-        array = np.ascontiguousarray(array, np.float32)
-        if not all_finite(array.reshape(-1)):
+        if array.dtype is not _FLOAT32 or not array.flags.c_contiguous:
+            if array.dtype.kind not in "fiu":
+                raise ValueError(f"actions must be real numbers for {self.task.action_space}, got dtype {array.dtype}")
+            array = np.ascontiguousarray(array, np.float32)
+        if not all_finite(array.ravel()):
             self._refuse(array, ~np.isfinite(array), "must be finite")
         return array
 

@@ -34,7 +34,7 @@ def make_vec(id: str, num_envs: int, **keywords: Any) -> Any:
 @every_case
 def test_gymnasium_and_stable_baselines_accept_the_single_env(id: str, keywords: dict[str, Any]) -> None:
     check_env(gym.make(id, **keywords).unwrapped, skip_render_check=True)
-    if keywords.get("reward") != "terminal" and keywords.get("goal", ""):  # SB3 wants all rewards from compute_reward
+    if keywords.get("reward") != "terminal":  # SB3 wants all rewards from compute_reward
         sb3_check_env(gym.make(id, **keywords).unwrapped)
 
 
@@ -238,3 +238,13 @@ def test_call_and_attributes() -> None:
     env.set_attr("render_mode", [None, None])
     with pytest.raises(ValueError, match="share one task"):
         env.set_attr("render_mode", [None, "human"])
+
+
+@pytest.mark.parametrize("keywords", [{"goal": None}, {"goal_format": "concat"}])
+def test_goal_functions_exist_only_beside_goal_keys(keywords):
+    for make in (gym.make, gym.make_vec):
+        assert hasattr(make("Foveal/TargetDetection-v0").unwrapped, "compute_reward")
+        env = make("Foveal/TargetDetection-v0", **keywords).unwrapped
+        assert not hasattr(env, "compute_reward")
+        with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+            _ = env.nothing

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from agents.sequences import Replay, true_next
+from agents.sequences import Replay, exchange_goals, true_next
 
 
 def test_windows_are_successive_steps_of_one_column_also_across_the_seam():
@@ -33,3 +33,14 @@ def test_true_next_puts_back_what_autoreset_took_away():
     assert real["b"].tolist() == [[0], [1], [2]]
     assert obs["a"].max() == 0
     assert terminated.tolist() == [False, False, True]
+
+
+def test_exchanged_goals_are_those_of_others():
+    desired = torch.arange(8.0)[None, :, None].repeat(2, 1, 1)
+    exchange_goals(desired, 0.5)
+    assert torch.equal(desired[:, 4:], torch.arange(4.0, 8.0)[None, :, None].repeat(2, 1, 1))
+    assert set(desired[0, :4, 0].tolist()) <= set(range(8))
+    assert torch.equal(desired[0], desired[1])
+    before = desired.clone()
+    exchange_goals(desired, 0.0)
+    assert torch.equal(desired, before)

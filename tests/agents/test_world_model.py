@@ -171,3 +171,24 @@ def test_outputs_and_reward_head(output):
     torch.testing.assert_close(out, torch.cat((expected, raw[:, 3:]), -1))
     with pytest.raises(ValueError, match="residual"):
         WorldModel(encoder, 2, output="cubic")
+
+
+def test_what_was_expected_counts_where_the_episode_went_on(nets):
+    _, model = nets
+    seq = sequence(nets, ends=0.5)
+    expected, known = model.expected(seq[:1])
+    assert torch.equal(expected, model.observe(seq[:1]))
+    assert torch.equal(known, 1 - seq["ended"][:1, :, 0])
+    assert 0 < known.mean() < 1
+    assert not expected.requires_grad
+
+
+def test_an_imagined_trajectory_starts_in_reality_and_ends_unfinished(nets):
+    policy, model = nets
+    seq = sequence(nets)
+    percepts = model.imagine(policy, seq[2:], 3)
+    trajectory = model.imagined(seq[2:], percepts)
+    assert torch.equal(trajectory["observation"][0], seq["observation"][2])
+    assert torch.equal(trajectory["observation"][1:], percepts[:-1])
+    assert trajectory["ended"][:, :, 0].sum(1).tolist() == [0, 0, 4]
+    assert not trajectory["terminated"].any()

