@@ -1,13 +1,60 @@
 """Cores: nets that map a sequence of vectors to a sequence of vectors, with or without memory."""
 
-from .core import Core, State
-from .feedforward import FeedForward
+from collections.abc import Callable
+from functools import partial
 
-CORES: dict[str, type[Core]] = {"feedforward": FeedForward}
+from .core import Core, Form, Recurrence, State, check_core
+from .deep_delta import DeltaDelta, DeltaMLP
+from .delta import Delta
+from .elman import Elman
+from .fast_weights import FastWeights
+from .fast_weights_1991 import FastWeights1991
+from .fast_weights_1993 import FastWeights1993
+from .fast_weights_2016 import FastWeights2016
+from .feedforward import FeedForward
+from .gated_fast_weights import GatedFastWeights
+from .gru import GRU
+from .linear_attention import LinearAttention
+from .lstm import LSTM
+from .recurrent_delta import DeltaLSTM, DeltaRNN, RecurrentDelta
+from .self_referential import SelfReferential, SelfReferential1992
+from .tensor_product import FastWeightMemory, TensorProduct
+from .vsml import VSML
+from .window_attention import WindowAttention
+
+CORES: dict[str, Callable[..., Core]] = {
+    "feedforward": FeedForward,
+    "elman": Elman,
+    "lstm": LSTM,
+    "gru": GRU,
+    "fast_weights_1991": FastWeights1991,
+    "fast_weights_1991_direct": partial(FastWeights1991, outer=False),
+    "fast_weights_1993": FastWeights1993,
+    "fast_weights_2016": FastWeights2016,
+    "gated_fast_weights": GatedFastWeights,
+    "window_attention": WindowAttention,
+    "linear_attention": LinearAttention,
+    "favor": partial(LinearAttention, features="favor"),
+    "delta": Delta,
+    "delta_elu": partial(Delta, features="elu"),
+    "delta_dpfp": partial(Delta, features="dpfp1"),
+    "gated_delta": partial(Delta, gate=True),
+    "delta_product": partial(Delta, updates=2, beta_max=2.0),
+    "delta_delta": DeltaDelta,
+    "delta_mlp": DeltaMLP,
+    "delta_rnn": DeltaRNN,
+    "delta_lstm": DeltaLSTM,
+    "recurrent_delta": RecurrentDelta,
+    "self_referential": SelfReferential,
+    "self_referential_1992": SelfReferential1992,
+    "tensor_product": TensorProduct,
+    "fast_weight_memory": FastWeightMemory,
+    "vsml": VSML,
+}
 
 
 def make_core(name: str, input_size: int, **keywords: object) -> Core:
-    """A core by its name in `CORES`.
+    """A core by its name in `CORES`, its shapes checked by one step.
 
     Args:
         name: key of `CORES`; a new core is added to that dictionary.
@@ -15,11 +62,43 @@ def make_core(name: str, input_size: int, **keywords: object) -> Core:
         keywords: the constructor's other keywords.
 
     Raises:
-        ValueError: unknown name.
+        ValueError: unknown name, or a core that breaks the contract of shapes, see `check_core`.
     """
     if name not in CORES:
         raise ValueError(f"core must be one of {sorted(CORES)}, not {name!r}; add your own class to agents.CORES")
-    return CORES[name](input_size, **keywords)  # type: ignore[arg-type]
+    core = CORES[name](input_size, **keywords)
+    check_core(core)
+    return core
 
 
-__all__ = ["CORES", "Core", "FeedForward", "State", "make_core"]
+__all__ = [
+    "CORES",
+    "GRU",
+    "LSTM",
+    "VSML",
+    "Core",
+    "Delta",
+    "DeltaDelta",
+    "DeltaLSTM",
+    "DeltaMLP",
+    "DeltaRNN",
+    "Elman",
+    "FastWeightMemory",
+    "FastWeights",
+    "FastWeights1991",
+    "FastWeights1993",
+    "FastWeights2016",
+    "FeedForward",
+    "Form",
+    "GatedFastWeights",
+    "LinearAttention",
+    "Recurrence",
+    "RecurrentDelta",
+    "SelfReferential",
+    "SelfReferential1992",
+    "State",
+    "TensorProduct",
+    "WindowAttention",
+    "check_core",
+    "make_core",
+]

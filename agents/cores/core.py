@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
+Form = Literal["parallel", "loop"]
 
 
 class Core(nn.Module, ABC):
     """The part of a net between encoder and head that may carry state from step to step.
 
-    Sequences are time-major. A subclass sets `input_size` and `output_size` and writes `initial_state` and `step`;
-    it may override `forward` by a form that is parallel over time and exact with resets inside the sequence.
+    Sequences are time-major. A subclass writes `step`, and says in its constructor by `set_initial_state` what its
+    state is. It may add a form that is `parallel` over time, exact with resets inside the sequence; `forms` names what
+    it has, the first is the default.
 
     Args:
         input_size: D, width of the input.
         output_size: H, width of the output.
+        learn_initial_state: whether the state at an episode's start is a parameter, or stays as it is made (zero).
+        form: how `forward` computes a sequence, "parallel" or "loop"; None takes the first of `forms`. The attribute
+            `form` tells which one is used, and may be set.
+
+    Raises:
+        ValueError: a form that this core has not.
     """
 
-    def __init__(self, input_size: int, output_size: int) -> None:
+    forms: ClassVar[tuple[Form, ...]] = ("loop",)
+
+    def __init__(
+        self, input_size: int, output_size: int, *, learn_initial_state: bool = False, form: Form | None = None
+    ) -> None:
         super().__init__()
+        if form is not None and form not in self.forms:
+            raise ValueError(f"form of {type(self).__name__} must be one of {self.forms} or None, not {form!r}")
         self.input_size = input_size
         self.output_size = output_size
+        self.learn_initial_state = learn_initial_state
+        self.form: Form = form or self.forms[0]
+        self._parts = 0
 
-    @abstractmethod
+    def set_initial_state(self, *parts: Tensor) -> None:
+        """Makes `parts`, each without the batch axis, the state at an episode's start: parameters or constants."""
+        self._parts = len(parts)
+        for i, part in enumerate(parts):
+            if self.learn_initial_state:
+                self.register_parameter(f"initial_{i}", nn.Parameter(part))
+            else:
+                self.register_buffer(f"initial_{i}", part)
+
     def initial_state(self, batch_size: int) -> State:
         """State at an episode's start: a tuple (empty for a core without memory) of tensors (batch_size, ...)."""
+        parts = [getattr(self, f"initial_{i}") for i in range(self._parts)]
+        return tuple(part.expand(batch_size, *part.shape) for part in parts)
 
     @abstractmethod
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
@@ -44,7 +72,7 @@ class Core(nn.Module, ABC):
         """
 
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """A sequence of steps.
+        """A sequence of steps, in the form that `form` names.
 
         Args:
             x: (T, B, D) inputs, T >= 1.
@@ -54,11 +82,20 @@ class Core(nn.Module, ABC):
         Returns:
             y (T, B, H) and the state after the last input.
         """
+        compute = self.parallel if self.form == "parallel" else self.loop
+        return compute(x, state, episode_start)
+
+    def loop(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` one step after the other."""
         outputs = []
         for inputs, start in zip(x, episode_start, strict=True):
             output, state = self.step(inputs, state, start)
             outputs.append(output)
         return torch.stack(outputs), state
+
+    def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` over all steps, or chunks of them, at once."""
+        raise NotImplementedError(f"{type(self).__name__} has no parallel form; set form to one of {self.forms}")
 
     def restart(self, state: State, episode_start: Tensor) -> State:
         """`state` with the rows where `episode_start` (B,) is True set to the initial state."""
@@ -67,3 +104,73 @@ class Core(nn.Module, ABC):
             torch.where(episode_start.view(-1, *[1] * (old.dim() - 1)), new, old)
             for new, old in zip(fresh, state, strict=True)
         )
+
+
+class Recurrence(Core):
+    """A core in three parts, of which only the middle one depends on the state and stands in the loop over time.
+
+    `project` reads the inputs, each by itself; `advance` goes one step; `emit` forms the outputs, each by itself.
+    """
+
+    @abstractmethod
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """All that depends on the inputs x (..., D) alone: tensors (..., *)."""
+
+    @abstractmethod
+    def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+        """From what `project` gave for a step (B, *) and a state to what was read (B, *) and the next state."""
+
+    def emit(self, read: Tensor, x: Tensor) -> Tensor:
+        """y (..., H) from what was read (..., *) and the inputs (..., D)."""
+        return read
+
+    def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """One step; see `Core.step`."""
+        read, state = self.advance(self.project(x), self.restart(state, episode_start))
+        return self.emit(read, x), state
+
+    def loop(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """A loop over `advance`, with one pass over the sequence before it and one after it."""
+        reads = []
+        for *inputs, start in zip(*self.project(x), episode_start, strict=True):
+            read, state = self.advance(tuple(inputs), self.restart(state, start))
+            reads.append(read)
+        return self.emit(torch.stack(reads), x), state
+
+
+def check_core(core: Core, batch_size: int = 3) -> None:
+    """Tries one step from the initial state and checks the shapes.
+
+    Raises:
+        ValueError: state or output whose first axis is not the batch, another output width than `output_size`, or a
+            state that changes its shape.
+    """
+    name = type(core).__name__
+    state = core.initial_state(batch_size)
+    _check_state(name, "initial_state", state, batch_size)
+    reference = next(core.parameters(), torch.zeros(()))
+    x = reference.new_zeros(batch_size, core.input_size)
+    with torch.no_grad():
+        y, after = core.step(x, state, torch.ones(batch_size, dtype=torch.bool, device=x.device))
+    _check_state(name, "step", after, batch_size)
+    if y.shape != (batch_size, core.output_size):
+        raise ValueError(
+            f"{name}.step gave an output of shape {tuple(y.shape)} for a batch of {batch_size}; it must be (B, H) = "
+            f"{(batch_size, core.output_size)}"
+        )
+    if [part.shape for part in state] != [part.shape for part in after]:
+        raise ValueError(
+            f"{name}.step changed the shapes of the state from {[tuple(part.shape) for part in state]} to "
+            f"{[tuple(part.shape) for part in after]}; they must stay as initial_state made them"
+        )
+
+
+def _check_state(name: str, method: str, state: State, batch_size: int) -> None:
+    if not isinstance(state, tuple):
+        raise ValueError(f"{name}.{method} must give the state as a tuple of tensors, not a {type(state).__name__}")
+    for i, part in enumerate(state):
+        if not part.dim() or len(part) != batch_size:
+            raise ValueError(
+                f"part {i} of the state that {name}.{method} gave has shape {tuple(part.shape)} for a batch of "
+                f"{batch_size}; the first axis must be the batch, (B, ...)"
+            )

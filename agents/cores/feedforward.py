@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from .core import Core, State
+from .core import Core, Form, State
 
 Activation = Literal["logistic", "tanh", "relu", "elu", "silu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -26,33 +26,36 @@ class FeedForward(Core):
         input_size: D, width of the input.
         hidden: widths of the layers; the last one is the output's.
         activation: the units' nonlinearity f; "logistic" as in 1990.
+        form: see `Core`; the parallel form is one pass over all steps.
 
     Raises:
         ValueError: no layer, a width below 1 or an unknown activation.
     """
 
+    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+
     def __init__(
-        self, input_size: int, hidden: Sequence[int] = (128, 128, 128), activation: Activation = "silu"
+        self,
+        input_size: int,
+        hidden: Sequence[int] = (128, 128, 128),
+        activation: Activation = "silu",
+        form: Form | None = None,
     ) -> None:
         hidden = tuple(hidden)
         if not hidden or min(hidden) < 1:
             raise ValueError(f"hidden must name at least one width, each at least 1, not {hidden}")
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, not {activation!r}")
-        super().__init__(input_size, hidden[-1])
+        super().__init__(input_size, hidden[-1], form=form)
         layers: list[nn.Module] = []
         for width_in, width_out in zip((input_size, *hidden[:-1]), hidden, strict=True):
             layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers)
 
-    def initial_state(self, batch_size: int) -> State:
-        """The empty tuple."""
-        return ()
-
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step: x (B, D) to y (B, H); see `Core.step`."""
         return self.layers(x), state
 
-    def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+    def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """All steps in one pass: x (T, B, D) to y (T, B, H); see `Core.forward`."""
         return self.layers(x), state

@@ -1,0 +1,106 @@
+"""Fast weights programmed by the delta rule, with and without a gate, once or several times a step."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .chunked import chunked, read, write_delta
+from .core import Form, State
+from .fast_weights import FastWeights, Heads
+
+
+class Delta(FastWeights):
+    """S(t) = a (I - beta k k^T) S(t-1) + beta k v^T, o = S^T q, with q, k, v, beta from x(t), q and k through phi.
+
+    Schlag, Irie & Schmidhuber, arXiv 2102.11174 (2021): what the key reads is replaced by the value, in part beta.
+    `gate` adds a = exp(-exp(A) softplus(w x + b)) in (0, 1] (gated delta: Yang, Kautz & Hatamizadeh, arXiv 2412.06464);
+    without it a = 1. `updates` writes several pairs (k, v, beta) a step before it reads (delta product: Siems et al.,
+    arXiv 2502.10297).
+
+    Args:
+        input_size: D, width of the input.
+        features: name of the feature map; "elu" and "dpfp1" to "dpfp3" as in 2021, "silu" (unit keys) as in 2024.
+        gate: whether S decays by a learned share a per head and step.
+        updates: n >= 1, number of writes a step.
+        beta_max: beta = beta_max logistic(.); 1, or 2 for eigenvalues down to -1 (parity, tracking of a state).
+        options: keywords of `FastWeights` and `Core`.
+
+    Raises:
+        ValueError: updates below 1, or beta_max outside (0, 2].
+    """
+
+    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+
+    def __init__(
+        self,
+        input_size: int,
+        features: str = "silu",
+        gate: bool = False,
+        updates: int = 1,
+        beta_max: float = 1.0,
+        **options: Any,
+    ) -> None:
+        if updates < 1:
+            raise ValueError(f"updates must be at least 1, not {updates}")
+        if not 0 < beta_max <= 2:
+            raise ValueError(f"beta_max must be in (0, 2], where writes are stable, not {beta_max}")
+        super().__init__(input_size, features=features, **options)
+        self.gate, self.updates, self.beta_max = gate, updates, beta_max
+        widths = (self.key_size, *[self.key_size, self.value_size, 1] * updates, *[1] * gate)
+        self.slow = Heads(input_size, self.heads, widths)
+        if gate:
+            # Rates of decay from 1 to 16, times steps from 0.001 to 0.1: memories of 1 to 1000 steps.
+            step = torch.empty(self.heads).uniform_(-6.9, -2.3).exp()
+            self.rate = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
+            self.offset = nn.Parameter(step.expm1().log())
+        self.set_initial_state(torch.zeros(self.heads, self.features.size, self.value_size))
+
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """q (..., heads, K'), then k, v (..., heads, V), beta (..., heads, 1) of each update, then log a if gated."""
+        q, *pairs = self.slow(x)
+        gate = (self._log_gate(pairs.pop()),) if self.gate else ()
+        keys = [self.features(key) for key in pairs[::3]]
+        betas = [self.beta_max * torch.sigmoid(beta) for beta in pairs[2::3]]
+        updates = [part for update in zip(keys, pairs[1::3], betas, strict=True) for part in update]
+        return (self.features(q), *updates, *gate)
+
+    def _log_gate(self, x: Tensor) -> Tensor:
+        return -self.rate.exp()[:, None] * F.softplus(x + self.offset[:, None])
+
+    def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+        """Decays, writes, then reads; the state is S (B, heads, K', V)."""
+        (q, *pairs), (memory,) = inputs, state
+        if self.gate:
+            memory = pairs.pop().exp().unsqueeze(-1) * memory
+        for i in range(0, len(pairs), 3):
+            memory = write_delta(memory, *pairs[i : i + 3])
+        return read(memory, q), (memory,)
+
+    def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` by the WY form in chunks; each of n updates is a step of its own, the last of which reads."""
+        q, *pairs = self.project(x)
+        gate = pairs.pop() if self.gate else None
+        key, value, beta = (self._interleave(pairs[i::3]) for i in range(3))
+        out, memory = chunked(
+            self._spread(q, last=True),
+            key,
+            value,
+            state[0],
+            self._spread(episode_start),
+            beta=beta,
+            log_gate=None if gate is None else self._spread(gate),
+            initial=self.learned(),
+        )
+        return self.emit(out[self.updates - 1 :: self.updates], x), (memory,)
+
+    def _interleave(self, parts: list[Tensor]) -> Tensor:
+        return torch.stack(parts, 1).flatten(0, 1)
+
+    def _spread(self, x: Tensor, last: bool = False) -> Tensor:
+        """x at the first (or last) update of each step, zero at the others."""
+        zeros = [torch.zeros_like(x)] * (self.updates - 1)
+        return self._interleave([*zeros, x] if last else [x, *zeros])

@@ -1,0 +1,79 @@
+"""What cores with a fast weight matrix per head have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from .core import Recurrence
+from .features import FeatureMap
+
+
+class Heads(nn.Module):
+    """A linear layer whose output is split into streams per head: (..., D) to tensors (..., heads, width).
+
+    Args:
+        input_size: D.
+        heads: number of heads.
+        widths: width of each stream.
+        bias: whether the layer has a bias.
+    """
+
+    def __init__(self, input_size: int, heads: int, widths: Sequence[int], bias: bool = True) -> None:
+        super().__init__()
+        self.heads, self.widths = heads, list(widths)
+        self.linear = nn.Linear(input_size, heads * sum(self.widths), bias=bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The streams of x (..., D)."""
+        return self.split(self.linear(x))
+
+    def split(self, programme: Tensor) -> tuple[Tensor, ...]:
+        """The streams of the layer's output (..., heads * sum of widths)."""
+        return programme.unflatten(-1, (self.heads, -1)).split(self.widths, -1)
+
+
+class FastWeights(Recurrence):
+    """y = W_o norm(o) + W_x x, where o is what each head reads from its fast weights S (K', V).
+
+    A slow net of one linear layer programs them; its queries and keys pass through the feature map phi: (K) -> (K').
+    The fast weights are the state. norm divides each head's o by its root mean square, so that neither the number of
+    writes nor the scale of a feature map matters; W_x is the way past the memory, for what the input itself tells.
+
+    Args:
+        input_size: D, width of the input.
+        size: H, width of the output.
+        heads: number of memories side by side.
+        key_size: K, width of queries and keys before the feature map.
+        value_size: V, width of the values.
+        features: name of the feature map, see `FeatureMap`.
+        options: `learn_initial_state` and `form` of `Core`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        size: int = 64,
+        *,
+        heads: int = 4,
+        key_size: int = 16,
+        value_size: int = 16,
+        features: str = "silu",
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, size, **options)
+        self.heads, self.key_size, self.value_size = heads, key_size, value_size
+        self.features = FeatureMap(features, key_size)
+        self.norm = nn.RMSNorm(value_size, eps=1e-5)
+        self.out = nn.Linear(heads * value_size, size)
+        self.past = nn.Linear(input_size, size, bias=False)
+
+    def learned(self, part: int = 0) -> Tensor | None:
+        """Part of the initial state (1, heads, K', V) where that is learned, None where it is zero."""
+        return self.initial_state(1)[part] if self.learn_initial_state else None
+
+    def emit(self, read: Tensor, x: Tensor) -> Tensor:
+        """y (..., H) from o (..., heads, V) and x (..., D)."""
+        return self.out(self.norm(read).flatten(-2)) + self.past(x)

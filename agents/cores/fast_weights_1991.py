@@ -1,0 +1,61 @@
+"""Fast weight programmers of 1991: a slow net changes the weights of a fast net."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .chunked import read
+from .core import Recurrence, State
+
+
+class FastWeights1991(Recurrence):
+    """y(t) = w(t-1)^T x(t), then w(t) = sigma(w(t-1) + change), the change from the slow net's outputs.
+
+    Schmidhuber, FKI-147-91 (1991) and Neural Computation 4(1):131-139 (1992). Eq. 5: the change is FROM(t) TO(t)^T, an
+    outer product of what today are key and value. Eq. 4: one output of the slow net per fast weight. The fast net reads
+    before its weights change. sigma(a) = 1 / (1 + exp(-10 (a - 1/2))) keeps the weights in (0, 1), and near one of
+    both where nothing changes them. Slow and fast net are one layer each.
+
+    Args:
+        input_size: D, width of the input.
+        size: H, number of the fast net's outputs.
+        outer: Eq. 5, else Eq. 4.
+        fast_inputs: the components of x that the fast net reads, F of them; None is all.
+        slow_inputs: the components of x that the slow net reads; None is all.
+        steepness: of sigma, 10 above.
+        options: `learn_initial_state` and `form` of `Core`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        size: int = 64,
+        outer: bool = True,
+        fast_inputs: Sequence[int] | None = None,
+        slow_inputs: Sequence[int] | None = None,
+        steepness: float = 10.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, size, **options)
+        self.fast_inputs = list(range(input_size) if fast_inputs is None else fast_inputs)
+        self.slow_inputs = list(range(input_size) if slow_inputs is None else slow_inputs)
+        fast = len(self.fast_inputs)
+        self.outer, self.steepness = outer, steepness
+        self.slow = nn.Linear(len(self.slow_inputs), fast + size if outer else fast * size)
+        self.set_initial_state(torch.zeros(fast, size))
+
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The fast net's inputs (..., F), and FROM (..., F) and TO (..., H), or the change (..., F, H)."""
+        slow, fast = self.slow(x[..., self.slow_inputs]), len(self.fast_inputs)
+        programme = slow.split((fast, self.output_size), -1) if self.outer else (slow.unflatten(-1, (fast, -1)),)
+        return x[..., self.fast_inputs], *programme
+
+    def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+        """Reads, then changes the weights; the state is w (B, F, H)."""
+        (x, *programme), (weights,) = inputs, state
+        change = programme[0].unsqueeze(-1) * programme[1].unsqueeze(-2) if self.outer else programme[0]
+        return read(weights, x), (torch.sigmoid(self.steepness * (weights + change - 0.5)),)

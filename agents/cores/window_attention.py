@@ -1,0 +1,91 @@
+"""Softmax attention over the last steps of an episode."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .core import Form, State
+from .fast_weights import FastWeights, Heads
+
+EMPTY = -1e9  # the bias of a place that holds no step; finite, so that a buffer of states holds finite numbers
+
+
+class WindowAttention(FastWeights):
+    """o(t) = sum_j softmax_j(q(t).k(j) / sqrt(K) + p(t - j)) v(j) over the last n steps j <= t of the episode.
+
+    Vaswani et al., arXiv 1706.03762 (2017), with a learned bias p per head and distance in place of encoded positions,
+    because an episode has no largest length. The state is the window: keys, values, and a bias that marks empty places.
+    A learned initial state is a window of n learned keys, values and biases.
+
+    Args:
+        input_size: D, width of the input.
+        window: n, number of steps that are attended to, this one included.
+        options: keywords of `FastWeights`, without `features`, and of `Core`.
+    """
+
+    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+
+    def __init__(self, input_size: int, window: int = 32, **options: Any) -> None:
+        super().__init__(input_size, **options)
+        self.window = window
+        self.slow = Heads(input_size, self.heads, (self.key_size, self.key_size, self.value_size))
+        self.distance = nn.Parameter(torch.zeros(self.heads, window))
+        keys, values = (torch.zeros(self.heads, window, width) for width in (self.key_size, self.value_size))
+        self.set_initial_state(keys, values, torch.full((window,), 0.0 if self.learn_initial_state else EMPTY))
+
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """q / sqrt(K), k (..., heads, K) and v (..., heads, V)."""
+        q, k, v = self.slow(x)
+        return q * self.key_size**-0.5, k, v
+
+    def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+        """Puts the step at the window's end, then attends; the state is (B, heads, n, K), (B, heads, n, V), (B, n)."""
+        (q, k, v), (keys, values, bias) = inputs, state
+        keys = torch.cat((keys[:, :, 1:], k.unsqueeze(2)), 2)
+        values = torch.cat((values[:, :, 1:], v.unsqueeze(2)), 2)
+        bias = F.pad(bias[:, 1:], (0, 1))
+        score = (keys @ q.unsqueeze(-1)).squeeze(-1) + self.distance.flip(1) + bias[:, None]
+        return (score.softmax(-1).unsqueeze(-2) @ values).squeeze(-2), (keys, values, bias)
+
+    def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` by masked products; before an episode lies the initial state, before the first one `state`."""
+        q, k, v = (part.permute(1, 2, 0, 3) for part in self.project(x))
+        fresh = self.initial_state(x.shape[1])
+        steps, slots = torch.arange(len(x), device=x.device), torch.arange(self.window, device=x.device)
+        segment = episode_start.cumsum(0).T
+        since = steps - (steps[:, None] * episode_start).cummax(0).values.T
+        first = (segment == 0)[:, None, :, None]
+        before = torch.where(first, self._score(q, state), self._score(q, fresh))
+        before = before + self._bias(since[:, None, :, None] + self.window - slots)
+        after = q @ k.mT + self._bias((steps[:, None] - steps)[None, None])
+        after = after.masked_fill(segment[:, None, :, None] != segment[:, None, None], -torch.inf)
+        old, new = torch.cat((before, after), -1).softmax(-1).split((self.window, len(x)), -1)
+        out = (first * old) @ state[1] + (~first * old) @ fresh[1] + new @ v
+        window = self._moved(state, fresh, k, v, since[:, -1:] + 1, first[:, 0, -1])
+        return self.emit(out.permute(2, 0, 1, 3), x), window
+
+    def _score(self, q: Tensor, state: State) -> Tensor:
+        """What q (B, heads, T, K) says to each place of a window, (B, heads, T, n)."""
+        keys, _, bias = state
+        return q @ keys.mT + bias[:, None, None]
+
+    def _bias(self, lag: Tensor) -> Tensor:
+        """p (B, heads, T, *) of a lag (B, 1, T, *), minus infinity for what lies in the future or before the window."""
+        bias = self.distance[:, lag[:, 0].clamp(0, self.window - 1)].movedim(0, 1)
+        return bias.masked_fill((lag < 0) | (lag >= self.window), -torch.inf)
+
+    def _moved(self, state: State, fresh: State, k: Tensor, v: Tensor, count: Tensor, first: Tensor) -> State:
+        """The window after the last step: `count` (B, 1) steps of its episode were new, the others lay before."""
+        slots, steps = torch.arange(self.window, device=k.device), k.shape[2]
+        lag = self.window - 1 - slots
+        place = torch.where(lag < count, self.window + steps - 1 - lag, slots + count)
+        parts = []
+        for old, start, new in zip(state[:2], fresh[:2], (k, v), strict=True):
+            row = torch.cat((torch.where(first[..., None, None], old, start), new), 2)
+            parts.append(row.gather(2, place[:, None, :, None].expand(-1, self.heads, -1, row.shape[-1])))
+        bias = F.pad(torch.where(first, state[2], fresh[2]), (0, steps)).gather(1, place)
+        return (*parts, bias)

@@ -1,0 +1,223 @@
+"""What every core in `CORES` promises; a new core is tested by registering it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agents import FeedForward
+from agents.cores import CORES, Core, State, make_core
+
+from ..worlds import Elman
+
+T, B, D = 40, 5, 3  # more than one chunk
+FORMS = [(name, form) for name in CORES for form in make_core(name, D).forms]
+VARIANTS: list[tuple[str, dict[str, Any]]] = [  # keywords that change what is computed
+    ("delta", {"features": "softmax", "gate": True, "updates": 3, "beta_max": 2.0}),
+    ("delta_delta", {"features": "dpfp2"}),
+    ("fast_weights_2016", {"inner_steps": 3}),
+    ("window_attention", {"window": 1}),
+    ("window_attention", {"window": 5}),
+]
+STATEFUL = [name for name in CORES if make_core(name, D).initial_state(1)]
+CLOSE = {"rtol": 1e-10, "atol": 1e-10}
+
+
+def make(name: str, learned: bool = False, **keywords: Any) -> Core:
+    """A core in float64 whose learned initial state is not the one it was made with."""
+    torch.manual_seed(0)
+    if name in STATEFUL:
+        keywords["learn_initial_state"] = learned
+    core = make_core(name, D, **keywords).double()
+    if learned:
+        for part in core.initial_state(1):
+            part.data.add_(0.3 * torch.randn_like(part))
+    return core
+
+
+def some_state(core: Core) -> State:
+    """A state in the middle of an episode."""
+    x = torch.randn(3, B, D, dtype=torch.float64)
+    with torch.no_grad():
+        _, state = core.loop(x, core.initial_state(B), torch.zeros(3, B, dtype=torch.bool))
+    return tuple(part.requires_grad_() for part in state)
+
+
+def inputs() -> tuple[Tensor, Tensor]:
+    """Inputs, and starts: none, one at once, two in a row, and at random."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(T, B, D, dtype=torch.float64, generator=generator).requires_grad_()
+    starts = torch.rand(T, B, generator=generator) < 0.15
+    starts[:, :3] = False
+    starts[0, 1] = starts[5, 2] = starts[6, 2] = True
+    return x, starts
+
+
+def steps(core: Core, x: Tensor, state: State, starts: Tensor) -> tuple[Tensor, State]:
+    outputs = []
+    for t in range(len(x)):
+        y, state = core.step(x[t], state, starts[t])
+        outputs.append(y)
+    return torch.stack(outputs), state
+
+
+def gradients(y: Tensor, state: State, wanted: list[Tensor]) -> list[Tensor]:
+    """Gradients of a loss that weighs every number of y and state otherwise."""
+    generator = torch.Generator().manual_seed(2)
+    loss = sum(
+        (part * torch.randn(part.shape, dtype=part.dtype, generator=generator)).sum().div(len(part))
+        for part in (y, *state)
+    )
+    return list(torch.autograd.grad(loss, wanted, materialize_grads=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "learned"),
+    [
+        pytest.param(name, keywords, learned, id=f"{name}-{keywords}-{'learned' if learned else 'zero'}")
+        for name, keywords in [*((name, {"form": form}) for name, form in FORMS), *VARIANTS]
+        for learned in ([False, True] if name in STATEFUL else [False])
+    ],
+)
+def test_a_sequence_equals_its_steps(name: str, keywords: dict[str, Any], learned: bool) -> None:
+    core = make(name, learned, **keywords)
+    (x, starts), state = inputs(), some_state(core)
+    wanted = [x, *state, *core.parameters()]
+    results = []
+    for compute in (core, lambda *arguments: steps(core, *arguments)):
+        y, after = compute(x, state, starts)
+        results.append([y, *after, *gradients(y, after, wanted)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, **CLOSE)
+    if learned:
+        assert all(part.grad_fn is not None for part in core.initial_state(2))
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_a_call_split_in_two_equals_the_whole(name: str, form: str) -> None:
+    core = make(name, form=form)
+    (x, starts), state = inputs(), some_state(core)
+    y, after = core(x, state, starts)
+    first, between = core(x[:13], state, starts[:13])
+    second, end = core(x[13:], between, starts[13:])
+    torch.testing.assert_close((torch.cat((first, second)), end), (y, after), **CLOSE)
+
+
+@pytest.mark.parametrize("learned", [False, True], ids=["zero", "learned"])
+@pytest.mark.parametrize(("name", "form"), [(name, form) for name, form in FORMS if name in STATEFUL])
+def test_nothing_crosses_a_reset(name: str, form: str, learned: bool) -> None:
+    core = make(name, learned, form=form)
+    (x, starts), state = inputs(), some_state(core)
+    starts[20] = True
+    y, after = core(x, state, starts)
+    before, *old = gradients(y[20:], after, [x, *state])
+    assert not before[:20].count_nonzero()
+    assert before[20:].count_nonzero()
+    assert not any(part.count_nonzero() for part in old)
+    fresh, end = core(x[20:], core.initial_state(B), starts[20:])
+    torch.testing.assert_close((y[20:], after), (fresh, end), **CLOSE)
+    unbroken, _ = core(x, state, torch.zeros_like(starts))
+    assert not torch.allclose(unbroken[20:], fresh)
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
+def test_float32_is_stable_when_inputs_resemble_each_other(name: str, form: str) -> None:
+    core = make(name, form=form)
+    generator = torch.Generator().manual_seed(3)
+    common, own = torch.randn(1, 2, D, generator=generator), torch.randn(512, 2, D, generator=generator)
+    x, starts = 0.99**0.5 * common + 0.1 * own, torch.zeros(512, 2, dtype=torch.bool)
+    results = []
+    for dtype in (torch.float64, torch.float32):
+        core.to(dtype).zero_grad()
+        y, state = core(x.to(dtype), core.initial_state(2), starts)
+        y.square().mean().backward()
+        results.append([y, *state, *(part.grad for part in core.parameters() if part.grad is not None)])
+    for exact, single in zip(*results, strict=True):
+        scale = exact.abs().max() + 1e-3
+        torch.testing.assert_close(single.double() / scale, exact.double() / scale, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_the_form_is_visible_and_can_be_chosen(name: str) -> None:
+    core = make_core(name, D)
+    assert core.form == core.forms[0]
+    assert make_core(name, D, form="loop").form == "loop"
+    with pytest.raises(ValueError, match=r"form of .* must be one of"):
+        make_core(name, D, form="fast")
+    if "parallel" not in core.forms:
+        with pytest.raises(ValueError, match="loop"):
+            make_core(name, D, form="parallel")
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_learned_initial_state_is_a_parameter_and_a_fixed_one_is_kept(name: str) -> None:
+    learned, fixed = make(name, learned=True), make(name)
+    names = {f"initial_{i}" for i in range(len(fixed.initial_state(1)))}
+    assert names <= dict(learned.named_parameters()).keys()
+    assert not names & dict(fixed.named_parameters()).keys()
+    assert names <= fixed.state_dict().keys()
+
+
+def test_a_core_of_ones_own_needs_only_a_step() -> None:
+    core = Elman(D)
+    x, starts = torch.randn(6, 2, D), torch.zeros(6, 2, dtype=torch.bool)
+    starts[4] = True
+    y, _ = core(x, core.initial_state(2), starts)
+    torch.testing.assert_close(y[4:], core(x[4:], core.initial_state(2), starts[4:])[0])
+
+
+class Broken(Core):
+    """A core that breaks the contract in the way named."""
+
+    def __init__(self, input_size: int, way: str) -> None:
+        super().__init__(input_size, 4)
+        self.way, self.read = way, nn.Linear(input_size, 4)
+
+    def initial_state(self, batch_size: int) -> State:
+        shape = {"time first": (1, batch_size, 4), "scalar": ()}.get(self.way, (batch_size, 4))
+        state = torch.zeros(shape)
+        return [state] if self.way == "list" else (state,)  # type: ignore[return-value]
+
+    def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        y = self.read(x)
+        after = {"grows": torch.cat((y, y), -1), "unbatched": y[:1]}.get(self.way, y)
+        return y[:, :3] if self.way == "narrow" else y, (after,)
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("time first", r"initial_state gave has shape \(1, 3, 4\) for a batch of 3; the first axis"),
+        ("scalar", r"initial_state gave has shape \(\)"),
+        ("unbatched", r"step gave has shape \(1, 4\)"),
+        ("list", "as a tuple of tensors, not a list"),
+        ("narrow", r"output of shape \(3, 3\).*\(3, 4\)"),
+        ("grows", r"from \[\(3, 4\)\] to \[\(3, 8\)\]"),
+    ],
+)
+def test_a_core_of_wrong_shapes_is_refused_when_it_is_made(
+    monkeypatch: pytest.MonkeyPatch, way: str, message: str
+) -> None:
+    monkeypatch.setitem(CORES, "broken", Broken)
+    with pytest.raises(ValueError, match=message):
+        make_core("broken", D, way=way)
+
+
+def test_bad_cores_are_named() -> None:
+    with pytest.raises(ValueError, match=r"gated_delta.*lstm"):
+        make_core("lstm2", D)
+    with pytest.raises(TypeError, match="cells"):
+        make_core("lstm", D, cells=3)
+    with pytest.raises(ValueError, match="silu"):
+        FeedForward(D, activation="swish")
+    with pytest.raises(ValueError, match="width"):
+        FeedForward(D, hidden=())
+    with pytest.raises(ValueError, match="dpfp1"):
+        make_core("delta", D, features="relu")
+    with pytest.raises(ValueError, match="updates"):
+        make_core("delta", D, updates=0)
+    with pytest.raises(ValueError, match="beta_max"):
+        make_core("delta", D, beta_max=2.5)
