@@ -8,23 +8,30 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-State = tuple[Tensor, ...]
-Form = Literal["parallel", "loop"]
+from .packing import Packing, State
+
+Form = Literal["compiled", "parallel", "packed", "loop"]
 
 
 class Core(nn.Module, ABC):
     """The part of a net between encoder and head that may carry state from step to step.
 
     Sequences are time-major. A subclass writes `step`, and says in its constructor by `set_initial_state` what its
-    state is. It may add a form that is `parallel` over time, exact with resets inside the sequence; `forms` names what
-    it has, the first is the default.
+    state is. Forms of `forward`, all exact with resets inside the sequence, are methods of the same names:
+
+    - loop: one step after the other; every core has it.
+    - packed: sequences are cut at resets, and the loop goes over all segments at once, see `Packing`.
+    - parallel: over time, as a few products of matrices.
+    - compiled: a loop in machine code, for the CPU.
+
+    `forms` names those that a core has, the first is the default.
 
     Args:
         input_size: D, width of the input.
         output_size: H, width of the output.
         learn_initial_state: whether the state at an episode's start is a parameter, or stays as it is made (zero).
-        form: how `forward` computes a sequence, "parallel" or "loop"; None takes the first of `forms`. The attribute
-            `form` tells which one is used, and may be set.
+        form: how `forward` computes a sequence; None takes the first of `forms`. The attribute `form` tells which one
+            is used, and may be set.
 
     Raises:
         ValueError: a form that this core has not.
@@ -82,8 +89,7 @@ class Core(nn.Module, ABC):
         Returns:
             y (T, B, H) and the state after the last input.
         """
-        compute = self.parallel if self.form == "parallel" else self.loop
-        return compute(x, state, episode_start)
+        return getattr(self, self.form)(x, state, episode_start)  # type: ignore[no-any-return]
 
     def loop(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` one step after the other."""
@@ -92,10 +98,6 @@ class Core(nn.Module, ABC):
             output, state = self.step(inputs, state, start)
             outputs.append(output)
         return torch.stack(outputs), state
-
-    def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """`forward` over all steps, or chunks of them, at once."""
-        raise NotImplementedError(f"{type(self).__name__} has no parallel form; set form to one of {self.forms}")
 
     def restart(self, state: State, episode_start: Tensor) -> State:
         """`state` with the rows where `episode_start` (B,) is True set to the initial state."""
@@ -111,6 +113,8 @@ class Recurrence(Core):
 
     `project` reads the inputs, each by itself; `advance` goes one step; `emit` forms the outputs, each by itself.
     """
+
+    forms: ClassVar[tuple[Form, ...]] = ("packed", "loop")
 
     @abstractmethod
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -129,13 +133,33 @@ class Recurrence(Core):
         read, state = self.advance(self.project(x), self.restart(state, episode_start))
         return self.emit(read, x), state
 
-    def loop(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """A loop over `advance`, with one pass over the sequence before it and one after it."""
-        reads = []
-        for *inputs, start in zip(*self.project(x), episode_start, strict=True):
-            read, state = self.advance(tuple(inputs), self.restart(state, start))
+    def packed(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` over the segments between resets, with one pass over all inputs before the loop and one after."""
+        packing = Packing(episode_start)
+        x, state = packing.pack(x), packing.start(state, self.initial_state(1))
+        read, state = self.scan(self.project(x), state, packing.counts)
+        return packing.unpack(self.emit(read, x)), packing.end(state)
+
+    def scan(self, inputs: tuple[Tensor, ...], state: State, counts: list[int]) -> tuple[Tensor, State]:
+        """Every step of every segment.
+
+        Args:
+            inputs: what `project` gave for all rows (R, *), in the order of `Packing`.
+            state: at the segments' starts (segments, ...).
+            counts: segments that have a first, second, ... step.
+
+        Returns:
+            What was read (R, *), and the states at the segments' ends.
+        """
+        reads, ends = [], []
+        for *row, count in zip(*(part.split(counts) for part in inputs), counts, strict=True):
+            if count < len(state[0]):
+                ends.append(tuple(part[count:] for part in state))
+                state = tuple(part[:count] for part in state)
+            read, state = self.advance(tuple(row), state)
             reads.append(read)
-        return self.emit(torch.stack(reads), x), state
+        ends.append(state)
+        return torch.cat(reads), tuple(torch.cat(parts) for parts in zip(*reversed(ends), strict=True))
 
 
 def check_core(core: Core, batch_size: int = 3) -> None:

@@ -24,7 +24,7 @@ class DeltaDelta(FastWeights):
         options: keywords of `FastWeights` and `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+    forms: ClassVar[tuple[Form, ...]] = ("parallel", "packed", "loop")
 
     def __init__(self, input_size: int, features: str = "softmax", **options: Any) -> None:
         super().__init__(input_size, features=features, **options)
@@ -70,7 +70,7 @@ class DeltaMLP(FastWeights):
         options: keywords of `FastWeights` and `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+    forms: ClassVar[tuple[Form, ...]] = ("parallel", "packed", "loop")
 
     def __init__(self, input_size: int, features: str = "softmax", **options: Any) -> None:
         super().__init__(input_size, features=features, **options)

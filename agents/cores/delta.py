@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from .chunked import chunked, read, write_delta
 from .core import Form, State
 from .fast_weights import FastWeights, Heads
+from .kernels import scanned
 
 
 class Delta(FastWeights):
@@ -33,7 +35,7 @@ class Delta(FastWeights):
         ValueError: updates below 1, or beta_max outside (0, 2].
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+    forms: ClassVar[tuple[Form, ...]] = ("compiled", "parallel", "packed", "loop")
 
     def __init__(
         self,
@@ -81,11 +83,21 @@ class Delta(FastWeights):
         return read(memory, q), (memory,)
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """`forward` by the WY form in chunks; each of n updates is a step of its own, the last of which reads."""
+        """`forward` by the WY form in chunks."""
+        return self._over_time(chunked, x, state, episode_start)
+
+    def compiled(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` by compiled loops over the steps of each memory."""
+        return self._over_time(scanned, x, state, episode_start)
+
+    def _over_time(
+        self, rule: Callable[..., Any], x: Tensor, state: State, episode_start: Tensor
+    ) -> tuple[Tensor, State]:
+        """All steps by `rule`; each of n updates is a step of its own, the last of which reads."""
         q, *pairs = self.project(x)
         gate = pairs.pop() if self.gate else None
         key, value, beta = (self._interleave(pairs[i::3]) for i in range(3))
-        out, memory = chunked(
+        out, memory = rule(
             self._spread(q, last=True),
             key,
             value,
@@ -98,7 +110,7 @@ class Delta(FastWeights):
         return self.emit(out[self.updates - 1 :: self.updates], x), (memory,)
 
     def _interleave(self, parts: list[Tensor]) -> Tensor:
-        return torch.stack(parts, 1).flatten(0, 1)
+        return parts[0] if len(parts) == 1 else torch.stack(parts, 1).flatten(0, 1)
 
     def _spread(self, x: Tensor, last: bool = False) -> Tensor:
         """x at the first (or last) update of each step, zero at the others."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from .chunked import chunked, read, write
 from .core import Form, State
 from .fast_weights import FastWeights, Heads
+from .kernels import scanned
 
 
 class LinearAttention(FastWeights):
@@ -25,7 +26,7 @@ class LinearAttention(FastWeights):
         options: keywords of `FastWeights` and `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+    forms: ClassVar[tuple[Form, ...]] = ("compiled", "parallel", "packed", "loop")
 
     def __init__(self, input_size: int, features: str = "elu", **options: Any) -> None:
         super().__init__(input_size, features=features, **options)
@@ -45,6 +46,10 @@ class LinearAttention(FastWeights):
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by masked products in chunks."""
-        q, k, v = self.project(x)
-        out, memory = chunked(q, k, v, state[0], episode_start, initial=self.learned())
+        out, memory = chunked(*self.project(x), state[0], episode_start, initial=self.learned())
+        return self.emit(out, x), (memory,)
+
+    def compiled(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` by compiled loops over the steps of each memory."""
+        out, memory = scanned(*self.project(x), state[0], episode_start, initial=self.learned())
         return self.emit(out, x), (memory,)

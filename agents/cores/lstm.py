@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from .core import Recurrence, State
+from .core import Form, Recurrence, State
+from .kernels import LSTMScan
 
 
 class LSTM(Recurrence):
@@ -23,6 +24,8 @@ class LSTM(Recurrence):
             half is lost, and such tasks are hardly learned.
         options: `learn_initial_state` and `form` of `Core`.
     """
+
+    forms: ClassVar[tuple[Form, ...]] = ("compiled", "packed", "loop")
 
     def __init__(self, input_size: int, size: int = 64, forget_bias: float = 3.0, **options: Any) -> None:
         super().__init__(input_size, size, **options)
@@ -44,3 +47,14 @@ class LSTM(Recurrence):
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)
         return h, (h, c)
+
+    def compiled(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """`forward` over packed segments, with compiled gates and gradients."""
+        return self.packed(x, state, episode_start)
+
+    def scan(self, inputs: tuple[Tensor, ...], state: State, counts: list[int]) -> tuple[Tensor, State]:
+        """See `Recurrence.scan`."""
+        if self.form != "compiled":
+            return super().scan(inputs, state, counts)
+        out, *state_after = LSTMScan.apply(*inputs, self.recall.weight, *state, counts)
+        return out, tuple(state_after)

@@ -27,7 +27,7 @@ class WindowAttention(FastWeights):
         options: keywords of `FastWeights`, without `features`, and of `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+    forms: ClassVar[tuple[Form, ...]] = ("parallel", "packed", "loop")
 
     def __init__(self, input_size: int, window: int = 32, **options: Any) -> None:
         super().__init__(input_size, **options)

@@ -1,0 +1,367 @@
+"""The cores' compiled loops for the CPU: plain scalar code under Numba, with gradients written out.
+
+They call nothing outside this file, so that Numba's cache cannot miss a change.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numba import types
+from numba.extending import overload
+from torch import Tensor
+
+CHUNK = 16  # steps between two memories that the forward pass keeps for the backward pass
+
+# Sums may be reordered and products fused, which vector code needs; nan and inf keep their meaning.
+_jit = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+def _tanh(x: Any) -> Any:
+    """tanh(x) as vector code in float32, by a rational function of degree 13 / 6 with an error of 3e-7."""
+    return np.tanh(x)
+
+
+@overload(_tanh)
+def _overload_tanh(x: Any) -> Any:
+    def exact(x: Any) -> Any:
+        return math.tanh(x)
+
+    bound = np.float32(7.905311)
+    up = tuple(np.float32(a) for a in (-2.760768e-16, 2.0001879e-13, -8.6046715e-11, 5.122297e-08, 1.4857224e-05))
+    up += (np.float32(6.372619e-04), np.float32(4.893525e-03))
+    down = tuple(np.float32(b) for b in (1.1982584e-06, 1.185347e-04, 2.2684347e-03, 4.893525e-03))
+
+    def rational(x: Any) -> Any:
+        x = bound if x > bound else (-bound if x < -bound else x)  # nan stays nan
+        z = x * x
+        p = ((((up[0] * z + up[1]) * z + up[2]) * z + up[3]) * z + up[4]) * z
+        p = x * ((p + up[5]) * z + up[6])
+        return p / (((down[0] * z + down[1]) * z + down[2]) * z + down[3])
+
+    return rational if x == types.float32 else exact
+
+
+# ------------------------------------------------------------------------------------------------------------- LSTM
+
+
+@_jit
+def _lstm_step(gates: np.ndarray, c_before: np.ndarray, c: np.ndarray, h: np.ndarray) -> None:
+    """Activates gates (B, 4, H) in place, i, f, g, o; writes c and h (B, H)."""
+    half = gates.dtype.type(0.5)
+    for b in range(gates.shape[0]):
+        for j in range(gates.shape[2]):
+            i = half + half * _tanh(half * gates[b, 0, j])
+            f = half + half * _tanh(half * gates[b, 1, j])
+            g = _tanh(gates[b, 2, j])
+            o = half + half * _tanh(half * gates[b, 3, j])
+            cell = f * c_before[b, j] + i * g
+            gates[b, 0, j], gates[b, 1, j], gates[b, 2, j], gates[b, 3, j] = i, f, g, o
+            c[b, j] = cell
+            h[b, j] = o * _tanh(cell)
+
+
+@_jit
+def _lstm_back(
+    gates: np.ndarray,
+    c_before: np.ndarray,
+    c: np.ndarray,
+    d_out: np.ndarray,
+    d_h: np.ndarray,
+    d_c: np.ndarray,
+    d_gates: np.ndarray,
+) -> None:
+    """Gradient of the gates' inputs (B, 4, H); d_c (B, H) becomes that of the cells before."""
+    one = gates.dtype.type(1)
+    for b in range(gates.shape[0]):
+        for j in range(gates.shape[2]):
+            i, f, g, o = gates[b, 0, j], gates[b, 1, j], gates[b, 2, j], gates[b, 3, j]
+            out, t = d_out[b, j] + d_h[b, j], _tanh(c[b, j])
+            cell = d_c[b, j] + out * o * (one - t * t)
+            d_gates[b, 0, j] = cell * g * i * (one - i)
+            d_gates[b, 1, j] = cell * c_before[b, j] * f * (one - f)
+            d_gates[b, 2, j] = cell * i * (one - g * g)
+            d_gates[b, 3, j] = out * t * o * (one - o)
+            d_c[b, j] = cell * f
+
+
+class LSTMScan(torch.autograd.Function):
+    """The steps of an LSTM over packed rows: (drive, U, h, c, counts) to (h of all rows, h, c at segments' ends).
+
+    drive (R, 4 H) is W x + b; U (4 H, H); h, c (segments, H); counts see `Packing`. One product a step forward and one
+    backward; the gradient of U is one product at the end.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, drive: Tensor, recall: Tensor, h: Tensor, c: Tensor, counts: list[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        size = h.shape[1]
+        gates, cells, out = drive.clone(), drive.new_empty(len(drive), size), drive.new_empty(len(drive), size)
+        h_before, c_before = torch.empty_like(out), torch.empty_like(out)
+        end_h, end_c = h.clone(), c.clone()
+        begin = 0
+        for count in counts:
+            rows = slice(begin, begin + count)
+            h_before[rows], c_before[rows] = end_h[:count], end_c[:count]
+            gates[rows].addmm_(end_h[:count], recall.T)
+            _lstm_step(
+                _array(gates[rows]).reshape(count, 4, size), *map(_array, (end_c[:count],) * 2 + (end_h[:count],))
+            )
+            out[rows], cells[rows] = end_h[:count], end_c[:count]
+            begin += count
+        ctx.counts = counts
+        ctx.save_for_backward(gates, cells, h_before, c_before, recall)
+        return out, end_h, end_c
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        gates, cells, h_before, c_before, recall = ctx.saved_tensors
+        d_h, d_c, d_out, d_gates = d_h.clone(), d_c.clone(), d_out.contiguous(), torch.empty_like(gates)
+        size, end = cells.shape[1], len(cells)
+        for count in reversed(ctx.counts):
+            rows = slice(end - count, end)
+            before, after = _array(gates[rows]).reshape(count, 4, size), _array(d_gates[rows]).reshape(count, 4, size)
+            parts = (c_before[rows], cells[rows], d_out[rows], d_h[:count], d_c[:count])
+            _lstm_back(before, *map(_array, parts), after)
+            torch.mm(d_gates[rows], recall, out=d_h[:count])
+            end -= count
+        return d_gates, d_gates.T @ h_before, d_h, d_c, None
+
+
+# ------------------------------------------------------------------------------------------------------- delta rules
+
+
+@_jit
+def _delta_forward(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    beta: np.ndarray,
+    gate: np.ndarray,
+    starts: np.ndarray,
+    memory: np.ndarray,
+    initial: np.ndarray,
+    corrects: bool,
+    out: np.ndarray,
+    kept: np.ndarray,
+) -> None:
+    """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept` gets those at chunks' starts."""
+    steps, columns, heads, keys = k.shape
+    values = v.shape[3]
+    u = np.empty(values, k.dtype)
+    for b in range(columns):
+        for h in range(heads):
+            S = memory[b, h]
+            for t in range(steps):
+                if t % CHUNK == 0:
+                    kept[t // CHUNK, b, h] = S
+                if starts[t, b]:
+                    S[:] = initial[h]
+                _write(S, k[t, b, h], v[t, b, h], beta[t, b, h], gate[t, b, h], corrects, u)
+                o = out[t, b, h]
+                o[:] = 0
+                for i in range(keys):
+                    for j in range(values):
+                        o[j] += q[t, b, h, i] * S[i, j]
+
+
+@_jit
+def _write(S: np.ndarray, k: np.ndarray, v: np.ndarray, beta: Any, gate: Any, corrects: bool, u: np.ndarray) -> None:
+    """S <- gate S, u = beta (v - S^T k) or v, S <- S + k u^T; u (V,) is left for the caller."""
+    keys, values = S.shape
+    u[:] = v
+    for i in range(keys):
+        for j in range(values):
+            S[i, j] *= gate
+    if corrects:
+        for i in range(keys):
+            for j in range(values):
+                u[j] -= k[i] * S[i, j]
+        for j in range(values):
+            u[j] *= beta
+    for i in range(keys):
+        for j in range(values):
+            S[i, j] += k[i] * u[j]
+
+
+@_jit
+def _delta_backward(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    beta: np.ndarray,
+    gate: np.ndarray,
+    starts: np.ndarray,
+    initial: np.ndarray,
+    corrects: bool,
+    kept: np.ndarray,
+    d_out: np.ndarray,
+    d_memory: np.ndarray,
+    d_q: np.ndarray,
+    d_k: np.ndarray,
+    d_v: np.ndarray,
+    d_beta: np.ndarray,
+    d_gate: np.ndarray,
+    d_initial: np.ndarray,
+) -> None:
+    """All gradients; `d_memory` is that of the last memory and becomes that of the first."""
+    steps, columns, heads, keys = k.shape
+    values = v.shape[3]
+    before = np.empty((CHUNK, keys, values), k.dtype)  # S of a chunk's steps before they decay and write
+    changes = np.empty((CHUNK, values), k.dtype)
+    S = np.empty((keys, values), k.dtype)
+    d_known = np.empty(values, k.dtype)
+    for b in range(columns):
+        for h in range(heads):
+            dS = d_memory[b, h]
+            for chunk in range((steps - 1) // CHUNK, -1, -1):
+                first, last = chunk * CHUNK, min(steps, (chunk + 1) * CHUNK)
+                S[:] = kept[chunk, b, h]
+                for t in range(first, last):
+                    if starts[t, b]:
+                        S[:] = initial[h]
+                    before[t - first] = S
+                    u = changes[t - first]
+                    _write(S, k[t, b, h], v[t, b, h], beta[t, b, h], gate[t, b, h], corrects, u)
+                for t in range(last - 1, first - 1, -1):
+                    d_beta[t, b, h], d_gate[t, b, h] = _unwrite(
+                        dS, before[t - first], changes[t - first], q[t, b, h], k[t, b, h], v[t, b, h], beta[t, b, h],
+                        gate[t, b, h], corrects, d_out[t, b, h], d_q[t, b, h], d_k[t, b, h], d_v[t, b, h], d_known,
+                    )  # fmt: skip
+                    if starts[t, b]:
+                        for i in range(keys):
+                            for j in range(values):
+                                d_initial[h, i, j] += dS[i, j]
+                                dS[i, j] = 0
+
+
+@_jit
+def _unwrite(
+    dS: np.ndarray,
+    S: np.ndarray,
+    u: np.ndarray,
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    beta: Any,
+    gate: Any,
+    corrects: bool,
+    d_o: np.ndarray,
+    d_q: np.ndarray,
+    d_k: np.ndarray,
+    d_v: np.ndarray,
+    d_known: np.ndarray,
+) -> Any:
+    """One step back: S (K, V) is the memory before it, dS turns from the gradient after it into that before it."""
+    keys, values = S.shape
+    zero = dS.dtype.type(0)
+    d_v[:] = zero
+    for i in range(keys):
+        total = zero
+        for j in range(values):
+            dS[i, j] += q[i] * d_o[j]
+            d_v[j] += k[i] * dS[i, j]
+            total += dS[i, j] * u[j]
+        d_k[i] = total
+    d_beta, d_gate, read = zero, zero, zero
+    for j in range(values):
+        read += u[j] * d_o[j]
+    if corrects:
+        for j in range(values):
+            d_known[j] = -beta * d_v[j]
+            d_beta += d_v[j] * v[j]
+        for i in range(keys):
+            erased, wrong = zero, zero
+            for j in range(values):
+                erased += S[i, j] * d_known[j]
+                wrong += S[i, j] * d_v[j]
+                dS[i, j] += k[i] * d_known[j]
+            d_k[i] += gate * erased
+            d_beta -= gate * k[i] * wrong
+        for j in range(values):
+            d_v[j] *= beta
+    for i in range(keys):
+        seen = zero
+        for j in range(values):
+            seen += S[i, j] * d_o[j]
+            d_gate += dS[i, j] * S[i, j]
+            dS[i, j] *= gate
+        d_q[i] = gate * seen + k[i] * read
+    return d_beta, d_gate
+
+
+class _DeltaScan(torch.autograd.Function):
+    """The kernels above between PyTorch's tensors; arguments as `scanned`, with all of them given."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        beta: Tensor,
+        gate: Tensor,
+        memory: Tensor,
+        initial: Tensor,
+        starts: Tensor,
+        corrects: bool,
+    ) -> tuple[Tensor, Tensor]:
+        inputs = [part.contiguous() for part in (q, k, v, beta, gate, starts)]
+        memory, initial, out = memory.clone(), initial.contiguous(), torch.empty_like(inputs[2])
+        kept = memory.new_empty(-(-len(q) // CHUNK), *memory.shape)
+        _delta_forward(*map(_array, (*inputs, memory, initial)), corrects, _array(out), _array(kept))
+        ctx.corrects = corrects
+        ctx.save_for_backward(*inputs, initial, kept)
+        return out, memory
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, d_out: Tensor, d_memory: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, initial, kept = ctx.saved_tensors
+        d_memory, d_initial = d_memory.clone(memory_format=torch.contiguous_format), torch.zeros_like(initial)
+        gradients = [torch.empty_like(part) for part in inputs[:5]]
+        arrays = map(_array, (kept, d_out.contiguous(), d_memory, *gradients, d_initial))
+        _delta_backward(*map(_array, (*inputs, initial)), ctx.corrects, *arrays)
+        return (*gradients, d_memory, d_initial, None, None)
+
+
+def scanned(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    memory: Tensor,
+    episode_start: Tensor,
+    *,
+    beta: Tensor | None = None,
+    log_gate: Tensor | None = None,
+    initial: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`chunked` as compiled loops, one memory after the other; the same arguments and results.
+
+    The backward pass makes the memories of `CHUNK` steps anew from one that was kept, so that it needs neither all of
+    them nor to run the decay backwards, which would multiply errors.
+    """
+    if query.device.type != "cpu":
+        raise ValueError(f'the form "compiled" runs on the CPU, not on {query.device}: set core.form = "parallel"')
+    ones = query.new_ones(query.shape[:3])
+    return _DeltaScan.apply(  # type: ignore[no-any-return]
+        query,
+        key,
+        value,
+        ones if beta is None else beta.squeeze(-1),
+        ones if log_gate is None else log_gate.squeeze(-1).exp(),
+        memory,
+        query.new_zeros(memory.shape[1:]) if initial is None else initial.expand(1, *memory.shape[1:])[0],
+        episode_start,
+        beta is not None,
+    )
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().numpy()

@@ -1,0 +1,78 @@
+"""Sequences cut at their resets, so that a loop over time needs neither masks nor padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+
+
+class Packing:
+    """The episodes, or parts of them, inside a batch of sequences: segments, longest first, and their steps as rows.
+
+    Step s of the longest segments stands before step s of the shorter ones, and all before step s + 1: the rows of
+    step s are successive, and the first `counts[s]` segments are those that have such a step.
+
+    Args:
+        episode_start: (T, B) bool.
+
+    Attributes:
+        counts: number of segments that have a step s, for s = 0, 1, ...; their sum is T B.
+    """
+
+    def __init__(self, episode_start: Tensor) -> None:
+        steps, columns = episode_start.shape
+        device = episode_start.device
+        begins = episode_start.T.clone()
+        begins[:, 0] = True
+        begin = begins.flatten().nonzero().squeeze(1)  # segments in the order of (column, time)
+        length = torch.diff(begin, append=begin.new_tensor([steps * columns]))
+        order = torch.argsort(length, descending=True, stable=True)
+        begin, length = begin[order], length[order]
+        self.columns, time = begin // steps, begin % steps
+        self.fresh = (time > 0) | episode_start[0, self.columns]
+        offset = torch.arange(int(length[0]), device=device)[:, None]
+        exists = offset < length
+        self.rows = ((time + offset) * columns + self.columns)[exists]
+        self.counts: list[int] = exists.sum(1).tolist()
+        self.places = torch.empty_like(self.rows)
+        self.places[self.rows] = torch.arange(len(self.rows), device=device)
+        last = (time + length == steps).nonzero().squeeze(1)
+        self.last = torch.empty_like(last)  # of each column, the segment with its last step
+        self.last[self.columns[last]] = last
+
+    def pack(self, x: Tensor) -> Tensor:
+        """(T, B, ...) as rows (T B, ...)."""
+        return _Reorder.apply(x.flatten(0, 1), self.rows, self.places)  # type: ignore[no-any-return]
+
+    def unpack(self, rows: Tensor) -> Tensor:
+        """Rows (T B, ...) as (T, B, ...)."""
+        return _Reorder.apply(rows, self.places, self.rows).unflatten(0, (-1, len(self.last)))  # type: ignore[no-any-return]
+
+    def start(self, state: State, initial: State) -> State:
+        """The states (segments, ...) at the segments' starts, from (B, ...) before the first step and (1, ...)."""
+        return tuple(
+            torch.where(self.fresh.view(-1, *[1] * (part.dim() - 1)), new, part[self.columns])
+            for part, new in zip(state, initial, strict=True)
+        )
+
+    def end(self, state: State) -> State:
+        """The states (B, ...) after the last step, from those at the segments' ends (segments, ...)."""
+        return tuple(part[self.last] for part in state)
+
+
+class _Reorder(torch.autograd.Function):
+    """x[index]; its gradient is a gather with the inverse, where PyTorch would add into zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        return x.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (inverse,) = ctx.saved_tensors
+        return gradient.index_select(0, inverse), None, None
