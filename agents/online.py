@@ -53,6 +53,7 @@ class OnlineDescent:
 
     def __init__(self, agent: WorldModelController) -> None:
         needed = {"online": True, "gradient": "real", "optimizer": "sgd", "max_grad_norm": None, "lanes": 1}
+        needed["saturation"] = 0.0
         wrong = [f"{name}={value!r}" for name, value in needed.items() if getattr(agent, name) != value]
         if agent.world_model.output != "logistic" or agent.world_model.reward:
             wrong.append('model_output="logistic" and goal keys in the observation')

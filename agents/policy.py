@@ -25,6 +25,8 @@ class ControllerPolicy(BasePolicy):
         action_space: a bounded Box.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
         goal_input: whether C reads the desired goal.
+        saturation: weight e of an error of C's own, e/2 |W core + b|^2 averaged over the batch, whose gradient is added
+            in every backward pass: it keeps the logistic outputs from saturating, where no other gradient reaches them.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
         device: where it will live.
@@ -37,6 +39,7 @@ class ControllerPolicy(BasePolicy):
         lr_schedule: Any = None,
         *,
         goal_input: bool = True,
+        saturation: float = 0.0,
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
         device: torch.device | str = "cpu",
@@ -44,6 +47,7 @@ class ControllerPolicy(BasePolicy):
         super().__init__(observation_space, action_space)
         self.encoder = Encoder(observation_space, device=device)
         self.goal_input = goal_input and self.encoder.has_goal
+        self.saturation = saturation
         inputs = self.encoder.observation_size + (self.encoder.goal_size if self.goal_input else 0)
         self.core = make_core(core, inputs, **(core_kwargs or {}))
         self.head = nn.Linear(self.core.output_size, int(np.prod(action_space.shape)))
@@ -62,7 +66,11 @@ class ControllerPolicy(BasePolicy):
         """
         inputs = torch.cat((observation, desired), -1) if self.goal_input else observation
         hidden, state = self.core.step(inputs, state, episode_start)
-        return torch.addcmul(self.low, self.span, torch.sigmoid(self.head(hidden))), state
+        net = self.head(hidden)
+        if self.saturation and net.requires_grad:
+            penalty = net.detach() * (self.saturation / len(net))
+            net.register_hook(lambda gradient: gradient + penalty)
+        return torch.addcmul(self.low, self.span, torch.sigmoid(net)), state
 
     def explore(self, action: Tensor, scale: Tensor) -> Tensor:
         """Actions (B, A) with Gaussian noise of `scale` (B, 1) half-ranges, clipped to the action space."""

@@ -30,6 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "discount": 1.0,
         "noise": 0.0,
         "goal_input": False,
+        "saturation": 0.0,
         "core_kwargs": {"hidden": (20,), "activation": "logistic"},
         "model_core_kwargs": {"hidden": (40,), "activation": "logistic"},
         "model_output": "logistic",

@@ -67,6 +67,7 @@ class WorldModelController(Agent):
         match_widths: widths w of the reward of a goal, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
         exchange: share of the imagined trajectories that pursue another's goal.
         goal_input: whether C reads the desired goal.
+        saturation: weight of the penalty on C's saturated outputs, see `ControllerPolicy`.
         share_goal: see `Encoder`; None decides by the spaces.
         core, core_kwargs: C's core, name in `agents.CORES` and keywords.
         model_core, model_core_kwargs: M's.
@@ -117,6 +118,7 @@ class WorldModelController(Agent):
         match_widths: tuple[float, ...] | None = (0.2, 0.7),
         exchange: float = 0.5,
         goal_input: bool = True,
+        saturation: float = 3e-3,
         share_goal: bool | None = None,
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
@@ -169,6 +171,7 @@ class WorldModelController(Agent):
             self.observation_space,
             self.action_space,
             goal_input=self.goal_input,
+            saturation=self.saturation,
             core=self.core,
             core_kwargs=self.core_kwargs,
             device=self.device,

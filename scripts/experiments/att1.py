@@ -19,7 +19,6 @@ TITLE = "fovea trajectories for target detection: detection, rotation, several t
 DETECTION, GOALS, TRACKING = (f"Foveal/{name}-v0" for name in ("TargetDetection", "GoalDetection", "TargetTracking"))
 ROTATED = ("triangle", "L", "T", "arrow")
 LENGTHS = (5, 3, 7, 10, 15)
-STEPS = dict.fromkeys(FIXED_SHAPES, 60_000) | {"T": 120_000, "arrow": 120_000}  # two have views easily mistaken
 SPEEDS = {5: 3.0, 10: 6.0, 15: 10.0}  # pixels a step -> largest allowed mean error, pixels
 PPO = {
     "n_steps": 25,
@@ -142,7 +141,7 @@ def default(seeds: int, quick: bool) -> list[Job]:
     """The default preset on the eight fixed shapes."""
     jobs = []
     for shape in ("triangle",) if quick else FIXED_SHAPES:
-        run = Run(DETECTION, {"shape": shape}, steps=STEPS[shape])
+        run = Run(DETECTION, {"shape": shape}, steps=60_000)
         jobs += _jobs("default", {"agent": "ours", "shape": shape}, run, seeds, {"shape": shape}, level="within_10")
         jobs += _references("default_references", {"shape": shape}, DETECTION, {"shape": shape})
     return sorted(jobs, key=lambda job: job.seed)
@@ -153,7 +152,7 @@ def rotation(seeds: int, quick: bool) -> list[Job]:
     jobs = []
     for shape in () if quick else ROTATED:
         evaluation = {"shape": shape, "rotate": True}
-        run = Run(DETECTION, evaluation, steps=180_000)
+        run = Run(DETECTION, evaluation, steps=120_000)
         jobs += _jobs("rotation", {"agent": "ours", "shape": shape}, run, seeds, evaluation, level="pose")
         jobs += _references("rotation_references", {"shape": shape}, DETECTION, evaluation)
     return sorted(jobs, key=lambda job: job.seed)
@@ -187,16 +186,13 @@ def ppo(seeds: int, quick: bool) -> list[Job]:
         return []
     rewards = [("triangle", "dense"), ("L", "dense"), ("triangle", "terminal"), ("L", "terminal")]
     rewards += [(shape, "dense") for shape in FIXED_SHAPES if shape not in ("triangle", "L")]
-    cases = [
-        ("ppo", DETECTION, {"shape": shape}, {"reward": reward}, STEPS[shape], STEPS[shape] / 3_000)
-        for shape, reward in rewards
-    ]
+    cases = [("ppo", DETECTION, {"shape": shape}, {"reward": reward}, 60_000, 20.0) for shape, reward in rewards]
     cases += [("ppo_goals", GOALS, {}, {}, 130_000, 60.0)]
     cases += [
         ("ppo_tracking", TRACKING, {"motion": motion}, {"speed": [0.0, 16.0]}, 60_000, 20.0)
         for motion in ("line", "bounce", "random_walk")
     ]
-    cases += [("ppo_rotation", DETECTION, {"shape": shape, "rotate": True}, {}, 180_000, 60.0) for shape in ROTATED]
+    cases += [("ppo_rotation", DETECTION, {"shape": shape, "rotate": True}, {}, 120_000, 45.0) for shape in ROTATED]
     jobs = []
     for table, env_id, evaluation, more, steps, seconds in cases:
         run = Run(env_id, {**evaluation, **more}, "PPO", agent_kwargs=PPO, steps=steps)
