@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,33 +15,47 @@ from stable_baselines3.common.utils import safe_mean
 from torch import Tensor
 from typing_extensions import Self
 
-from .cores import Core, State
-from .encoder import GOAL_KEYS, Encoder
-from .sequences import Replay, true_next
+from .cores import State
+from .encoder import GOAL_KEYS
+from .sequences import true_next
 
 
 class Agent(BaseAlgorithm):
     """A Stable-Baselines3 algorithm that alternates between `collect` and `train`.
 
-    A subclass writes `_setup_model` (which calls `_setup_experience`), `act` and `train`, and puts tensors or numbers
-    to be logged into `measures` by their logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is
-    consistent: there a checkpoint is exact.
+    A subclass writes `_setup_model`, `act`, `remember` and `train`, and puts tensors or numbers to be logged into
+    `measures` by their logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent: there a
+    checkpoint is exact.
     """
 
     measures: dict[str, Any]
-    encoder: Encoder
-    replay: Replay
     core_states: tuple[State, ...]
     rollout_steps: int | None
 
     @abstractmethod
-    def act(self, observation: Tensor, desired: Tensor, episode_start: Tensor) -> tuple[Tensor, tuple[State, ...]]:
-        """Actions (B, A) to be tried out in the environment, and the next states of the cores.
+    def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
+        """What to do next.
 
         Args:
-            observation: (B, D).
-            desired: (B, G) goals.
-            episode_start: (B,) bool.
+            obs: observations (N, ...) of the environment.
+            episode_start: (N,) bool.
+
+        Returns:
+            Actions (N, ...) for the environment, what `remember` shall get, and the next states of the cores.
+        """
+
+    @abstractmethod
+    def remember(
+        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
+    ) -> None:
+        """Keeps one step for `train`; `core_states` are still those before it.
+
+        Args:
+            act: what `act` gave, and `episode_start` (N,) bool.
+            rewards: (N,).
+            ends: (N,) bool, whether an episode ended.
+            next_obs: (N, ...) what the step led to, the last observation where an episode ended.
+            terminated: (N,) bool.
         """
 
     @abstractmethod
@@ -95,31 +108,13 @@ class Agent(BaseAlgorithm):
         Returns:
             The number of steps, or None when the callback ends the training.
         """
-        encoder = self.encoder
-        encoder.check(self._last_obs)
         finished = np.zeros(self.lanes, dtype=bool)
         steps = 0
         while not finished.all() if self.rollout_steps is None else steps < self.rollout_steps:
-            observation, desired = encoder.observation(self._last_obs), encoder.desired(self._last_obs)
             start = torch.from_numpy(self._last_episode_starts).to(self.device)
-            action, next_states = self.act(observation, desired, start)
-            obs, rewards, ends, infos = self.env.step(action.cpu().numpy().reshape(-1, *self.action_space.shape))
-            next_obs, terminated = true_next(obs, ends, infos)
-            self.replay.add(
-                observation=observation,
-                desired_goal=desired,
-                action=action,
-                next_percept=encoder.percept(next_obs),
-                reward=column(rewards),
-                terminated=column(terminated),
-                ended=column(ends),
-                episode_start=start[:, None],
-                **{
-                    name: torch.cat([part.flatten(1) for part in state], 1)
-                    for name, state in zip(self._state_names, self.core_states, strict=True)
-                    if state
-                },
-            )
+            actions, act, next_states = self.act(self._last_obs, start)
+            obs, rewards, ends, infos = self.env.step(actions)
+            self.remember({**act, "episode_start": start}, rewards, ends, *true_next(obs, ends, infos))
             self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states
             finished |= ends
             steps += 1
@@ -150,11 +145,10 @@ class Agent(BaseAlgorithm):
 
     def resumable(self) -> dict[str, Any]:
         """What a checkpoint holds beside the zip and the environment; a subclass adds its own, and reads it back."""
-        return {"replay": self.replay.__dict__, "core_states": self.core_states}
+        return {"core_states": self.core_states}
 
     def resume(self, state: dict[str, Any]) -> None:
         """Restores what `resumable` gave."""
-        vars(self.replay).update(state["replay"])
         self.core_states = state["core_states"]
 
     @property
@@ -162,28 +156,8 @@ class Agent(BaseAlgorithm):
         """N, the number of environments; 1 without one."""
         return 1 if self.env is None else self.env.num_envs
 
-    def _make_encoder(self, share_goal: bool | None) -> Encoder:
-        """The encoder of the observation space; a normalised observation is never the achieved goal."""
-        normalised = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
-        share = False if share_goal is None and normalised else share_goal
-        return Encoder(self.observation_space, share, self.device, normalised=normalised)
-
-    def _setup_experience(self, cores: Mapping[str, Core], action_size: int, capacity: int) -> None:
-        """Makes the replay of `capacity` steps, and the cores' states, stored under the names of `cores`."""
-        sizes = {
-            "observation": self.encoder.observation_size,
-            "desired_goal": self.encoder.goal_size,
-            "action": action_size,
-            "next_percept": self.encoder.percept_size,
-            **dict.fromkeys(("reward", "terminated", "ended", "episode_start"), 1),
-            **{name: sum(part.numel() for part in core.initial_state(1)) for name, core in cores.items()},
-        }
-        self._state_names = tuple(cores)
-        self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
-        self.replay = Replay(sizes, self.lanes, capacity, self.device)
-
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "replay", "encoder", "measures", "core_states"]
+        return [*super()._excluded_save_params(), "measures", "core_states"]
 
     def _refuse_scaled_goals(self) -> None:
         """Raises ValueError where VecNormalize scales the two goals, each by its own mean and variance."""
@@ -196,8 +170,3 @@ class Agent(BaseAlgorithm):
                 f"VecNormalize scales {' and '.join(scaled)}, so that a goal that is reached no longer equals the one "
                 'that is desired; use VecNormalize(env, norm_obs_keys=["observation"])'
             )
-
-
-def column(array: np.ndarray) -> Tensor:
-    """(N,) numbers or flags as (N, 1)."""
-    return torch.from_numpy(array).unsqueeze(1)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 
 from .agent import Agent
 from .cores import State
+from .encoder import Encoder
 from .evaluator import Evaluator
+from .experience import Experience
 from .losses import descend, goal_error, goal_match, lambda_returns
 from .online import online_descent
 from .policy import ControllerPolicy
@@ -93,6 +97,8 @@ class WorldModelController(Agent):
         "MultiInputPolicy": ControllerPolicy,
     }
     policy: ControllerPolicy
+    encoder: Encoder
+    replay: Experience
 
     def __init__(
         self,
@@ -166,7 +172,10 @@ class WorldModelController(Agent):
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         self._refuse_scaled_goals()
-        encoder = self.encoder = self._make_encoder(self.share_goal)
+        normalised = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
+        # A normalised observation is never the achieved goal.
+        share = False if self.share_goal is None and normalised else self.share_goal
+        encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised=normalised)
         self.policy = self.policy_class(
             self.observation_space,
             self.action_space,
@@ -196,7 +205,9 @@ class WorldModelController(Agent):
         )
         self.compiled_descent = online_descent(self, self.compiled)
         cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
-        self._setup_experience(cores, action_size, max(2 * self.window, self.replay_size // self.lanes))
+        self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
+        capacity = max(2 * self.window, self.replay_size // self.lanes)
+        self.replay = Experience(encoder, cores, action_size, self.lanes, capacity, self.device)
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
         self._exploring = True
 
@@ -279,9 +290,15 @@ class WorldModelController(Agent):
         next_values = self.value_net.target(percepts[..., : self.encoder.observation_size], desired)
         return lambda_returns(rewards, next_values, discounts, ended, self.trace)
 
-    def act(self, observation: Tensor, desired: Tensor, episode_start: Tensor) -> tuple[Tensor, tuple[State, ...]]:
+    def collect(self, callback: BaseCallback) -> int | None:
+        """See `Agent.collect`."""
+        self.encoder.check(self._last_obs)
+        return super().collect(callback)
+
+    def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Actions of C plus noise, or at random in the first `model_steps`; see `Agent.act`."""
         policy = self.policy
+        observation, desired = self.encoder.observation(obs), self.encoder.desired(obs)
         controller_state, model_state = self.core_states
         self._exploring = self.num_timesteps < self.model_steps
         if self._exploring:
@@ -294,15 +311,24 @@ class WorldModelController(Agent):
             action = policy.explore(action, self._noise_scale)
         if model_state:
             model_state = self.world_model.step(observation, action, model_state, episode_start)[1]
-        return action, (controller_state, model_state)
+        act = {"observation": observation, "desired_goal": desired, "action": action}
+        return action.cpu().numpy().reshape(-1, *self.action_space.shape), act, (controller_state, model_state)
+
+    def remember(
+        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
+    ) -> None:
+        """See `Agent.remember`."""
+        percept = self.encoder.percept(next_obs)
+        self.replay.record(act, self.core_states, percept, reward=rewards, terminated=terminated, ended=ends)
 
     def resumable(self) -> dict[str, Any]:
         """See `Agent.resumable`."""
-        return {**super().resumable(), "noise_scale": self._noise_scale}
+        return {**super().resumable(), "replay": self.replay.__dict__, "noise_scale": self._noise_scale}
 
     def resume(self, state: dict[str, Any]) -> None:
         """See `Agent.resume`."""
         super().resume(state)
+        vars(self.replay).update(state["replay"])
         self._noise_scale = state["noise_scale"]
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
@@ -323,4 +349,4 @@ class WorldModelController(Agent):
         return ["policy", "world_model", "value_net", *optimizers], []
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_noise_scale", "compiled_descent"]
+        return [*super()._excluded_save_params(), "replay", "encoder", "_noise_scale", "compiled_descent"]
