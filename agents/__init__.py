@@ -1,16 +1,18 @@
 """Learning agents in PyTorch for Stable-Baselines3; they know no task."""
 
+from .actor_critic import RecurrentPolicy
 from .agent import Agent
 from .checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .cores import CORES, Core, FeedForward
 from .evaluator import Evaluator
 from .policy import ControllerPolicy
 from .presets import PRESETS
+from .recurrent_ppo import RecurrentPPO
 from .vec_env import GymnasiumVecEnv, make_sb3
 from .world_model import WorldModel
 from .world_model_controller import WorldModelController
 
-AGENTS: dict[str, type[Agent]] = {"WorldModelController": WorldModelController}
+AGENTS: dict[str, type[Agent]] = {"RecurrentPPO": RecurrentPPO, "WorldModelController": WorldModelController}
 
 __all__ = [
     "AGENTS",
@@ -22,6 +24,8 @@ __all__ = [
     "Evaluator",
     "FeedForward",
     "GymnasiumVecEnv",
+    "RecurrentPPO",
+    "RecurrentPolicy",
     "SaveCheckpoint",
     "WorldModel",
     "WorldModelController",

@@ -19,6 +19,9 @@ from .cores import State
 from .encoder import GOAL_KEYS
 from .sequences import true_next
 
+# Keywords of every agent that go to Stable-Baselines3's constructor.
+INHERITED = ("policy", "env", "learning_rate", "seed", "device", "verbose", "stats_window_size", "tensorboard_log")
+
 
 class Agent(BaseAlgorithm):
     """A Stable-Baselines3 algorithm that alternates between `collect` and `train`.

@@ -62,6 +62,20 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ende
     return torch.stack(targets[::-1])
 
 
+def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
+    """L = -mean min(r A, clip(r, 1 - c, 1 + c) A), the loss of PPO's actor (Schulman et al., arXiv 1707.06347, Eq. 7).
+
+    Args:
+        ratio: (...,) r = pi(a) / pi_old(a).
+        advantage: (...,) A.
+        clip_range: c.
+
+    Returns:
+        Scalar.
+    """
+    return -torch.min(ratio * advantage, ratio.clamp(1 - clip_range, 1 + clip_range) * advantage).mean()
+
+
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | None = None) -> None:
     """One step of the optimizer along the gradient of `loss` in its own parameters, and in no others.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, overload
 
 import numpy as np
@@ -97,6 +97,41 @@ class Replay:
         index = times * columns + torch.randint(columns, (batch_size,))
         data = self.data.view(-1, width).index_select(0, index.view(-1).to(self.data.device))
         return Sequence(data.view(steps, batch_size, width), self.fields)
+
+
+class Rollout:
+    """The T newest steps of N columns, time-major: `fields[name]` is (T, N, ...), or a dict of such.
+
+    Args:
+        steps: T.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.fields: dict[str, Any] = {}
+        self.count = 0
+
+    def add(self, **values: Any) -> None:
+        """Copies one step: a tensor (N, ...), or a dict of such, of each field; the first step makes the fields."""
+        if not self.fields:
+            make = lambda part: part.new_empty(self.steps, *part.shape)  # noqa: E731
+            self.fields = {name: each(value, make) for name, value in values.items()}
+        for name, value in values.items():
+            field = self.fields[name]
+            for to, part in (
+                zip(field.values(), value.values(), strict=True) if isinstance(value, dict) else [(field, value)]
+            ):
+                to[self.count] = part
+        self.count += 1
+
+    def columns(self, index: Tensor) -> dict[str, Any]:
+        """All fields of some columns."""
+        return {name: each(field, lambda part: part.index_select(1, index)) for name, field in self.fields.items()}
+
+
+def each(obs: Any, function: Callable[[Any], Any]) -> Any:
+    """`function` of an observation's tensor or array, or of each of a dict's."""
+    return {key: function(part) for key, part in obs.items()} if isinstance(obs, Mapping) else function(obs)
 
 
 def exchange_goals(desired: Tensor, share: float) -> None:

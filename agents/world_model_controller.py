@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 
-from .agent import Agent
+from .agent import INHERITED, Agent
 from .cores import State
 from .encoder import Encoder
 from .evaluator import Evaluator
@@ -30,7 +30,6 @@ CHOICES = {
     "schedule": ("alternating", "model_first"),
     "optimizer": ("adam", "sgd"),
 }
-INHERITED = ("policy", "env", "learning_rate", "seed", "device", "verbose", "stats_window_size", "tensorboard_log")
 
 
 class WorldModelController(Agent):

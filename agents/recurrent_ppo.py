@@ -1,0 +1,204 @@
+"""Proximal policy optimisation for policies with any core, with exact gradients through time and across resets."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.utils import FloatSchedule
+from torch import Tensor
+
+from .actor_critic import RecurrentPolicy
+from .agent import INHERITED, Agent
+from .cores import State
+from .losses import clipped_surrogate, descend, lambda_returns
+from .sequences import Rollout, each
+
+
+class RecurrentPPO(Agent):
+    """PPO (Schulman et al., arXiv 1707.06347) whose minibatches are whole columns: all steps of some environments.
+
+    L = -mean min(r A, clip(r, 1 - c, 1 + c) A) + vf_coef mean (V - R)^2 - ent_coef mean H, r = pi(a) / pi_old(a), with
+    A and R by GAE(lambda) (Schulman et al. 2016). A column goes through the core from the state that it had when the
+    rollout began; episodes start inside it wherever they did, so nothing is padded or masked.
+
+    Args:
+        policy: "RecurrentPolicy" or a subclass.
+        env: a VecEnv (`make_sb3`), an environment or its id.
+        learning_rate: Adam's; a number or Stable-Baselines3's schedule of the progress remaining.
+        n_steps: T, steps of every environment between updates.
+        n_minibatches: of a pass over the rollout; divides the number of environments.
+        n_epochs: passes over each rollout.
+        gamma: discount.
+        gae_lambda: lambda.
+        clip_range: c, a number or a schedule.
+        normalize_advantage: whether A has mean 0 and variance 1 in each minibatch.
+        ent_coef, vf_coef: weights of entropy and of the critic's error.
+        max_grad_norm: the gradient is scaled down to this norm.
+        target_kl: passes over a rollout end when the policy has moved by more than 1.5 times this; None: never.
+        bptt: "full": gradients go back through the whole rollout; "cut": through one step, as in Irie et al. 2021.
+        core: name in `agents.CORES`.
+        core_kwargs: the core's other keywords, `form` among them; `policy.core.form` tells which is used.
+        policy_kwargs: other keywords of `RecurrentPolicy`.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
+        _init_setup_model: whether the nets are built at once.
+
+    Raises:
+        ValueError: environments that cannot be divided into minibatches, or a choice that is none.
+        FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[RecurrentPolicy]]] = dict.fromkeys(
+        ("RecurrentPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), RecurrentPolicy
+    )
+    policy: RecurrentPolicy
+
+    def __init__(
+        self,
+        policy: str | type[RecurrentPolicy] = "RecurrentPolicy",
+        env: GymEnv | str | None = None,
+        *,
+        learning_rate: float | Schedule = 1e-3,
+        n_steps: int = 64,
+        n_minibatches: int = 4,
+        n_epochs: int = 4,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        target_kl: float | None = None,
+        bptt: Literal["full", "cut"] = "full",
+        core: str = "lstm",
+        core_kwargs: dict[str, Any] | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        verbose: int = 0,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        _init_setup_model: bool = True,
+    ) -> None:
+        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        build = settings.pop("_init_setup_model")
+        if bptt not in ("full", "cut"):
+            raise ValueError(f'bptt must be "full" or "cut", not {bptt!r}')
+        inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
+        kinds = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+        super().__init__(**inherited, support_multi_env=True, supported_action_spaces=kinds)
+        vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
+        if build:
+            self._setup_model()
+
+    @property
+    def rollout_steps(self) -> int:  # type: ignore[override]
+        """T."""
+        return self.n_steps
+
+    def _setup_model(self) -> None:
+        if self.env is not None and self.lanes % self.n_minibatches:
+            raise ValueError(
+                f"n_minibatches must divide the number of environments, for a minibatch is made of whole columns: "
+                f"{self.lanes} environments, n_minibatches={self.n_minibatches}"
+            )
+        self._setup_lr_schedule()
+        self._clip_schedule = FloatSchedule(self.clip_range)
+        self.set_random_seed(self.seed)
+        self._refuse_scaled_goals()
+        keywords = {"core": self.core, "core_kwargs": self.core_kwargs, **self.policy_kwargs}
+        self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, **keywords)
+        self.policy = self.policy.to(self.device)
+        core = self.policy.core
+        if core.form == "compiled" and self.device.type != "cpu" and "form" not in (self.core_kwargs or {}):
+            core.form = next(form for form in core.forms if form != "compiled")
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, fused=True)
+        self.core_states = (core.initial_state(self.lanes),)
+        self.rollout = Rollout(self.n_steps)
+
+    def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
+        """Random actions of the policy; see `Agent.act`."""
+        (state,) = self.core_states
+        if self.rollout.count in (0, self.n_steps):
+            self.rollout.count = 0
+            self._first_state = state
+        inputs = self._tensors(obs)
+        distribution, value, self._next_state = self.policy.step(inputs, state, episode_start)
+        action = distribution.get_actions()
+        act = {"obs": inputs, "action": action, "value": value, "log_prob": distribution.log_prob(action)}
+        return self.policy.to_env(action), act, (self._next_state,)
+
+    def remember(
+        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
+    ) -> None:
+        """See `Agent.remember`. What comes after the last step, or would have come after a truncated one, is valued."""
+        next_value = torch.zeros_like(act["value"])
+        if (ends & ~terminated).any() or self.rollout.count == self.n_steps - 1:
+            goes_on = torch.zeros_like(act["episode_start"])
+            next_value = self.policy.step(self._tensors(next_obs), self._next_state, goes_on)[1]
+        outcome = {"reward": rewards, "ended": ends, "terminated": terminated}
+        self.rollout.add(**act, next_value=next_value, **self._tensors(outcome))
+
+    def train(self, steps: int) -> None:
+        """`n_epochs` passes over the rollout, each in `n_minibatches` sets of columns."""
+        self._update_learning_rate(self.optimizer)
+        clip_range = self._clip_schedule(self._current_progress_remaining)
+        self.policy.set_training_mode(True)
+        fields = self.rollout.fields
+        value, ended = fields["value"], fields["ended"]
+        next_value = torch.where(ended, fields["next_value"], torch.cat((value[1:], fields["next_value"][-1:])))
+        discount = self.gamma * (1 - fields["terminated"].float())
+        fields["returns"] = lambda_returns(fields["reward"], next_value, discount, ended, self.gae_lambda)
+        for _ in range(self.n_epochs):
+            divergence = 0.0
+            for columns in torch.randperm(self.lanes, device=self.device).chunk(self.n_minibatches):
+                batch = self.rollout.columns(columns)
+                state = tuple(part[columns] for part in self._first_state)
+                values, log_prob, entropy = self.policy.evaluate_actions(
+                    batch["obs"], batch["action"], state, batch["episode_start"], through_time=self.bptt == "full"
+                )
+                returns, old_value, old_log_prob = (batch[name].flatten() for name in ("returns", "value", "log_prob"))
+                advantage = returns - old_value
+                if self.normalize_advantage:
+                    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+                log_ratio = log_prob - old_log_prob
+                ratio = log_ratio.exp()
+                policy_loss = clipped_surrogate(ratio, advantage, clip_range)
+                value_loss = (values - returns).square().mean()
+                entropy_loss = -(-log_prob if entropy is None else entropy).mean()
+                loss = policy_loss + self.vf_coef * value_loss + self.ent_coef * entropy_loss
+                self._check(policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss)
+                descend(self.optimizer, loss, self.max_grad_norm)
+                divergence += (ratio - 1 - log_ratio).detach().mean() / self.n_minibatches  # Schulman's k3 estimator
+            if self.target_kl is not None and divergence > 1.5 * self.target_kl:
+                break
+        self.measures |= {
+            "train/policy_gradient_loss": policy_loss.detach(),
+            "train/value_loss": value_loss.detach(),
+            "train/entropy_loss": entropy_loss.detach(),
+            "train/approx_kl": divergence,
+            "train/clip_fraction": ((ratio - 1).abs() > clip_range).float().mean(),
+            "train/explained_variance": 1 - (fields["returns"] - value).var() / fields["returns"].var(),
+        }
+
+    def _tensors(self, obs: Any) -> Any:
+        return each(obs, lambda part: torch.as_tensor(part, device=self.device))
+
+    def _check(self, **losses: Tensor) -> None:
+        """Raises FloatingPointError where a loss is not finite."""
+        wrong = [f"{name} = {loss.item()}" for name, loss in losses.items() if not torch.isfinite(loss)]
+        if wrong:
+            raise FloatingPointError(
+                f"{', '.join(wrong)} after {self.num_timesteps} steps; the parameters are those before this update: "
+                "look for observations or rewards that are not finite, lower learning_rate or max_grad_norm"
+            )
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "optimizer"], []
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "rollout", "_first_state", "_next_state"]
