@@ -134,7 +134,7 @@ class Game:
         except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f"cannot make {env_id}: {error}") from error
         if not isinstance(self.env, FovealEnv) or not steers_a_fovea(self.env):
-            raise SystemExit(f"{env_id} has no fovea to steer; python -m scripts.watch shows it")
+            raise SystemExit(f"{env_id} has no fovea, or more than it, to steer; python -m scripts.watch shows it")
         self.games: list[tuple[Result, Result]] = []  # finished ones: of the person, of the oracle
         self.begin(seed)
 

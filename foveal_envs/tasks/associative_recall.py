@@ -38,8 +38,8 @@ class AssociativeRecall(Task):
     """Read pairs of a key and a value, one a step; then answer queries, keys without their values.
 
     Associative retrieval as in Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent past"
-    (NIPS 2016, sec. 4.1: letters are keys, digits are values), and, with ``reused=True``, the update of bindings as in
-    Schlag, Irie & Schmidhuber, "Linear transformers are secretly fast weight programmers" (ICML 2021, sec. 6.1): a
+    (NIPS 2016; letters are keys, digits are values), and, with ``reused=True``, the update of bindings as in
+    Schlag, Irie & Schmidhuber, "Linear transformers are secretly fast weight programmers" (ICML 2021): a
     later pair overwrites an earlier one of the same key. The number of pairs is the load of the memory.
 
     ### Observation

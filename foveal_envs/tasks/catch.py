@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import keys
 from ..compiled import kernel
-from ..fovea import SCENE, Fovea, begin_gaze, displacement, fovea_fields, look, move_gaze, require
+from ..fovea import SCENE, Fovea, begin_gaze, fovea_fields, look, move_gaze, require
 from ..retinas import Retina
 from ..scenes.objects import OBJECT, copy_shape, set_disc, set_polygon
 from ..task import Observation, Task
@@ -28,7 +28,7 @@ class Catch(Task):
     """Catch a ball that cannot be seen for most of its fall.
 
     The partially observable Catch of Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent
-    past" (NIPS 2016, sec. 4.4; there size 16 with ``visible=3`` and size 24 with ``visible=5``). On a board of size x
+    past" (NIPS 2016; there size 16 with ``visible=3`` and size 24 with ``visible=5``). On a board of size x
     size cells a ball falls from a random column of the top row, one row a step. Only the first ``visible`` observations
     show it. The paddle lies in the bottom row; it can reach every column in time from every start.
 
@@ -41,13 +41,12 @@ class Catch(Task):
     coarse periphery tells about where the ball is, the centre tells its column.
 
     ### Actions
-    Discrete(3): the paddle goes one cell left, stays, goes one cell right. With ``view="foveal"`` MultiDiscrete([3,
-    17]): hand and eye at once; the eye jumps as with the ``directions`` of TargetDetection, in 8 compass directions at
-    ``largest_jump`` and at a quarter of it, or (16) stays. The gaze begins in the middle of the board.
+    Discrete(3): the paddle goes one cell left, stays, goes one cell right. With ``view="foveal"``
+    MultiDiscrete([3, 17]), hand and eye at once: the eye jumps as with the ``directions`` of TargetDetection, in 8
+    directions at ``largest_jump`` and at a quarter of it, or (16) stays. It begins in the middle of the board.
 
     ### Reward
-    1 if the ball comes down on the paddle, at the end; otherwise 0. (The paper pays -1 for a miss: the same but for a
-    constant. Here the return is the share of balls caught.)
+    1 if the ball comes down on the paddle, at the end; otherwise 0, so that the mean return is the share caught.
 
     ### Episode
     One ball, size - 1 steps, then ``terminated``. Info: ``is_success``, whether it was caught (False before the end),
@@ -58,7 +57,7 @@ class Catch(Task):
     Args:
         size: of the board, cells along a side.
         visible: number of observations that show the ball.
-        paddle: width of the paddle, cells; the paper does not print it. It starts at a random place.
+        paddle: width of the paddle, cells (the default is ours). It starts at a random place.
         drift: the ball also moves by -1, 0 or 1 columns a row, drawn for the episode, and bounces off the walls.
         view: "plain", "pixels" or "foveal".
         retina: of the foveal view, as in TargetDetection; by default three nested grids that hold the whole board.
@@ -116,8 +115,7 @@ class Catch(Task):
             _step(worlds, active, actions, self._sizes, rewards, terminated)
             return
         _step(worlds, active, actions[:, 0], self._sizes, rewards, terminated)
-        strengths = self.fovea.strengths(actions[:, 1])
-        _move_eye(worlds, active, strengths, self.fovea.moves, self._sizes, self._eye)
+        _move_eye(worlds, active, actions[:, 1], self.fovea.moves, self._sizes, self._eye)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         if self.fovea is not None:
@@ -290,11 +288,10 @@ def _open_eye(worlds: np.ndarray, rows: np.ndarray, things: np.ndarray, sizes: S
 
 @kernel
 def _move_eye(
-    worlds: np.ndarray, active: np.ndarray, strengths: np.ndarray, moves: np.ndarray, sizes: Sizes, eye: Eye
+    worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, moves: np.ndarray, sizes: Sizes, eye: Eye
 ) -> None:
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
-            right, down, _ = displacement(strengths, i, 0.0, moves)
-            move_gaze(w, right, down, 0.0)
+            move_gaze(w, moves[actions[i], 0], moves[actions[i], 1], 0.0)
             _see(w, sizes, eye)

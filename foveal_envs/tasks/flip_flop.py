@@ -58,12 +58,12 @@ class FlipFlop(Task):
     ``terminated`` after ``moves`` answers. Info: ``correct``, the share so far of right answers among the B's and the
     answers of 1 elsewhere (0 before the first), ``accuracy``, the share of right answers among all, and ``is_success``,
     True at the end if every answer was right. By ``correct`` the best memory scores 1, random answers 0.25, a policy
-    without memory at most 0.5. The answer is paid at once: discount 0 would do, but what has to be stored pays only
-    later, so that 0.9 suits learning through actions.
+    without memory at most 0.5. Answers change nothing in what comes next, so that every discount has the same best
+    policy; 0.9 will do.
 
     Args:
         probabilities: of A, B and C in every step. The papers draw one of the three at random.
-        moves: length of the stream; the papers count a network as correct after 100 steps without an error.
+        moves: length of the stream; in 1992 a network succeeds that makes no error in 100 steps in a row.
 
     Raises:
         ValueError: an impossible keyword; the message names the allowed values.

@@ -38,7 +38,7 @@ STREET = 120.0  # height of the picture of car and slots, pixels
 class Parking(Task):
     """Remember where the car is parked: a variable that is bound for a while, then bound anew.
 
-    The second experiment of Schmidhuber, "Learning to control fast-weight memories" (Neural Computation 4(1), 1992;
+    An experiment of Schmidhuber, "Learning to control fast-weight memories" (Neural Computation 4(1), 1992;
     FKI-147-91): temporary variable binding. While driving, the car is parked with probability 0.25 in every step, in
     one of three slots; only in that step does the slot's detector fire. While it is parked, business is finished with
     probability 0.25 in every step; the car then drives on, unseen. Now and then somebody asks where it is.
