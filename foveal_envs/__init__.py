@@ -13,6 +13,10 @@ LIMIT = 1000  # max_episode_steps: far beyond every task's own length
 register("Foveal/TargetDetection-v0", "foveal_envs.tasks.detection:TargetDetection", LIMIT)
 register("Foveal/GoalDetection-v0", "foveal_envs.tasks.goal_detection:GoalDetection", LIMIT)
 register("Foveal/TargetTracking-v0", "foveal_envs.tasks.tracking:TargetTracking", LIMIT)
+register("Foveal/FlipFlop-v0", "foveal_envs.tasks.flip_flop:FlipFlop", LIMIT, 0.95)
+register("Foveal/Parking-v0", "foveal_envs.tasks.parking:Parking", LIMIT, 0.95)
+register("Foveal/AssociativeRecall-v0", "foveal_envs.tasks.associative_recall:AssociativeRecall", LIMIT, 0.95)
+register("Foveal/Catch-v0", "foveal_envs.tasks.catch:Catch", LIMIT, 0.95)
 
 _HOMES = {  # public names and their modules, imported on first use
     "FovealEnv": "env",

@@ -98,11 +98,12 @@ def tracking_scores(episodes: Episodes, skip: int = 10) -> dict[str, float]:
 
 
 def scores(episodes: Episodes, env_id: str, rotate: bool = False) -> dict[str, float]:
-    """The measures that suit the task: of detection, of tracking, or the share of successes; and the mean return."""
+    """The measures that suit the task: of detection, of tracking, or the means of its own; and the mean return."""
     if "Detection" in env_id:
         own = detection_scores(episodes, rotate)
     elif "Tracking" in env_id:
         own = tracking_scores(episodes)
     else:
-        own = {name: float(np.mean(episodes.measures[name])) for name in ("is_success",) if name in episodes.measures}
+        numbers = {name: values for name, values in episodes.measures.items() if values.dtype.kind in "biuf"}
+        own = {name: float(values.mean()) for name, values in numbers.items()}
     return {**own, "return": float(episodes.returns.mean())}

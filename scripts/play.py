@@ -12,7 +12,7 @@ import tyro
 from foveal_envs.env import FovealEnv
 from foveal_envs.rendering import Screen, Window
 
-from .runs import check_agents, find_environment, parse_keywords
+from .runs import check_agents, find_environment, parse_keywords, steers_a_fovea
 
 HELP = "click or arrows: look    Q E: turn    Shift: a quarter    R: new    Esc: quit"
 FPS = 30
@@ -133,8 +133,8 @@ class Game:
             self.env, self._rival = (gym.make(env_id, **keywords).unwrapped for _ in range(2))
         except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f"cannot make {env_id}: {error}") from error
-        if not isinstance(self.env, FovealEnv) or not hasattr(self.env.task, "fovea"):
-            raise SystemExit(f"{env_id} has no fovea to steer; python -m scripts.watch shows it")
+        if not isinstance(self.env, FovealEnv) or not steers_a_fovea(self.env):
+            raise SystemExit(f"{env_id} has no fovea, or more than it, to steer; python -m scripts.watch shows it")
         self.games: list[tuple[Result, Result]] = []  # finished ones: of the person, of the oracle
         self.begin(seed)
 

@@ -137,6 +137,13 @@ def find_environment(environment: str, keywords: dict[str, Any]) -> tuple[str, d
     return environment, keywords, None
 
 
+def steers_a_fovea(env: Any) -> bool:
+    """Whether a fovea is all that an action moves, as in the looking tasks."""
+    task = getattr(env.unwrapped, "task", None)
+    fovea = getattr(task, "fovea", None)
+    return fovea is not None and bool(task.action_space == fovea.action_space)
+
+
 def make_lanes(
     env_id: str, keywords: dict[str, Any], num_envs: int, **more: Any
 ) -> gym.vector.VectorEnv[Any, Any, Any]:

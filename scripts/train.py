@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from .evaluation import run_episodes, scores
-from .runs import algorithm, check_agents, make_lanes, parse_keywords
+from .runs import algorithm, check_agents, make_lanes, parse_keywords, steers_a_fovea
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
@@ -134,15 +134,16 @@ def fit(run: Run, folder: Path, progress_bar: bool = True) -> tuple[BaseAlgorith
 
 
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurve) -> None:
-    """Draw learning_curve.png, scanpaths.png (of tasks with a fovea) and episode.gif into the run folder."""
+    """Draw learning_curve.png, scanpaths.png (of looking tasks) and episode.gif into the run folder."""
     from .plots import learning_curve, record_scanpaths, scanpaths
     from .watch import run as play_episodes
     from .watch import write
 
-    measure = next(name for name in ("pose", "within_10", "error", "is_success", "return") if name in curve.points[0])
+    measures = ("pose", "within_10", "error", "correct", "is_success", "return")
+    measure = next(name for name in measures if name in curve.points[0])
     learning_curve(curve.points, "environment_steps", measure, title=run.env_id).savefig(folder / "learning_curve.png")
     lanes = make_lanes(run.env_id, run.env_kwargs, 8, info="step")
-    if hasattr(getattr(lanes.unwrapped, "task", None), "fovea"):
+    if steers_a_fovea(lanes):
         scanpaths(record_scanpaths(lanes, agent, seed=7), title=run.env_id).savefig(folder / "scanpaths.png")
     lanes.close()
     lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")

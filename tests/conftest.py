@@ -25,6 +25,14 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"motion": "circle", "goal": "pose"},
         {"motion": "random_walk", "noise": 0.1},
     ],
+    "Foveal/FlipFlop-v0": [{}, {"moves": 4, "probabilities": [0.5, 0.3, 0.2]}],
+    "Foveal/Parking-v0": [{}, {"moves": 5, "stop": 0.9, "query": 1.0}],
+    "Foveal/AssociativeRecall-v0": [{}, {"pairs": 3, "keys": 4, "values": 2, "queries": 2, "reused": True}],
+    "Foveal/Catch-v0": [
+        {},
+        {"size": 5, "visible": 3, "view": "pixels", "drift": True},
+        {"size": 6, "visible": 2, "paddle": 2, "view": "foveal"},
+    ],
 }
 CASES = [(id, keywords) for id in IDS for keywords in VARIANTS.get(id, [{}])]
 
