@@ -47,7 +47,7 @@ class RecurrentPolicy(BasePolicy):
         *,
         core: str = "lstm",
         core_kwargs: dict[str, Any] | None = None,
-        encoder: Sequence[int] = (64,),
+        encoder: Sequence[int] = (),
         net_arch: Sequence[int] = (64,),
         activation: Activation = "tanh",
         log_std_init: float = 0.0,

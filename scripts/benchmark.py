@@ -1,19 +1,15 @@
-"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark envs --help``."""
+"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark envs`` and ``training``."""
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +18,8 @@ from tqdm import tqdm
 
 import foveal_envs  # noqa: F401  registers the ids
 
+from .timing import Claim, ratio, report, seconds
+from .training_speed import training
 from .yardstick import Yardstick
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
@@ -33,31 +31,6 @@ FIRST_STEP = (  # seconds of the first environment and step, imports apart
 IMPORT = (  # seconds that foveal_envs adds to gymnasium
     "import time, gymnasium; t = time.process_time(); import foveal_envs; print(time.process_time() - t)"
 )
-
-
-@dataclass(frozen=True)
-class Timing:
-    """CPU nanoseconds of one environment step: the least and the median over all rounds."""
-
-    name: str
-    least: float
-    median: float
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A measured number beside its bar: the ratio of the least times, and the median of the rounds' ratios."""
-
-    name: str
-    measured: float
-    median: float
-    unit: str
-    relation: Literal["<=", ">="]
-    bar: float
-
-    @property
-    def passed(self) -> bool:
-        return self.measured <= self.bar if self.relation == "<=" else self.measured >= self.bar
 
 
 def envs(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
@@ -73,15 +46,7 @@ def envs(quick: bool = False, json_output: bool = False, output: Path | None = N
     rounds = 20 if quick else 200
     steppers = make_steppers()
     nanoseconds = measure(steppers, rounds)
-    timings = [Timing(name, float(row.min()), float(np.median(row))) for name, row in nanoseconds.items()]
-    claims = compare(nanoseconds) + startup(repeats=1 if quick else 5)
-    if output is not None:
-        write(output / "timings.csv", [asdict(timing) for timing in timings])
-        write(output / "claims.csv", [_row(claim) for claim in claims])
-    if json_output:
-        print(json.dumps({"timings": [asdict(t) for t in timings], "claims": [_row(c) for c in claims]}, indent=2))
-    else:
-        print("\n".join(table(timings, claims)))
+    report(nanoseconds, compare(nanoseconds) + startup(repeats=1 if quick else 5), json_output, output)
 
 
 def make_steppers() -> dict[str, tuple[Callable[[int], None], int]]:
@@ -132,34 +97,24 @@ def measure(steppers: dict[str, tuple[Callable[[int], None], int]], rounds: int)
     calls = {}
     for name, (steps, _) in steppers.items():
         steps(3)
-        calls[name] = max(1, round(0.01 / _seconds(steps, 10) * 10))
+        calls[name] = max(1, round(0.01 / seconds(steps, 10) * 10))
     nanoseconds = {name: np.empty(rounds) for name in steppers}
     for turn in tqdm(range(rounds), desc="rounds", unit="round", file=sys.stderr, disable=None):
         for name, (steps, per_call) in steppers.items():
             count = calls[name]
-            nanoseconds[name][turn] = 1e9 * _seconds(steps, count) / (count * per_call)
+            nanoseconds[name][turn] = 1e9 * seconds(steps, count) / (count * per_call)
     return nanoseconds
-
-
-def _seconds(steps: Callable[[int], None], count: int) -> float:
-    start = time.process_time()
-    steps(count)
-    return time.process_time() - start
 
 
 def compare(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
     """The ratios that have a bar."""
 
-    def ratio(name: str, over: str, under: str, relation: Literal["<=", ">="], bar: float) -> Claim:
-        a, b = nanoseconds[over], nanoseconds[under]
-        return Claim(name, float(a.min() / b.min()), float(np.median(a / b)), "times", relation, bar)
-
     native = "native, N = 256"
     return [
-        ratio("native / CartPole native, a step", native, "CartPole, native, N = 256", "<=", 0.7),
-        ratio("gym.make / CartPole gym.make, a step", "gym.make", "CartPole, gym.make", "<=", 1.0),
-        ratio("SyncVectorEnv / native, a step", "SyncVectorEnv, N = 256", native, ">=", 7.0),
-        ratio("the usual way / native, a step", "the usual way", native, ">=", 200.0),
+        ratio(nanoseconds, "native / CartPole native, a step", native, "CartPole, native, N = 256", "<=", 0.7),
+        ratio(nanoseconds, "gym.make / CartPole gym.make, a step", "gym.make", "CartPole, gym.make", "<=", 1.0),
+        ratio(nanoseconds, "SyncVectorEnv / native, a step", "SyncVectorEnv, N = 256", native, ">=", 7.0),
+        ratio(nanoseconds, "the usual way / native, a step", "the usual way", native, ">=", 200.0),
     ]
 
 
@@ -183,30 +138,5 @@ def _child(code: str, **variables: str) -> float:
     return float(done.stdout)
 
 
-def table(timings: list[Timing], claims: list[Claim]) -> Iterator[str]:
-    """Lines of both tables."""
-    yield f"{'CPU time of one environment step':40} {'least':>10} {'median':>10}  ns"
-    for timing in timings:
-        yield f"{timing.name:40} {timing.least:10.0f} {timing.median:10.0f}"
-    yield ""
-    yield f"{'claim':40} {'measured':>10} {'median':>10} {'bar':>10}         passed"
-    for claim in claims:
-        numbers = f"{claim.measured:10.3f} {claim.median:10.3f} {claim.relation + f' {claim.bar:g}':>10}"
-        yield f"{claim.name:40} {numbers} {claim.unit:7} {'yes' if claim.passed else 'no'}"
-
-
-def _row(claim: Claim) -> dict[str, Any]:
-    return {**asdict(claim), "passed": claim.passed}
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Rows as a CSV file, under a line that says which command made it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"envs": envs})
+    tyro.extras.subcommand_cli_from_dict({"envs": envs, "training": training})

@@ -100,38 +100,58 @@ class LSTMScan(torch.autograd.Function):
     def forward(
         ctx: Any, drive: Tensor, recall: Tensor, h: Tensor, c: Tensor, counts: list[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        size = h.shape[1]
-        gates, cells, out = drive.clone(), drive.new_empty(len(drive), size), drive.new_empty(len(drive), size)
-        h_before, c_before = torch.empty_like(out), torch.empty_like(out)
-        end_h, end_c = h.clone(), c.clone()
-        begin = 0
-        for count in counts:
-            rows = slice(begin, begin + count)
-            h_before[rows], c_before[rows] = end_h[:count], end_c[:count]
-            gates[rows].addmm_(end_h[:count], recall.T)
-            _lstm_step(
-                _array(gates[rows]).reshape(count, 4, size), *map(_array, (end_c[:count],) * 2 + (end_h[:count],))
-            )
-            out[rows], cells[rows] = end_h[:count], end_c[:count]
-            begin += count
-        ctx.counts = counts
-        ctx.save_for_backward(gates, cells, h_before, c_before, recall)
-        return out, end_h, end_c
+        gates, cells, out = torch.empty_like(drive), *drive.new_empty(2, len(drive), h.shape[1])
+        recall_t, h_before, c_before = recall.T, h, _array(c.contiguous())
+        views = (_rows(part, counts) for part in (gates.view(len(drive), 4, -1), cells, out))
+        steps = zip(drive.split(counts), gates.split(counts), out.split(counts), counts, *views, strict=True)
+        for driven, gate, h_after, count, gate_view, c_view, h_view in steps:
+            torch.addmm(driven, h_before[:count], recall_t, out=gate)
+            _lstm_step(gate_view, c_before[:count], c_view, h_view)
+            h_before, c_before = h_after, c_view
+        ends = _ends(counts)
+        ctx.counts, ctx.ends = counts, ends
+        ctx.save_for_backward(gates, cells, out, h, c, recall)
+        return out, out[ends], cells[ends]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
-        gates, cells, h_before, c_before, recall = ctx.saved_tensors
-        d_h, d_c, d_out, d_gates = d_h.clone(), d_c.clone(), d_out.contiguous(), torch.empty_like(gates)
-        size, end = cells.shape[1], len(cells)
-        for count in reversed(ctx.counts):
-            rows = slice(end - count, end)
-            before, after = _array(gates[rows]).reshape(count, 4, size), _array(d_gates[rows]).reshape(count, 4, size)
-            parts = (c_before[rows], cells[rows], d_out[rows], d_h[:count], d_c[:count])
-            _lstm_back(before, *map(_array, parts), after)
-            torch.mm(d_gates[rows], recall, out=d_h[:count])
-            end -= count
-        return d_gates, d_gates.T @ h_before, d_h, d_c, None
+        gates, cells, out, h, c, recall = ctx.saved_tensors
+        counts: list[int] = ctx.counts
+        d_h, d_c, d_gates = d_h.clone(), d_c.clone(), torch.empty_like(gates)
+        c_parts = _rows(cells, counts)
+        c_before = [_array(c.contiguous()), *c_parts[:-1]]
+        views = [_rows(part.view(len(cells), 4, -1), counts) for part in (gates, d_gates)]
+        steps = zip(
+            d_gates.split(counts), counts, *views, c_before, c_parts, _rows(d_out.contiguous(), counts), strict=True
+        )
+        h_array, c_array = _array(d_h), _array(d_c)
+        for d_gate, count, gate_view, d_view, before, after, d_y in reversed(list(steps)):
+            _lstm_back(gate_view, before[:count], after, d_y, h_array[:count], c_array[:count], d_view)
+            torch.mm(d_gate, recall, out=d_h[:count])
+        previous = (part[:count] for part, count in zip((h, *out.split(counts)), counts, strict=False))
+        return d_gates, d_gates.T @ torch.cat(list(previous)), d_h, d_c, None
+
+
+def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
+    """The rows of each step as arrays; slices of arrays cost less than slices of tensors."""
+    array, begin, parts = _array(tensor), 0, []
+    for count in counts:
+        parts.append(array[begin : begin + count])
+        begin += count
+    return parts
+
+
+def _ends(counts: list[int]) -> Tensor:
+    """The row of each segment's last step."""
+    begin, parts = sum(counts), []
+    after = 0
+    for count in reversed(counts):
+        begin -= count
+        if count > after:
+            parts.append(torch.arange(begin + after, begin + count))
+        after = count
+    return torch.cat(parts)
 
 
 # ------------------------------------------------------------------------------------------------------- delta rules

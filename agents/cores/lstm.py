@@ -42,6 +42,8 @@ class LSTM(Recurrence):
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """One step of the cells; the state is h and c, each (B, H)."""
+        if self.form == "compiled" and not torch.is_grad_enabled():
+            return self.scan(inputs, state, [len(inputs[0])])
         (drive,), (h, c) = inputs, state
         i, f, g, o = (drive + self.recall(h)).chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

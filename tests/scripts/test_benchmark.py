@@ -8,7 +8,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from scripts import benchmark
+from agents import make_sb3
+from scripts import benchmark, timing, training_speed
+from scripts.loop_ppo import LoopPPO
 from scripts.yardstick import Yardstick
 
 
@@ -54,10 +56,11 @@ def test_rounds_tables_and_files(tmp_path):
     claims = benchmark.compare({name: np.array([2.0, 4.0]) for name in names})
     assert [claim.measured for claim in claims] == [1.0] * 4
     assert [claim.passed for claim in claims] == [False, True, False, False]
-    lines = list(benchmark.table([benchmark.Timing("a", 1.0, 2.0)], claims))
+    lines = list(timing.table([timing.Timing("a", 1.0, 2.0)], claims))
     assert len(lines) == 3 + 1 + len(claims)
-    benchmark.write(tmp_path / "new" / "claims.csv", [benchmark._row(claim) for claim in claims])
+    timing.report(nanoseconds, claims, False, tmp_path / "new")
     assert len((tmp_path / "new" / "claims.csv").read_text().splitlines()) == 1 + len(claims)
+    assert (tmp_path / "new" / "timings.csv").read_text().startswith("name,least,median\n")
 
 
 def test_command(capsys, monkeypatch):
@@ -65,3 +68,23 @@ def test_command(capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "startup", lambda repeats: [])
     benchmark.envs(quick=True, json_output=True)
     assert len(json.loads(capsys.readouterr().out)["claims"]) == 4
+
+
+def test_training_compares_learners(capsys, monkeypatch):
+    monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
+    monkeypatch.setattr(training_speed, "STEPS", 4)
+    training_speed.training(lanes=(64,), rounds=1, json_output=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert {"LSTM, N = 64", "loop over steps, N = 64"} <= {row["name"] for row in printed["timings"]}
+    assert {"loop over steps / LSTM, N = 64", "LSTM / delta, N = 64"} <= {row["name"] for row in printed["claims"]}
+
+
+def test_the_loop_over_steps_learns():
+    env = make_sb3("CartPole-v1", 16, seed=0)
+    learner = LoopPPO(env, 64, 4, 4, 32, 3e-3)
+    lengths = []
+    for _ in range(25):
+        rollout, first = learner.collect()
+        lengths.append(1 / rollout["start"].mean())
+        learner.update(rollout, first)
+    assert np.mean(lengths[-5:]) > 2 * lengths[0]
