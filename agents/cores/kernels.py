@@ -49,20 +49,25 @@ def _overload_tanh(x: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- LSTM
 
 
+# A loop of few arrays at a time: LLVM proves at run time that they do not overlap, and gives up where there are many.
+
+
 @_jit
 def _lstm_step(gates: np.ndarray, c_before: np.ndarray, c: np.ndarray, h: np.ndarray) -> None:
     """Activates gates (B, 4, H) in place, i, f, g, o; writes c and h (B, H)."""
-    half = gates.dtype.type(0.5)
+    half, cells = gates.dtype.type(0.5), range(gates.shape[2])
     for b in range(gates.shape[0]):
-        for j in range(gates.shape[2]):
-            i = half + half * _tanh(half * gates[b, 0, j])
-            f = half + half * _tanh(half * gates[b, 1, j])
-            g = _tanh(gates[b, 2, j])
-            o = half + half * _tanh(half * gates[b, 3, j])
-            cell = f * c_before[b, j] + i * g
-            gates[b, 0, j], gates[b, 1, j], gates[b, 2, j], gates[b, 3, j] = i, f, g, o
-            c[b, j] = cell
-            h[b, j] = o * _tanh(cell)
+        i, f, g, o = gates[b, 0], gates[b, 1], gates[b, 2], gates[b, 3]
+        before, cell, out = c_before[b], c[b], h[b]
+        for gate in (i, f, o):
+            for j in cells:
+                gate[j] = half + half * _tanh(half * gate[j])
+        for j in cells:
+            g[j] = _tanh(g[j])
+        for j in cells:
+            cell[j] = f[j] * before[j] + i[j] * g[j]
+        for j in cells:
+            out[j] = o[j] * _tanh(cell[j])
 
 
 @_jit
@@ -76,17 +81,27 @@ def _lstm_back(
     d_gates: np.ndarray,
 ) -> None:
     """Gradient of the gates' inputs (B, 4, H); d_c (B, H) becomes that of the cells before."""
-    one = gates.dtype.type(1)
+    one, cells = gates.dtype.type(1), range(gates.shape[2])
     for b in range(gates.shape[0]):
-        for j in range(gates.shape[2]):
-            i, f, g, o = gates[b, 0, j], gates[b, 1, j], gates[b, 2, j], gates[b, 3, j]
-            out, t = d_out[b, j] + d_h[b, j], _tanh(c[b, j])
-            cell = d_c[b, j] + out * o * (one - t * t)
-            d_gates[b, 0, j] = cell * g * i * (one - i)
-            d_gates[b, 1, j] = cell * c_before[b, j] * f * (one - f)
-            d_gates[b, 2, j] = cell * i * (one - g * g)
-            d_gates[b, 3, j] = out * t * o * (one - o)
-            d_c[b, j] = cell * f
+        i, f, g, o = gates[b, 0], gates[b, 1], gates[b, 2], gates[b, 3]
+        d_i, d_f, d_g, d_o = d_gates[b, 0], d_gates[b, 1], d_gates[b, 2], d_gates[b, 3]
+        before, cell, d_y, d_state, d_cell = c_before[b], c[b], d_out[b], d_h[b], d_c[b]
+        for j in cells:
+            d_g[j] = _tanh(cell[j])
+        for j in cells:
+            d_f[j] = d_y[j] + d_state[j]
+        for j in cells:
+            d_cell[j] += d_f[j] * o[j] * (one - d_g[j] * d_g[j])
+        for j in cells:
+            d_o[j] = d_f[j] * d_g[j] * o[j] * (one - o[j])
+        for j in cells:
+            d_i[j] = d_cell[j] * g[j] * i[j] * (one - i[j])
+        for j in cells:
+            d_f[j] = d_cell[j] * before[j] * f[j] * (one - f[j])
+        for j in cells:
+            d_g[j] = d_cell[j] * i[j] * (one - g[j] * g[j])
+        for j in cells:
+            d_cell[j] *= f[j]
 
 
 class LSTMScan(torch.autograd.Function):
