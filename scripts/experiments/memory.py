@@ -33,7 +33,12 @@ CORES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 PEERS = ("sb3-contrib", "sb3-contrib, own initialisation", "loop over steps", "loop over steps, own initialisation")
 NET = (64,)
-PPO = {"learning_rate": 3e-3, "n_epochs": 4, "gamma": 0.9, "gae_lambda": 0.8}
+PPO = {
+    "learning_rate": 3e-3,
+    "n_epochs": 4,
+    "gamma": 0.0,
+    "gae_lambda": 0.0,
+}  # an answer changes nothing that comes later
 MINIBATCHES, LANES = 8, 128
 
 
