@@ -53,7 +53,7 @@ def read_layout(layout: Any, marks: str) -> np.ndarray:
 def fault(grid: np.ndarray, wrong: np.ndarray, rule: str) -> ValueError:
     """An error that says the rule and draws the maze, with the squares of the mask ``wrong`` (H, W) as ``X``."""
     rows = ["".join(row) for row in np.where(wrong, FAULT, grid)]
-    lines = [f"{row}  <--" if bad else row for row, bad in zip(rows, wrong.any(1), strict=True)]
+    lines = [f"{row}  <--" if bad else row for row, bad in zip(rows, np.any(wrong, axis=1).tolist(), strict=True)]
     return ValueError("\n".join([f"{rule}; {FAULT} marks the fault:", *lines]))
 
 
@@ -139,7 +139,7 @@ def index_of(cells: np.ndarray, place: tuple[int, int]) -> int:
 
 
 def wall_codes(moves: np.ndarray) -> np.ndarray:
-    """What a square's four neighbours are: 1 north + 2 east + 4 south + 8 west where that way is blocked, (C,) int64."""
+    """Which ways are blocked, 1 north + 2 east + 4 south + 8 west: (C,) int64, from moves (C, 4)."""
     codes: np.ndarray = (moves == np.arange(len(moves))[:, None]) @ (1 << np.arange(4))
     return codes
 

@@ -71,16 +71,14 @@ def _antiderivative(at: float, p: float) -> float:
 @kernel
 def inside(x: float, y: float, margin: float, swamps: np.ndarray, count: int) -> bool:
     """Whether a point lies in a swamp or within ``margin`` of one."""
-    for i in range(count):
+    for i in range(count):  # noqa: SIM110 (Numba compiles no generator expression)
         if math.hypot(swamps[i, 0] - x, swamps[i, 1] - y) < swamps[i, 2] + margin:
             return True
     return False
 
 
 @kernel
-def shortest_way(
-    x0: float, y0: float, x1: float, y1: float, swamps: np.ndarray, count: int, graph: np.void
-) -> float:
+def shortest_way(x0: float, y0: float, x1: float, y1: float, swamps: np.ndarray, count: int, graph: np.void) -> float:
     """Length of the shortest path from a start to a goal that enters no swamp, inf if there is none.
 
     Exact: Dijkstra's search over the visibility graph of tangents and of arcs between their ends. Afterwards
@@ -120,9 +118,7 @@ def shortest_way(
 
 
 @kernel
-def _find_corners(
-    x0: float, y0: float, x1: float, y1: float, swamps: np.ndarray, count: int, graph: np.void
-) -> None:
+def _find_corners(x0: float, y0: float, x1: float, y1: float, swamps: np.ndarray, count: int, graph: np.void) -> None:
     """Start, goal, and both ends of every tangent that no swamp crosses."""
     graph["count"] = 2
     graph["x"][0], graph["y"][0], graph["x"][1], graph["y"][1] = x0, y0, x1, y1

@@ -31,7 +31,7 @@ def _free_above(sums: np.ndarray, size: int, x: float, y: float) -> float:
     x, y = x - column, y - row
     upper = sums[row, column] + x * (sums[row, column + 1] - sums[row, column])
     lower = sums[row + 1, column] + x * (sums[row + 1, column + 1] - sums[row + 1, column])
-    return upper + y * (lower - upper)
+    return float(upper + y * (lower - upper))
 
 
 @kernel
@@ -77,7 +77,7 @@ def walk(walls: np.ndarray, size: int, place: np.ndarray, dx: float, dy: float) 
     place[0] = x + dx if is_clear(walls, size, x, y, x + dx, y) else _stop(x, dx)
     across = place[0]
     place[1] = y + dy if is_clear(walls, size, across, y, across, y + dy) else _stop(y, dy)
-    return abs(place[0] - x) + abs(place[1] - y)
+    return float(abs(place[0] - x) + abs(place[1] - y))
 
 
 @kernel

@@ -90,7 +90,8 @@ class BlindMaze:
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Actions (N,) of a shortest path."""
         left = self.steps[self.moves_to[worlds["state"]]]
-        return np.argmin(np.where(left == UNREACHED, left.max() + 1, left), axis=1)
+        actions: np.ndarray = np.argmin(np.where(left == UNREACHED, left.max() + 1, left), axis=1)
+        return actions
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w, count = worlds[row], len(self.cells)
@@ -139,7 +140,7 @@ def _step(
             w["state"] = state
             w["moves"] += 1
             leave_mark(w["trail"], w["moves"], state)
-            rewards[i] = prize - cost if state == goal else -cost
+            rewards[i] = (prize if state == goal else 0.0) - cost
             terminated[i] = state == goal or w["moves"] >= moves
 
 

@@ -56,10 +56,10 @@ class FourRooms(Task):
     Discrete(4): one cell north, east, south, west. A wall stops the move.
 
     ### Reward
-    ``sparse`` 0 at the goal, else -1; ``reached`` 1 at the goal, else 0; ``dense`` minus the steps that are left, around
-    the lava, over the largest such distance; ``terminal`` the dense reward, at the end only. Entering lava pays -moves,
-    as much as an episode without arrival, and with ``reached`` 0: it is never worth to die early. All are functions of
-    the two goal vectors.
+    ``sparse`` 0 at the goal, else -1; ``reached`` 1 at the goal, else 0; ``dense`` minus the steps that are left,
+    around the lava, over the largest such distance; ``terminal`` the dense reward, at the end only. Entering lava pays
+    -moves, as much as an episode without arrival, and with ``reached`` 0: it is never worth to die early. All are
+    functions of the two goal vectors.
 
     ### Episode
     ``terminated`` at the goal, in lava, or after ``moves`` moves. The start is uniform over the other cells. Info:
@@ -78,8 +78,8 @@ class FourRooms(Task):
         reward: "sparse", "reached", "dense" or "terminal".
         moves: longest episode.
         goal_format: "dict", or "concat": one Box (observation, desired_goal).
-        layout: strings of ``#`` walls, ``.`` free cells, ``~`` lava; None: the four rooms. A free cell between two walls
-            and two free cells is a doorway, and what doorways separate is a room.
+        layout: strings of ``#`` walls, ``.`` free cells, ``~`` lava; None: the four rooms. A free cell between two
+            walls and two free cells is a doorway, and what doorways separate is a room.
 
     Raises:
         ValueError: an impossible keyword, or a layout with cells that cannot be reached, drawn with the fault marked.
@@ -123,7 +123,9 @@ class FourRooms(Task):
         self._rules = REWARDS.index(reward), moves, int(self.steps.max())
         self.render_size = (float(grid.shape[1]), float(grid.shape[0]))
 
-    world = np.dtype([(name, np.int64) for name in ("moves", "cell", "goal", "start")] + [("trail", np.int16, (TRAIL,))])
+    world = np.dtype(
+        [(name, np.int64) for name in ("moves", "cell", "goal", "start")] + [("trail", np.int16, (TRAIL,))]
+    )
 
     def _split(self, held_out: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Goals to train on and goals held out."""
@@ -157,7 +159,8 @@ class FourRooms(Task):
     def cell_of(self, vectors: np.ndarray) -> np.ndarray:
         """Index (...) of the cell nearest to each goal vector (..., G)."""
         if self._form == FORMS.index("one_hot"):
-            return np.argmax(vectors, axis=-1)
+            largest: np.ndarray = np.argmax(vectors, axis=-1)
+            return largest
         gaps = vectors[..., None, :] - self.vectors
         nearest: np.ndarray = np.argmin((gaps * gaps).sum(-1), axis=-1)
         return nearest
@@ -176,7 +179,8 @@ class FourRooms(Task):
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """A step towards the goal."""
         left = self.steps[self.moves_to[worlds["cell"]], worlds["goal"][:, None]]
-        return np.argmin(np.where(left == UNREACHED, left.max() + 1, left), axis=1)
+        actions: np.ndarray = np.argmin(np.where(left == UNREACHED, left.max() + 1, left), axis=1)
+        return actions
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w = worlds[row]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-
 from ..scenes.mazes import WALL, index_of, neighbours, place_of, require_reach, wall_codes
 from ..task import Observation, Task
 from .blind_maze import ACTIONS, OBSERVATIONS, RECORD, BlindMaze, choose_layout
+
 if TYPE_CHECKING:
     from ..rendering import Canvas
 
@@ -37,6 +37,19 @@ LAYOUTS = {
         "G....#..",
         "#..##S..",
     ),
+    "large": (
+        "S..#.......",
+        ".#...##.##.",
+        ".##.#...##.",
+        "..#####.#..",
+        "##G...#....",
+        "...##.#.#..",
+        ".#.#..#.#..",
+        ".#.#...###.",
+        "##.#..#....",
+        ".....##.#.#",
+        "##.#....#..",
+    ),
 }
 
 
@@ -60,10 +73,10 @@ class HQMaze(Task):
     ### Episode
     ``terminated`` at the goal or after ``moves`` moves. Info: ``is_success``, ``path_length``, ``shortest_path``
     (steps), ``cost_ratio``, ``spl`` and ``state``. Every episode begins at the same square, and nothing is random.
-    RANDOM Discount 0.9.
+    The oracle walks 28 steps; random moves arrive in 22 % of episodes, after a path 33 times as long. Discount 0.9.
 
     Args:
-        layout: "published" (62 squares, 9 patterns, 28 steps), "small" (44, 12, 18), "large" (LARGE), or strings:
+        layout: "published" (62 squares, 9 patterns, 28 steps), "small" (44, 12, 18), "large" (76, 13, 36), or strings:
             ``#`` wall, ``.`` free, one ``S``, the start, and one ``G``, the goal.
         moves: longest episode.
 

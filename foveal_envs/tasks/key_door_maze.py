@@ -20,10 +20,48 @@ from ..scenes.mazes import (
 )
 from ..task import Observation, Task
 from .blind_maze import ACTIONS, OBSERVATIONS, RECORD, BlindMaze, choose_layout
+
 if TYPE_CHECKING:
     from ..rendering import Canvas
 
-LAYOUTS: dict[str, tuple[str, ...]] = {
+LAYOUTS = {
+    "published": (
+        "############...####....###",
+        "########....##.....##.####",
+        "###.#####.#.#.####....####",
+        "....#######....######..###",
+        "#.#.#######.##.#####..####",
+        "#.#.#########...##.##...##",
+        "###.########..#.#...#.##.#",
+        ".#...######..##...#...#..#",
+        "..##..####.#..#.###.####..",
+        ".###G#####.#.##.##.######.",
+        ".#...####....##.S...#####.",
+        "...########.#....##.####..",
+        "##.#...####D##.#.##.....#.",
+        "##.#.##.###.###...#####...",
+        "##......###....##..###..#.",
+        "###.###.....###...######..",
+        "########.#####..##########",
+        ".#...##.###...#.....######",
+        "...#.#...#..###.##.#.#####",
+        "#.#..#.#..#.#.##.....#####",
+        "..##...##..K.....#########",
+        "#...#.#########.##########",
+        "..#....###################",
+    ),
+    "small": (
+        "S...#.D.G.#.",
+        ".##...###...",
+        ".####..####.",
+        "..##..#####.",
+        "##.#.######.",
+        "##.#.#######",
+        "...#..#.#.##",
+        ".###.##.#..#",
+        ".#.#....##.#",
+        ".....##...K.",
+    ),
 }
 
 
@@ -46,11 +84,11 @@ class KeyDoorMaze(Task):
     ### Episode
     ``terminated`` at the goal or after ``moves`` moves. Info: ``is_success``, ``path_length``, ``shortest_path``
     (steps), ``cost_ratio``, ``spl`` and ``state``. Every episode begins at the same square, and nothing is random.
-    RANDOM Discount 0.9.
+    The oracle returns 491.7, random moves -100: they never arrived in 2,000 episodes. Discount 0.9.
 
     Args:
-        layout: "published" (83 steps), "small" (SMALL), or strings: ``#`` wall, ``.`` free, one each of ``S`` start,
-            ``K`` key, ``D`` door, ``G`` goal.
+        layout: "published" (230 squares, 83 steps), "small" (60 squares, 40 steps), or strings: ``#`` wall, ``.`` free,
+            one each of ``S`` start, ``K`` key, ``D`` door, ``G`` goal.
         moves: longest episode.
 
     Raises:
@@ -63,7 +101,9 @@ class KeyDoorMaze(Task):
 
     def __init__(self, layout: str | Sequence[str] = "published", moves: int = 1000) -> None:
         grid = choose_layout(layout, LAYOUTS, "SKDG")
-        places = [place_of(grid, mark, name) for mark, name in zip("SKDG", ("start", "key", "door", "goal"), strict=True)]
+        places = [
+            place_of(grid, mark, name) for mark, name in zip("SKDG", ("start", "key", "door", "goal"), strict=True)
+        ]
         free, shut, place = grid != WALL, (grid != WALL) & (grid != "D"), places[0]
         require_reach(grid, shut, place, grid == "K", "the key must be reachable while the door is shut")
         require_reach(grid, free, place, grid == "G", "the goal must be reachable once the door is open")

@@ -43,7 +43,9 @@ class GoalSpace:
         if goal_format == "dict":
             self.space = gym.spaces.Dict({"observation": observation, "achieved_goal": goal, "desired_goal": goal})
         else:
-            low, high = (np.concatenate([getattr(box, side) for box in (observation, goal)]) for side in ("low", "high"))
+            low, high = (
+                np.concatenate([getattr(box, side) for box in (observation, goal)]) for side in ("low", "high")
+            )
             self.space = gym.spaces.Box(low, high, dtype=np.float32)
 
     def parts(self, observation: Observation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
