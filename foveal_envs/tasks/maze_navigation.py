@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 GOALS = ("place", "relative", "picture")
 REWARDS = ("sparse", "dense", "terminal")
 LARGEST_VIEW = 3.0  # cells
+LARGEST_STEP = 0.7  # along each axis, so that no diagonal is longer than a block
 SIDES = (24, 48, 96)  # blocks, so that few sizes of record are ever compiled
 
 
@@ -78,7 +79,7 @@ class MazeNavigation(Task):
         rotate: the body has a heading, the view turns with it, and so do the actions.
         retina: as in TargetDetection; scaled to ``view``.
         actuators: "saccade", "muscles" or "directions".
-        largest_step: units along each axis, at most 1.
+        largest_step: units along each axis, at most 0.7.
         largest_turn: radians.
         reward: "sparse", "dense" or "terminal".
         moves: longest episode.
@@ -112,7 +113,7 @@ class MazeNavigation(Task):
         require(0 <= loops <= 1, "loops", "a probability", loops)
         require(0 < view <= LARGEST_VIEW, "view", f"in (0, {LARGEST_VIEW:g}] cells", view)
         require(goal in GOALS, "goal", GOALS, goal)
-        require(0 < largest_step <= 1, "largest_step", "in (0, 1]", largest_step)
+        require(0 < largest_step <= LARGEST_STEP, "largest_step", f"in (0, {LARGEST_STEP}]", largest_step)
         require(reward in REWARDS, "reward", REWARDS, reward)
         require(moves >= 1, "moves", "at least 1", moves)
         self._body = Fovea(retina, actuators, largest_step, largest_turn, rotate, 1, 0.0)
