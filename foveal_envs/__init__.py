@@ -13,6 +13,7 @@ LIMIT = 1000  # max_episode_steps: far beyond every task's own length
 register("Foveal/TargetDetection-v0", "foveal_envs.tasks.detection:TargetDetection", LIMIT)
 register("Foveal/GoalDetection-v0", "foveal_envs.tasks.goal_detection:GoalDetection", LIMIT)
 register("Foveal/TargetTracking-v0", "foveal_envs.tasks.tracking:TargetTracking", LIMIT)
+register("Foveal/GridSearch-v0", "foveal_envs.tasks.grid_search:GridSearch", LIMIT, 0.52)
 register("Foveal/FlipFlop-v0", "foveal_envs.tasks.flip_flop:FlipFlop", LIMIT, 0.95)
 register("Foveal/Parking-v0", "foveal_envs.tasks.parking:Parking", LIMIT, 0.95)
 register("Foveal/AssociativeRecall-v0", "foveal_envs.tasks.associative_recall:AssociativeRecall", LIMIT, 0.95)

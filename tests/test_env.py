@@ -27,7 +27,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 every_id = pytest.mark.parametrize("id", IDS, ids=case_name)
 
 
-def make_vec(id: str, num_envs: int, **keywords: Any) -> Any:
+def make_vec(id: str, num_envs: int, /, **keywords: Any) -> Any:
     return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **keywords)
 
 
@@ -66,15 +66,20 @@ def test_lanes_equal_single_envs_over_a_thousand_ends(mode: str) -> None:
 def test_time_limits_agree(id: str) -> None:
     for limit in (1, 6, 2000):
         lengths = []
+        space = gym.make(id).action_space
+        space.seed(7)
+        actions = [space.sample() for _ in range(1000)]
         single = gym.make(id, max_episode_steps=limit)
         sync = gym.make_vec(id, 2, vectorization_mode="sync", max_episode_steps=limit)
         native = make_vec(id, 2, max_episode_steps=limit)
         for env in (single, sync, native):
             env.reset(seed=3)
             for step in range(1, 1000):
-                _, _, terminated, truncated, _ = env.step(env.action_space.sample())
-                if np.any(terminated) or np.any(truncated):
-                    lengths.append((step, bool(np.all(terminated)), bool(np.all(truncated))))
+                action = actions[step] if env is single else np.stack([actions[step]] * 2)
+                _, _, terminated, truncated, _ = env.step(action)
+                first = bool(np.ravel(terminated)[0]), bool(np.ravel(truncated)[0])
+                if any(first):
+                    lengths.append((step, *first))
                     break
         assert lengths[0] == lengths[1] == lengths[2]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from foveal_envs.reference import REFERENCES
 from foveal_envs.scenes.objects import FIXED_SHAPES
 
 from ..evaluation import detection_scores, run_episodes, tracking_scores

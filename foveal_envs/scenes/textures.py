@@ -1,0 +1,217 @@
+"""Image bank: pictures averaged beforehand over the discs of a retina, so that sensing is one lookup a field.
+
+For every field size the bank holds each picture's exact area averages on a grid of half that size (``exact=True``: a
+quarter); what lies between is interpolated bilinearly, in fixed point. A larger field has a coarser grid, so that a
+bank needs little more memory than its smallest fields alone. Gaze and angle are continuous; no picture is ever turned
+or drawn again, and moving over it costs nothing at reset.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..compiled import aligned, kernel
+from ..retinas import Retina
+
+FINE = 256  # fixed point: steps between two neighbours of the grid
+HALF_FINE = np.float32(0.5)
+ZERO = np.float32(0.0)
+WHOLE = np.float32(FINE)
+TO_UNIT = np.float32(1.0 / (255.0 * FINE * FINE))
+ROWS = 4  # scan lines a pixel of the exact averages
+SPREAD_U, SPREAD_V, PER_PIXEL, ORIGIN, MOST = range(5)  # rows of ``geometry``
+PITCH, BASE = range(2)  # rows of ``layout``
+Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
+
+
+class ImageBank:
+    """Disc-averaged pictures for one retina.
+
+    Args:
+        pictures: (M, S, S) or (M, S, S, C) uint8, ordinary pictures: 0 is black. C is 1 or 3.
+        retina: whose fields look at them.
+        pixel: side of a picture's pixel in the scene, scene pixels.
+        exact: a grid of a quarter of a field instead of half of it: four times the memory, a third of the error.
+        outside: darkness around a picture, 0 white and 1 black; None: the mean darkness of its border.
+        memory: most MiB that the bank may take.
+
+    Attributes:
+        pictures: as given, (M, S, S, C).
+        bytes: what the grids take.
+        arrays: for the kernels.
+
+    Raises:
+        ValueError: pictures of another kind, or a bank above ``memory``; it says how much it would take.
+    """
+
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        retina: Retina,
+        pixel: float = 1.0,
+        exact: bool = False,
+        outside: float | None = None,
+        memory: float = 256.0,
+    ) -> None:
+        pictures = np.asarray(pictures)
+        pictures = pictures[..., None] if pictures.ndim == 3 else pictures
+        square = pictures.ndim == 4 and pictures.shape[1] == pictures.shape[2] and pictures.shape[3] in (1, 3)
+        if not square or pictures.dtype != np.uint8 or pictures.size == 0:
+            raise ValueError(
+                f"pictures must be uint8 (M, S, S) or (M, S, S, 1 or 3), got {pictures.dtype} {pictures.shape}"
+            )
+        self.pictures, self.pixel = pictures, pixel
+        count, side, _, channels = pictures.shape
+        self.bytes = bank_bytes(count * channels, side, retina, pixel, exact)
+        if self.bytes > memory * 2**20:
+            raise ValueError(
+                f"{count} pictures of {side} x {side} would take {self.bytes / 2**20:.0f} MiB, more than memory={memory:g}: "
+                "give fewer or smaller pictures, larger fields, or a larger memory"
+            )
+        levels = _levels(side, retina, pixel, exact)
+        planes = np.moveaxis(pictures, 3, 1).reshape(count * channels, side, side)
+        texels = np.empty((count * channels, self.bytes // (count * channels)), np.uint8)
+        at = 0
+        geometry = aligned((5, retina.fields.shape[1]))
+        layout = np.zeros((2, retina.fields.shape[1]), np.int32)
+        for size, stride, margin, steps in levels:
+            texels[:, at : at + steps * steps] = _averages(planes, size, stride, margin, steps, outside)
+            mine = 2.0 * retina.fields[2] / pixel == np.float32(size)
+            geometry[PER_PIXEL, mine], geometry[ORIGIN, mine] = 1.0 / stride, margin / stride
+            geometry[MOST, mine] = FINE * (steps - 1) - 1
+            layout[PITCH, mine], layout[BASE, mine] = steps, at
+            at += steps * steps
+        geometry[:2] = retina.fields[:2] / pixel
+        geometry[:2, len(retina) :], geometry[MOST, len(retina) :] = 0.0, 0.0  # fields that are not there
+        self._scratch = np.zeros((3, retina.fields.shape[1]), np.int32)
+        self.arrays: Bank = texels.reshape(-1), geometry, layout, self._scratch, (texels.shape[1], channels, len(retina))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def bank_bytes(planes: int, side: int, retina: Retina, pixel: float = 1.0, exact: bool = False) -> int:
+    """Bytes of a bank of so many planes (pictures times channels) of side x side pixels, before it is built."""
+    return planes * sum(steps * steps for *_, steps in _levels(side, retina, pixel, exact))
+
+
+def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[tuple[float, float, float, int]]:
+    """Field size, stride, margin around the picture and grid points a side of every distinct size; picture pixels."""
+    levels = []
+    for size in np.unique(2.0 * retina.fields[2, : len(retina)] / pixel).tolist():
+        stride = size * (0.25 if exact else 0.5)
+        margin = 0.5 * size + stride  # beyond it all is outside
+        levels.append((size, stride, margin, math.ceil((side + 2.0 * margin) / stride) + 1))
+    return levels
+
+
+def _averages(
+    planes: np.ndarray, size: float, stride: float, margin: float, steps: int, outside: float | None
+) -> np.ndarray:
+    """Mean darkness 0..255 (P, steps * steps) of discs of a size on a grid: chords of scan lines, from running sums."""
+    count, side, _ = planes.shape
+    radius, centres = 0.5 * size, np.arange(steps) * stride - margin
+    lines = max(2 * ROWS, math.ceil(ROWS * size))
+    offsets = ((np.arange(lines) + 0.5) / lines * 2.0 - 1.0) * radius
+    halves = np.sqrt(radius * radius - offsets * offsets)
+    out = np.empty((count, steps, steps), np.uint8)
+    batch = max(1, 2**22 // (steps * steps))
+    for first in range(0, count, batch):
+        dark = 255.0 - planes[first : first + batch].astype(np.float32)
+        rim = np.concatenate([dark[:, 0], dark[:, -1], dark[:, :, 0], dark[:, :, -1]], axis=1).mean(1)
+        around = rim if outside is None else np.full(len(dark), 255.0 * outside, np.float32)
+        dark = np.pad(dark - around[:, None, None], ((0, 0), (1, 1), (0, 0)))  # rows above and below: outside
+        sums = np.pad(np.cumsum(dark, axis=2, dtype=np.float32), ((0, 0), (0, 0), (1, 0)))
+        total = np.zeros((len(dark), steps, steps), np.float32)
+        for offset, half in zip(offsets, halves, strict=True):
+            rows = sums[:, np.clip(np.floor(centres + offset) + 1, 0, side + 1).astype(np.int64)]
+            total += _at(rows, centres + half) - _at(rows, centres - half)
+        means = _sharpened(total / np.float32(2.0 * halves.sum())) + around[:, None, None]
+        out[first : first + batch] = np.clip(np.rint(means), 0, 255).astype(np.uint8)
+    return out.reshape(count, -1)
+
+
+def _sharpened(grid: np.ndarray) -> np.ndarray:
+    """A grid (P, n, n) less 1/12 of its second differences: between two points a line lies above a hollow by as much."""
+    twice = np.zeros_like(grid)
+    twice[:, 1:-1] += grid[:, :-2] + grid[:, 2:] - 2.0 * grid[:, 1:-1]
+    twice[:, :, 1:-1] += grid[:, :, :-2] + grid[:, :, 2:] - 2.0 * grid[:, :, 1:-1]
+    sharpened: np.ndarray = grid - twice / 12.0
+    return sharpened
+
+
+def _at(sums: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Running sums (P, rows, S + 1) at continuous places along the last axis."""
+    places = np.clip(places, 0.0, sums.shape[2] - 1.0)
+    left = np.minimum(places.astype(np.int64), sums.shape[2] - 2)
+    share = (places - left).astype(np.float32)
+    below: np.ndarray = sums[:, :, left]
+    return below + share * (sums[:, :, left + 1] - below)
+
+
+@kernel
+def look_at_picture(bank: Bank, picture: int, x: float, y: float, angle: float, out: np.ndarray) -> None:
+    """What the retina gives over one picture of a bank: darkness in [0, 1] of channel c of field k at k * C + c.
+
+    Args:
+        bank: ``ImageBank.arrays``.
+        picture: its number.
+        x, y, angle: pose of the gaze in the picture's frame, from its top left corner, in its pixels, and radians.
+        out: receives (C * fields,) numbers.
+    """
+    texels, geometry, layout, scratch, (block, channels, fields) = bank
+    c, s = np.float32(1.0), ZERO
+    if angle != 0.0:
+        c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    _find(geometry, layout, np.float32(x), np.float32(y), c, s, scratch)
+    for channel in range(channels):
+        start = (picture * channels + channel) * block
+        _blend(texels[start : start + block], layout[PITCH], scratch, fields, channel, channels, out)
+
+
+@kernel
+def _find(
+    geometry: np.ndarray,
+    layout: np.ndarray,
+    x: np.float32,
+    y: np.float32,
+    c: np.float32,
+    s: np.float32,
+    scratch: np.ndarray,
+) -> None:
+    """Index of the upper left neighbour of every field, and its place between it and the next, in 256ths."""
+    at, right, down = scratch[0], scratch[1], scratch[2]
+    u, v, per, origin, most = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4]
+    pitch, base = layout[0], layout[1]
+    for k in range(at.shape[0]):
+        tx = ((x + c * u[k] - s * v[k]) * per[k] + origin[k]) * WHOLE + HALF_FINE
+        ty = ((y + s * u[k] + c * v[k]) * per[k] + origin[k]) * WHOLE + HALF_FINE
+        tx = tx if tx > ZERO else ZERO
+        ty = ty if ty > ZERO else ZERO
+        ix = np.int32(tx if tx < most[k] else most[k])
+        iy = np.int32(ty if ty < most[k] else most[k])
+        at[k] = base[k] + (iy >> 8) * pitch[k] + (ix >> 8)
+        right[k] = ix & 255
+        down[k] = iy & 255
+
+
+@kernel
+def _blend(
+    texels: np.ndarray,
+    pitch: np.ndarray,
+    scratch: np.ndarray,
+    fields: int,
+    channel: int,
+    channels: int,
+    out: np.ndarray,
+) -> None:
+    at, right, down = scratch[0], scratch[1], scratch[2]
+    for k in range(fields):
+        i, j = np.uint64(at[k]), np.uint64(at[k] + pitch[k])  # unsigned, so that no index can be negative
+        fx, fy = right[k], down[k]
+        one = np.uint64(1)
+        above = np.int32(texels[i]) * (FINE - fx) + np.int32(texels[i + one]) * fx
+        below = np.int32(texels[j]) * (FINE - fx) + np.int32(texels[j + one]) * fx
+        out[k * channels + channel] = np.float32(above * (FINE - fy) + below * fy) * TO_UNIT
