@@ -61,7 +61,7 @@ def load_agent(name: str | Path, env: gym.vector.VectorEnv[Any, Any, Any], seed:
     """An agent or reference that predicts actions for ``env``.
 
     Args:
-        name: a reference ("random", "oracle", "elm", ...), a run folder, or a model's zip file with config.json beside it.
+        name: a reference as "random" or "elm", a run folder, or a model's zip file with config.json beside it.
         env: vector environment it will act in.
         seed: of a reference that draws.
 

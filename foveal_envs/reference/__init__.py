@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from .gaze import CentrePolicy, RasterPolicy
+from .gaze import CentrePolicy, RasterPolicy, ScanPolicy
 from .policies import OraclePolicy, RandomPolicy
 from .searchers import Belief, ELMPolicy, IdealPolicy, MAPPolicy
 
@@ -15,6 +15,7 @@ REFERENCES: dict[str, Any] = {
     "oracle": OraclePolicy,
     "raster": RasterPolicy,
     "centre": CentrePolicy,
+    "scan": ScanPolicy,
     "map": MAPPolicy,
     "elm": ELMPolicy,
     "ideal": IdealPolicy,
@@ -42,5 +43,6 @@ __all__ = [
     "OraclePolicy",
     "RandomPolicy",
     "RasterPolicy",
+    "ScanPolicy",
     "make_reference",
 ]

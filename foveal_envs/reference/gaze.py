@@ -1,4 +1,4 @@
-"""Raster and centre: gazes that ignore what is seen, for any task that can aim."""
+"""Raster and centre, gazes that ignore what is seen, for any task that can aim; and the scan of VisualSearch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ def aim(task: Any, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
     fovea = getattr(task, "fovea", None)
     if fovea is None or task.action_space != fovea.action_space:
         raise ValueError(f"{type(task).__name__} has no gaze to steer")
-    gaze = worlds["gaze"]
-    away = np.concatenate([places - gaze[:, :2], np.zeros((len(worlds), 1))], axis=1)
-    return fovea.aim(away, gaze[:, 2])  # type: ignore[no-any-return]
+    return fovea.aim_at(worlds["gaze"], places)  # type: ignore[no-any-return]
 
 
 class RasterPolicy:
@@ -83,6 +81,46 @@ class CentrePolicy:
         worlds, task = self._env.get_state()["worlds"], self._env.task
         middle = np.broadcast_to(0.5 * np.array(task.render_size), (len(worlds), 2))
         return aim(task, worlds, middle), state
+
+
+class ScanPolicy:
+    """VisualSearch as an eye would do it that sees where all objects are, but what they are only under the gaze.
+
+    It goes to the nearest object that it has not fixated yet, and rests on the target. With a perfect memory it needs
+    half of the objects on average: the 1 of that score. Without, it goes to any other object again.
+
+    Args:
+        env: a native vector environment of VisualSearch.
+        memory: False: forget what was fixated, but for the present object.
+        seed: of the choices without memory.
+
+    Raises:
+        ValueError: the environment is another one.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, seed: int = 0) -> None:
+        self._env, self._memory = native(env), memory
+        self._random = np.random.default_rng(seed)
+        if "fixated" not in (self._env.task.world.names or ()):
+            raise ValueError(f"the scan needs a VisualSearch, got {type(self._env.task).__name__}")
+
+    def predict(
+        self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, State]:
+        """Actions (N, ...), and which objects were fixated (N, M)."""
+        worlds = self._env.get_state()["worlds"]
+        lanes, things = np.arange(len(worlds)), worlds["objects"]
+        seen = np.zeros(things.shape, bool) if state is None or not self._memory else state.copy()
+        if episode_start is not None:
+            seen[episode_start] = False
+        fixated = worlds["fixated"]
+        seen[lanes[fixated >= 0], fixated[fixated >= 0]] = True
+        places = np.stack([things["x"], things["y"]], axis=2)
+        away = np.hypot(*(places - worlds["gaze"][:, None, :2]).transpose(2, 0, 1))
+        away = away if self._memory else self._random.random(away.shape)
+        away[seen | (np.arange(things.shape[1]) >= worlds["count"][:, None])] = np.inf
+        goal = np.where(fixated == worlds["target"], fixated, away.argmin(1))
+        return aim(self._env.task, worlds, places[lanes, goal]), seen
 
 
 def native(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:

@@ -129,9 +129,7 @@ def _most_right(p: np.ndarray, d: np.ndarray, points: np.ndarray, weights: np.nd
 
 
 @compiled
-def _right(
-    a: int, cells: np.ndarray, log: np.ndarray, d: np.ndarray, points: np.ndarray, weights: np.ndarray
-) -> float:
+def _right(a: int, cells: np.ndarray, log: np.ndarray, d: np.ndarray, points: np.ndarray, weights: np.ndarray) -> float:
     """Probability that cell number ``a`` is the most probable one after the fixation, if it holds the target."""
     own = d[cells[a]]
     total = 0.0

@@ -107,6 +107,10 @@ class Canvas:
             wrap: the scene is a torus: an object that leaves it on one side comes in on the other.
         """
         self.fill(darkness(background, channels))
+        self.objects(objects, channels, wrap)
+
+    def objects(self, objects: np.ndarray, channels: int = 3, wrap: bool = False) -> None:
+        """Objects on what is there already; arguments as of ``scene``."""
         for thing in objects:
             for x, y in self._appearances(thing, wrap):
                 self._object(thing, x, y, darkness(thing["value"], channels))

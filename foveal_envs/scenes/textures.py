@@ -67,7 +67,7 @@ class ImageBank:
         self.bytes = bank_bytes(count * channels, side, retina, pixel, exact)
         if self.bytes > memory * 2**20:
             raise ValueError(
-                f"{count} pictures of {side} x {side} would take {self.bytes / 2**20:.0f} MiB, more than memory={memory:g}: "
+                f"{count} pictures of {side} x {side} would take {self.bytes / 2**20:.0f} MiB, more than {memory=:g}: "
                 "give fewer or smaller pictures, larger fields, or a larger memory"
             )
         levels = _levels(side, retina, pixel, exact)
@@ -86,7 +86,13 @@ class ImageBank:
         geometry[:2] = retina.fields[:2] / pixel
         geometry[:2, len(retina) :], geometry[MOST, len(retina) :] = 0.0, 0.0  # fields that are not there
         self._scratch = np.zeros((3, retina.fields.shape[1]), np.int32)
-        self.arrays: Bank = texels.reshape(-1), geometry, layout, self._scratch, (texels.shape[1], channels, len(retina))
+        self.arrays: Bank = (
+            texels.reshape(-1),
+            geometry,
+            layout,
+            self._scratch,
+            (texels.shape[1], channels, len(retina)),
+        )
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -134,7 +140,7 @@ def _averages(
 
 
 def _sharpened(grid: np.ndarray) -> np.ndarray:
-    """A grid (P, n, n) less 1/12 of its second differences: between two points a line lies above a hollow by as much."""
+    """A grid (P, n, n) less 1/12 of its second differences: as much as a chord lies above a hollow on average."""
     twice = np.zeros_like(grid)
     twice[:, 1:-1] += grid[:, :-2] + grid[:, 2:] - 2.0 * grid[:, 1:-1]
     twice[:, :, 1:-1] += grid[:, :, :-2] + grid[:, :, 2:] - 2.0 * grid[:, :, 1:-1]
@@ -147,8 +153,9 @@ def _at(sums: np.ndarray, places: np.ndarray) -> np.ndarray:
     places = np.clip(places, 0.0, sums.shape[2] - 1.0)
     left = np.minimum(places.astype(np.int64), sums.shape[2] - 2)
     share = (places - left).astype(np.float32)
-    below: np.ndarray = sums[:, :, left]
-    return below + share * (sums[:, :, left + 1] - below)
+    below = sums[:, :, left]
+    between: np.ndarray = below + share * (sums[:, :, left + 1] - below)
+    return between
 
 
 @kernel
@@ -215,3 +222,62 @@ def _blend(
         above = np.int32(texels[i]) * (FINE - fx) + np.int32(texels[i + one]) * fx
         below = np.int32(texels[j]) * (FINE - fx) + np.int32(texels[j + one]) * fx
         out[k * channels + channel] = np.float32(above * (FINE - fy) + below * fy) * TO_UNIT
+
+
+SPRITE = np.dtype(
+    [
+        ("x", np.float64),  # middle, scene pixels
+        ("y", np.float64),
+        ("angle", np.float64),
+        ("radius", np.float64),  # of the circle that holds all that is drawn on it, scene pixels
+        ("picture", np.int64),  # of a bank of stencils: one channel, nothing outside; its darkness is the opacity
+        ("value", np.float32, (3,)),  # darkness of the ink in each channel
+    ]
+)
+
+
+@kernel
+def add_sprite(
+    sprite: np.void,
+    bank: Bank,
+    pixel: float,
+    half: float,
+    x: float,
+    y: float,
+    angle: float,
+    reach: float,
+    channels: int,
+    share: np.ndarray,
+    out: np.ndarray,
+) -> bool:
+    """Lay one sprite over what the retina gives: out += opacity (value - out); nothing is drawn again as it moves.
+
+    Args:
+        sprite: record SPRITE.
+        bank: of stencils.
+        pixel: side of a stencil's pixel in the scene, scene pixels.
+        half: half the side of a stencil, in its own pixels.
+        x, y, angle: pose of the gaze in the scene.
+        reach: radius around the gaze that holds all fields.
+        channels: of ``out``.
+        share: (K,) work space.
+        out: (K * channels,), changed in place.
+
+    Returns:
+        Whether any field may have changed.
+    """
+    dx, dy = x - sprite["x"], y - sprite["y"]
+    if dx * dx + dy * dy > (reach + sprite["radius"]) ** 2:
+        return False
+    c, s = 1.0, 0.0
+    if sprite["angle"] != 0.0:
+        c, s = math.cos(sprite["angle"]), math.sin(sprite["angle"])
+    u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
+    look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
+    value = sprite["value"]
+    for k in range(bank[4][2]):
+        if share[k] > ZERO:
+            for channel in range(channels):
+                i = k * channels + channel
+                out[i] += share[k] * (value[channel] - out[i])
+    return True

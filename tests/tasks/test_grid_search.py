@@ -64,7 +64,7 @@ def test_the_one_step_ideal_searcher_is_as_good_as_elm() -> None:
 
 @pytest.mark.parametrize("view", ["evidence", "posterior"])
 def test_the_belief_is_what_the_task_knows(view: str) -> None:
-    env = lanes(20, view=view)
+    env = lanes(20, view=view, autoreset_mode="same_step")
     belief, log, start = Belief(env.unwrapped.task), None, np.ones(20, bool)
     obs, infos = env.reset(seed=3)
     for _ in range(30):
@@ -72,7 +72,6 @@ def test_the_belief_is_what_the_task_knows(view: str) -> None:
         np.testing.assert_allclose(p.max(1), infos["posterior"], rtol=1e-4)
         log = belief.log
         obs, _, start, _, infos = env.step(env.action_space.sample())
-        start = env.get_state()["elapsed"] == 0
 
 
 def test_posteriors_are_calibrated() -> None:
