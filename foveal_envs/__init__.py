@@ -24,6 +24,8 @@ register("Foveal/AssociativeRecall-v0", "foveal_envs.tasks.associative_recall:As
 register("Foveal/Catch-v0", "foveal_envs.tasks.catch:Catch", LIMIT, 0.95)
 
 _HOMES = {  # public names and their modules, imported on first use
+    "Foveate": "wrappers",
+    "FoveateVector": "wrappers",
     "FovealEnv": "env",
     "FovealVectorEnv": "env",
     "Retina": "retinas",

@@ -27,7 +27,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     ],
     "Foveal/ImageSearch-v0": [
         {},
-        {"target": "glimpse", "rotate": True, "channels": 3, "noise": 0.2, "start": "anywhere", "retina": "logpolar"},
+        {"target": "glimpse", "rotate": True, "channels": 3, "noise": 0.2, "start": "anywhere"},
     ],
     "Foveal/GlimpseClassification-v0": [
         {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ def load_pictures(images: Images, side: int, channels: int = 1, count: int | Non
     return np.stack(pictures)
 
 
+@functools.lru_cache(maxsize=4)
 def textures(count: int, side: int) -> np.ndarray:
     """Procedural textures (count, side, side) uint8: noise with a 1 / f spectrum, each with a grain and direction."""
     fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)
@@ -65,6 +67,7 @@ def textures(count: int, side: int) -> np.ndarray:
     return out
 
 
+@functools.lru_cache(maxsize=1)
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """5,000 handwritten digits: pictures (5000, 28, 28) uint8, ink black on white, and labels (5000,) int64.
 
@@ -93,6 +96,7 @@ STROKES = (  # of the glyphs, as polylines in the unit square, y down
 )
 
 
+@functools.lru_cache(maxsize=2)
 def glyphs(variants: int = 40, side: int = 28) -> tuple[np.ndarray, np.ndarray]:
     """Drawn digits: pictures (10 * variants, side, side) uint8, ink black on white, and labels, class by class in turn.
 

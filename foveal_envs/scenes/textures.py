@@ -8,7 +8,10 @@ or drawn again, and moving over it costs nothing at reset.
 
 from __future__ import annotations
 
+import hashlib
 import math
+import weakref
+from collections import deque
 
 import numpy as np
 
@@ -20,7 +23,7 @@ HALF_FINE = np.float32(0.5)
 ZERO = np.float32(0.0)
 WHOLE = np.float32(FINE)
 TO_UNIT = np.float32(1.0 / (255.0 * FINE * FINE))
-ROWS = 4  # scan lines a pixel of the exact averages
+ROWS, FEWEST = 2, 6  # scan lines of a disc: a pixel, and at least
 SPREAD_U, SPREAD_V, PER_PIXEL, ORIGIN, MOST = range(5)  # rows of ``geometry``
 PITCH, BASE = range(2)  # rows of ``layout``
 Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
@@ -71,13 +74,12 @@ class ImageBank:
                 "give fewer or smaller pictures, larger fields, or a larger memory"
             )
         levels = _levels(side, retina, pixel, exact)
-        planes = np.moveaxis(pictures, 3, 1).reshape(count * channels, side, side)
-        texels = np.empty((count * channels, self.bytes // (count * channels)), np.uint8)
+        planes = np.ascontiguousarray(np.moveaxis(pictures, 3, 1)).reshape(count * channels, side, side)
+        texels = _shared(planes, levels, outside)
         at = 0
         geometry = aligned((5, retina.fields.shape[1]))
         layout = np.zeros((2, retina.fields.shape[1]), np.int32)
         for size, stride, margin, steps in levels:
-            texels[:, at : at + steps * steps] = _averages(planes, size, stride, margin, steps, outside)
             mine = 2.0 * retina.fields[2] / pixel == np.float32(size)
             geometry[PER_PIXEL, mine], geometry[ORIGIN, mine] = 1.0 / stride, margin / stride
             geometry[MOST, mine] = FINE * (steps - 1) - 1
@@ -113,13 +115,28 @@ def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[tuple[
     return levels
 
 
+_RECENT: deque[np.ndarray] = deque(maxlen=2)  # kept, so that environments made one after the other share them
+_BANKS: weakref.WeakValueDictionary[str, np.ndarray] = weakref.WeakValueDictionary()
+
+
+def _shared(planes: np.ndarray, levels: list[tuple[float, float, float, int]], outside: float | None) -> np.ndarray:
+    """Grids (P, bytes of a plane) uint8; environments with the same pictures and fields share one array."""
+    key = hashlib.blake2b(planes.data, digest_size=16).hexdigest() + repr((planes.shape, levels, outside))
+    texels = _BANKS.get(key)
+    if texels is None:
+        grids = [_averages(planes, *level, outside) for level in levels]
+        _BANKS[key] = texels = np.concatenate(grids, axis=1)
+        _RECENT.append(texels)
+    return texels
+
+
 def _averages(
     planes: np.ndarray, size: float, stride: float, margin: float, steps: int, outside: float | None
 ) -> np.ndarray:
     """Mean darkness 0..255 (P, steps * steps) of discs of a size on a grid: chords of scan lines, from running sums."""
     count, side, _ = planes.shape
     radius, centres = 0.5 * size, np.arange(steps) * stride - margin
-    lines = max(2 * ROWS, math.ceil(ROWS * size))
+    lines = max(FEWEST, math.ceil(ROWS * size))
     offsets = ((np.arange(lines) + 0.5) / lines * 2.0 - 1.0) * radius
     halves = np.sqrt(radius * radius - offsets * offsets)
     out = np.empty((count, steps, steps), np.uint8)
