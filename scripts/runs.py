@@ -143,10 +143,10 @@ def find_environment(environment: str, keywords: dict[str, Any]) -> tuple[str, d
 
 
 def steers_a_fovea(env: Any) -> bool:
-    """Whether a fovea is all that an action moves, as in the looking tasks."""
+    """Whether a fovea is all that an action moves, as in the looking tasks, or the task says how to aim."""
     task = getattr(env.unwrapped, "task", None)
     fovea = getattr(task, "fovea", None)
-    return fovea is not None and bool(task.action_space == fovea.action_space)
+    return hasattr(task, "aim") or (fovea is not None and bool(task.action_space == fovea.action_space))
 
 
 def make_lanes(

@@ -1,9 +1,10 @@
 """Image bank: pictures averaged beforehand over the discs of a retina, so that sensing is one lookup a field.
 
 For every field size the bank holds each picture's exact area averages on a grid of half that size (``exact=True``: a
-quarter); what lies between is interpolated bilinearly, in fixed point. A larger field has a coarser grid, so that a
-bank needs little more memory than its smallest fields alone. Gaze and angle are continuous; no picture is ever turned
-or drawn again, and moving over it costs nothing at reset.
+quarter); what lies between is interpolated bilinearly. A point stands with its right, lower and lower right neighbour
+in one 32-bit number, so that a field costs one load. A larger field has a coarser grid, so that a bank needs little
+more memory than its smallest fields alone. Gaze and angle are continuous; no picture is ever turned or drawn again, and
+moving over it costs nothing at reset.
 """
 
 from __future__ import annotations
@@ -18,15 +19,13 @@ import numpy as np
 from ..compiled import aligned, kernel
 from ..retinas import Retina
 
-FINE = 256  # fixed point: steps between two neighbours of the grid
-HALF_FINE = np.float32(0.5)
 ZERO = np.float32(0.0)
-WHOLE = np.float32(FINE)
-TO_UNIT = np.float32(1.0 / (255.0 * FINE * FINE))
+TO_UNIT = np.float32(1.0 / 255.0)
+BYTE, SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(255), np.uint32(8), np.uint32(16), np.uint32(24)
+LARGEST_GRID = 2**24  # points, so that a float32 holds their number
 ROWS, FEWEST = 2, 6  # scan lines of a disc: a pixel, and at least
-SPREAD_U, SPREAD_V, PER_PIXEL, ORIGIN, MOST = range(5)  # rows of ``geometry``
-PITCH, BASE = range(2)  # rows of ``layout``
-Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
+PER_PIXEL, ORIGIN, MOST, PITCH = range(2, 6)  # rows of ``geometry``, after u and v
+Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
 
 
 class ImageBank:
@@ -74,27 +73,24 @@ class ImageBank:
                 "give fewer or smaller pictures, larger fields, or a larger memory"
             )
         levels = _levels(side, retina, pixel, exact)
+        if levels[0][3] ** 2 > LARGEST_GRID:
+            raise ValueError(f"fields of {levels[0][0]:g} pixels are too fine for a picture of {side} x {side}")
         planes = np.ascontiguousarray(np.moveaxis(pictures, 3, 1)).reshape(count * channels, side, side)
         texels = _shared(planes, levels, outside)
         at = 0
-        geometry = aligned((5, retina.fields.shape[1]))
-        layout = np.zeros((2, retina.fields.shape[1]), np.int32)
+        padded = retina.fields.shape[1]
+        geometry, base = aligned((6, padded)), np.zeros(padded, np.uint32)
         for size, stride, margin, steps in levels:
             mine = 2.0 * retina.fields[2] / pixel == np.float32(size)
             geometry[PER_PIXEL, mine], geometry[ORIGIN, mine] = 1.0 / stride, margin / stride
-            geometry[MOST, mine] = FINE * (steps - 1) - 1
-            layout[PITCH, mine], layout[BASE, mine] = steps, at
+            geometry[MOST, mine], geometry[PITCH, mine] = np.nextafter(np.float32(steps - 1), ZERO), steps
+            base[mine] = at
             at += steps * steps
         geometry[:2] = retina.fields[:2] / pixel
         geometry[:2, len(retina) :], geometry[MOST, len(retina) :] = 0.0, 0.0  # fields that are not there
-        self._scratch = np.zeros((3, retina.fields.shape[1]), np.int32)
-        self.arrays: Bank = (
-            texels.reshape(-1),
-            geometry,
-            layout,
-            self._scratch,
-            (texels.shape[1], channels, len(retina)),
-        )
+        places, found = aligned((2, padded)), np.zeros(padded, np.uint32)
+        shape = texels.shape[1], channels, len(retina)
+        self.arrays: Bank = texels.reshape(-1), geometry, base, places, base.copy(), found, shape
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -102,7 +98,7 @@ class ImageBank:
 
 def bank_bytes(planes: int, side: int, retina: Retina, pixel: float = 1.0, exact: bool = False) -> int:
     """Bytes of a bank of so many planes (pictures times channels) of side x side pixels, before it is built."""
-    return planes * sum(steps * steps for *_, steps in _levels(side, retina, pixel, exact))
+    return 4 * planes * sum(steps * steps for *_, steps in _levels(side, retina, pixel, exact))
 
 
 def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[tuple[float, float, float, int]]:
@@ -120,11 +116,11 @@ _BANKS: weakref.WeakValueDictionary[str, np.ndarray] = weakref.WeakValueDictiona
 
 
 def _shared(planes: np.ndarray, levels: list[tuple[float, float, float, int]], outside: float | None) -> np.ndarray:
-    """Grids (P, bytes of a plane) uint8; environments with the same pictures and fields share one array."""
+    """Grids (P, points of a plane) uint32; environments with the same pictures and fields share one array."""
     key = hashlib.blake2b(planes.data, digest_size=16).hexdigest() + repr((planes.shape, levels, outside))
     texels = _BANKS.get(key)
     if texels is None:
-        grids = [_averages(planes, *level, outside) for level in levels]
+        grids = [_packed(_averages(planes, *level, outside)) for level in levels]
         _BANKS[key] = texels = np.concatenate(grids, axis=1)
         _RECENT.append(texels)
     return texels
@@ -133,7 +129,7 @@ def _shared(planes: np.ndarray, levels: list[tuple[float, float, float, int]], o
 def _averages(
     planes: np.ndarray, size: float, stride: float, margin: float, steps: int, outside: float | None
 ) -> np.ndarray:
-    """Mean darkness 0..255 (P, steps * steps) of discs of a size on a grid: chords of scan lines, from running sums."""
+    """Mean darkness 0..255 (P, steps, steps) of discs of a size on a grid: chords of scan lines, from running sums."""
     count, side, _ = planes.shape
     radius, centres = 0.5 * size, np.arange(steps) * stride - margin
     lines = max(FEWEST, math.ceil(ROWS * size))
@@ -153,7 +149,7 @@ def _averages(
             total += _at(rows, centres + half) - _at(rows, centres - half)
         means = _sharpened(total / np.float32(2.0 * halves.sum())) + around[:, None, None]
         out[first : first + batch] = np.clip(np.rint(means), 0, 255).astype(np.uint8)
-    return out.reshape(count, -1)
+    return out
 
 
 def _sharpened(grid: np.ndarray) -> np.ndarray:
@@ -163,6 +159,14 @@ def _sharpened(grid: np.ndarray) -> np.ndarray:
     twice[:, :, 1:-1] += grid[:, :, :-2] + grid[:, :, 2:] - 2.0 * grid[:, :, 1:-1]
     sharpened: np.ndarray = grid - twice / 12.0
     return sharpened
+
+
+def _packed(grid: np.ndarray) -> np.ndarray:
+    """Grids (P, n, n) uint8 as (P, n * n) uint32: each point with its right, lower and lower right neighbour."""
+    wide = np.pad(grid, ((0, 0), (0, 1), (0, 1)), "edge").astype(np.uint32)
+    right, lower, both = wide[:, :-1, 1:] << SHIFT_8, wide[:, 1:, :-1] << SHIFT_16, wide[:, 1:, 1:] << SHIFT_24
+    packed: np.ndarray = wide[:, :-1, :-1] | right | lower | both
+    return packed.reshape(len(grid), -1)
 
 
 def _at(sums: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -185,60 +189,80 @@ def look_at_picture(bank: Bank, picture: int, x: float, y: float, angle: float, 
         x, y, angle: pose of the gaze in the picture's frame, from its top left corner, in its pixels, and radians.
         out: receives (C * fields,) numbers.
     """
-    texels, geometry, layout, scratch, (block, channels, fields) = bank
+    texels, geometry, base, places, at, found, (block, channels, fields) = bank
     c, s = np.float32(1.0), ZERO
     if angle != 0.0:
         c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
-    _find(geometry, layout, np.float32(x), np.float32(y), c, s, scratch)
+    u, v, per, origin, most = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4]
+    _place(u, v, per, origin, most, np.float32(x), c, -s, places[0])
+    _place(u, v, per, origin, most, np.float32(y), s, c, places[1])
+    _index(places[0], places[1], geometry[PITCH], base, at)
     for channel in range(channels):
         start = (picture * channels + channel) * block
-        _blend(texels[start : start + block], layout[PITCH], scratch, fields, channel, channels, out)
+        _gather(texels[start : start + block], at, found)
+        if channels == 1:
+            _blend(found[:fields], places[0], places[1], out)
+        else:
+            _blend_colour(found[:fields], places[0], places[1], channel, channels, out)
+
+
+# Each loop below writes one array and reads few, or LLVM gives up proving that they do not overlap.
 
 
 @kernel
-def _find(
-    geometry: np.ndarray,
-    layout: np.ndarray,
-    x: np.float32,
-    y: np.float32,
-    c: np.float32,
-    s: np.float32,
-    scratch: np.ndarray,
-) -> None:
-    """Index of the upper left neighbour of every field, and its place between it and the next, in 256ths."""
-    at, right, down = scratch[0], scratch[1], scratch[2]
-    u, v, per, origin, most = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4]
-    pitch, base = layout[0], layout[1]
-    for k in range(at.shape[0]):
-        tx = ((x + c * u[k] - s * v[k]) * per[k] + origin[k]) * WHOLE + HALF_FINE
-        ty = ((y + s * u[k] + c * v[k]) * per[k] + origin[k]) * WHOLE + HALF_FINE
-        tx = tx if tx > ZERO else ZERO
-        ty = ty if ty > ZERO else ZERO
-        ix = np.int32(tx if tx < most[k] else most[k])
-        iy = np.int32(ty if ty < most[k] else most[k])
-        at[k] = base[k] + (iy >> 8) * pitch[k] + (ix >> 8)
-        right[k] = ix & 255
-        down[k] = iy & 255
-
-
-@kernel
-def _blend(
-    texels: np.ndarray,
-    pitch: np.ndarray,
-    scratch: np.ndarray,
-    fields: int,
-    channel: int,
-    channels: int,
+def _place(
+    u: np.ndarray,
+    v: np.ndarray,
+    per: np.ndarray,
+    origin: np.ndarray,
+    most: np.ndarray,
+    gaze: np.float32,
+    a: np.float32,
+    b: np.float32,
     out: np.ndarray,
 ) -> None:
-    at, right, down = scratch[0], scratch[1], scratch[2]
-    for k in range(fields):
-        i, j = np.uint64(at[k]), np.uint64(at[k] + pitch[k])  # unsigned, so that no index can be negative
-        fx, fy = right[k], down[k]
-        one = np.uint64(1)
-        above = np.int32(texels[i]) * (FINE - fx) + np.int32(texels[i + one]) * fx
-        below = np.int32(texels[j]) * (FINE - fx) + np.int32(texels[j + one]) * fx
-        out[k * channels + channel] = np.float32(above * (FINE - fy) + below * fy) * TO_UNIT
+    """One coordinate of every field's centre, gaze + a u + b v, in steps of its grid, kept on the grid."""
+    for k in range(out.shape[0]):
+        place = (gaze + a * u[k] + b * v[k]) * per[k] + origin[k]
+        place = place if place > ZERO else ZERO
+        out[k] = place if place < most[k] else most[k]
+
+
+@kernel
+def _index(x: np.ndarray, y: np.ndarray, pitch: np.ndarray, base: np.ndarray, at: np.ndarray) -> None:
+    """Where the upper left neighbour of every field stands; floats are exact below 2^24."""
+    for k in range(at.shape[0]):
+        at[k] = base[k] + np.int32(math.floor(y[k]) * pitch[k] + math.floor(x[k]))
+
+
+@kernel
+def _gather(texels: np.ndarray, at: np.ndarray, found: np.ndarray) -> None:
+    for k in range(at.shape[0]):
+        found[k] = texels[at[k]]  # unsigned, so that no index can be negative
+
+
+@kernel
+def _mix(four: np.uint32, x: np.float32, y: np.float32) -> np.float32:
+    """Bilinear interpolation between four neighbours, the bytes of one number."""
+    fx, fy = x - math.floor(x), y - math.floor(y)
+    a, b = np.float32(four & BYTE), np.float32((four >> SHIFT_8) & BYTE)
+    c, d = np.float32((four >> SHIFT_16) & BYTE), np.float32(four >> SHIFT_24)
+    above, below = a + fx * (b - a), c + fx * (d - c)
+    return np.float32((above + fy * (below - above)) * TO_UNIT)
+
+
+@kernel
+def _blend(found: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    for k in range(found.shape[0]):
+        out[k] = _mix(found[k], x[k], y[k])
+
+
+@kernel
+def _blend_colour(
+    found: np.ndarray, x: np.ndarray, y: np.ndarray, channel: int, channels: int, out: np.ndarray
+) -> None:
+    for k in range(found.shape[0]):
+        out[k * channels + channel] = _mix(found[k], x[k], y[k])
 
 
 SPRITE = np.dtype(
@@ -292,7 +316,7 @@ def add_sprite(
     u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
     look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
     value = sprite["value"]
-    for k in range(bank[4][2]):
+    for k in range(bank[6][2]):
         if share[k] > ZERO:
             for channel in range(channels):
                 i = k * channels + channel

@@ -171,7 +171,8 @@ class GridSearch(Task):
         for i in np.flatnonzero(belief > 0.002).tolist():
             canvas.circle(i % n + 0.5, i // n + 0.5, 0.46 * math.sqrt(belief[i]), BELIEF + "b0")
         x, y = int(w["target"]) % n, int(w["target"]) // n
-        canvas.polygon([(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)], TARGET, 3.0)
+        if self.reveal:
+            canvas.polygon([(x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1)], TARGET, 3.0)
         canvas.scanpath(w["trail"], int(w["moves"]))
         canvas.status("fixations", str(int(w["moves"]) + 1))
         canvas.status("posterior", f"{w['posterior']:.3f}")

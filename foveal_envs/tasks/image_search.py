@@ -128,9 +128,12 @@ class ImageSearch(Task):
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w, fovea, goal = worlds[row], self.fovea, self.goal
-        self.paint(worlds, row, canvas)
-        canvas.fovea(fovea.retina.table, w["gaze"])
-        canvas.wanted(w["wanted"], fovea.rotate)
+        if self.reveal:
+            self.paint(worlds, row, canvas)
+            canvas.fovea(fovea.retina.table, w["gaze"])
+            canvas.wanted(w["wanted"], fovea.rotate)
+        else:
+            canvas.glimpse(fovea.retina.table, w["gaze"], w["glimpse"][: fovea.values], fovea.channels)
         canvas.scanpath(w["trail"], int(w["moves"]))
         canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
         if goal.shown and not goal.by_pose:

@@ -101,6 +101,7 @@ class GlimpseClassification(Task):
         self.bank = ImageBank(sprites, self.fovea.retina, pixel, exact, outside=0.0, memory=memory)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("sprites", SPRITE, (1 + LARGEST_CLUTTER,))]
         self.world = np.dtype(self._verdict.fields() + more)
+        self.names = self._verdict.names
         self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
         fovea = self.fovea
         self._eye = self.bank.arrays, pixel, fovea.retina.reach, fovea.scratch[0], fovea.values, fovea.noise
@@ -126,11 +127,15 @@ class GlimpseClassification(Task):
         """Actions (N, 12) that look at places (N, 2) in the scene and have no opinion."""
         return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
 
+    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The same saccades, with scores for labels (N,)."""
+        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
+
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Look at the digit and name it."""
         first = worlds["sprites"][:, 0]
         looks = self.aim(worlds, np.stack([first["x"], first["y"]], axis=1))
-        return self._verdict.actions(looks[:, : self._verdict.jumps], worlds["label"])
+        return self.say(looks, worlds["label"])
 
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         """The scene alone: digit and clutter."""
@@ -147,8 +152,9 @@ class GlimpseClassification(Task):
         canvas.image(np.rint(255 * light).astype(np.uint8), 0.0, 0.0, SCENE, SCENE)
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        self.paint(worlds, row, canvas)
-        self._verdict.draw(canvas, worlds[row], self.fovea)
+        if self.reveal:
+            self.paint(worlds, row, canvas)
+        self._verdict.draw(canvas, worlds[row], self.fovea, self.reveal)
 
 
 def _split(labels: np.ndarray, split: str) -> np.ndarray:

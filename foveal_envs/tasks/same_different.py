@@ -78,6 +78,7 @@ class SameDifferent(Task):
         self._verdict = Verdict(self.fovea, ("different", "same"), reward, moves, proprioception)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("objects", OBJECT, (2,))]
         self.world = np.dtype(self._verdict.fields() + more)
+        self.names = self._verdict.names
         self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
         self._looks, self._rotate = Looks(tuple(shapes), RADIUS, None), rotate
         fovea = self.fovea
@@ -105,17 +106,22 @@ class SameDifferent(Task):
         """Actions (N, 4) that look at places (N, 2) in the scene and have no opinion."""
         return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
 
+    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The same saccades, with scores for labels (N,)."""
+        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
+
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Look at the objects by turns, and know."""
         turn = worlds["moves"] % 2
         at = worlds["objects"][np.arange(len(worlds)), turn]
         looks = self.aim(worlds, np.stack([at["x"], at["y"]], axis=1))
-        return self._verdict.actions(looks[:, : self._verdict.jumps], worlds["label"])
+        return self.say(looks, worlds["label"])
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w = worlds[row]
-        canvas.scene(w["objects"][: w["count"]], w["background"], 1)
-        self._verdict.draw(canvas, w, self.fovea)
+        if self.reveal:
+            canvas.scene(w["objects"][: w["count"]], w["background"], 1)
+        self._verdict.draw(canvas, w, self.fovea, self.reveal)
 
 
 @kernel

@@ -74,13 +74,16 @@ class Verdict:
             actions[np.arange(len(jumps)), self.jumps + labels] = 1.0
         return actions
 
-    def draw(self, canvas: Canvas, w: np.void, fovea: Fovea) -> None:
+    def draw(self, canvas: Canvas, w: np.void, fovea: Fovea, reveal: bool) -> None:
         """Fields, scanpath, glimpse and the answer."""
-        canvas.fovea(fovea.retina.table, w["gaze"])
+        if reveal:
+            canvas.fovea(fovea.retina.table, w["gaze"])
+            canvas.status("label", self.names[int(w["label"])])
+        else:
+            canvas.glimpse(fovea.retina.table, w["gaze"], w["glimpse"][: fovea.values], fovea.channels)
         canvas.scanpath(w["trail"], int(w["moves"]))
         canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
         canvas.status("glimpse", f"{w['moves'] + 1} / {self.rules[0]}" if w["moves"] < self.rules[0] else "over")
-        canvas.status("label", self.names[int(w["label"])])
         canvas.status("answer", "–" if w["answer"] < 0 else self.names[int(w["answer"])])
 
 

@@ -172,9 +172,12 @@ class VisualSearch(Task):
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w, table = worlds[row], self.fovea.retina.table
-        self.paint(worlds, row, canvas)
-        canvas.fovea(table, w["gaze"])
-        canvas.circle(w["wanted"][0], w["wanted"][1], 1.6 * RADIUS, "#00a676", 3.0)
+        if self.reveal:
+            self.paint(worlds, row, canvas)
+            canvas.fovea(table, w["gaze"])
+            canvas.circle(w["wanted"][0], w["wanted"][1], 1.6 * RADIUS, "#00a676", 3.0)
+        else:
+            canvas.glimpse(table, w["gaze"], w["glimpse"][: self.fovea.values])
         canvas.scanpath(w["trail"], int(w["moves"]))
         canvas.retina_inset("Retina", table, w["glimpse"][: self.fovea.values])
         canvas.status("move", f"{w['moves']} / {self._rules[3]}")
