@@ -1,4 +1,4 @@
-"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark envs`` and ``training``."""
+"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark``, envs, images, suite or training."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from tqdm import tqdm
 
 import foveal_envs  # noqa: F401  registers the ids
 
-from .timing import Claim, ratio, report, seconds
+from .suite import suite_ids
+from .timing import Claim, ratio, report, seconds, write
 from .training_speed import training
-from .yardstick import Yardstick
+from .yardstick import ImageYardstick, Yardstick
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
 GRIDS = ("FourRooms", "HQMaze", "KeyDoorMaze")
+IMAGES = "foveal_envs:Foveal/ImageSearch-v0"
+RETINAS = {40: "att1", 192: "multiscale", 193: "logpolar"}
+LANES = (1, 64, 256, 1024)
 FIRST_STEP = (  # seconds of the first environment and step, imports apart
     "import time, numpy, gymnasium, numba, foveal_envs.env, foveal_envs.tasks.detection as d; t = time.process_time();"
     f"e = gymnasium.make_vec('{DETECTION}', 256, vectorization_mode='vector_entry_point'); e.reset(seed=0);"
@@ -48,6 +52,66 @@ def envs(quick: bool = False, json_output: bool = False, output: Path | None = N
     steppers = make_steppers()
     nanoseconds = measure(steppers, rounds)
     report(nanoseconds, compare(nanoseconds) + startup(repeats=1 if quick else 5), json_output, output)
+
+
+def images(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
+    """Speed of the image bank, as of ImageSearch in 8 textures, beside the same task written the usual way.
+
+    Args:
+        quick, json_output, output: as of ``envs``.
+    """
+    makers: dict[str, tuple[Callable[[], Any], int]] = {}
+    for fields, retina in RETINAS.items():
+        bank = lambda retina=retina: _native(IMAGES, 256, target="glimpse", retina=retina)  # noqa: E731
+        makers[f"image bank, {fields} fields, N = 256"] = (bank, 256)
+        makers[f"the usual way, {fields} fields"] = (lambda retina=retina: ImageYardstick(retina), 1)
+    nanoseconds = measure(
+        {name: (stepper(make()), steps) for name, (make, steps) in makers.items()}, 20 if quick else 200
+    )
+    report(nanoseconds, compare_images(nanoseconds), json_output, output)
+
+
+def compare_images(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
+    """The ratios of the image bank that have a bar."""
+    return [
+        ratio(
+            nanoseconds, f"the usual way / image bank, {fields} fields", f"the usual way, {fields} fields",
+            f"image bank, {fields} fields, N = 256", ">=", bar,
+        )
+        for fields, bar in ((40, 70.0), (192, 80.0), (193, 80.0))
+    ]  # fmt: skip
+
+
+def suite(rounds: int = 10, output: Path = Path("docs/results/speed"), lanes: tuple[int, ...] = LANES) -> None:
+    """Steps and observation values a second of every id and of CartPole, one row a round, as ``suite.csv``.
+
+    One lane is ``gym.make``, more are the native vector environment; random actions, CPU time of one thread.
+
+    Args:
+        rounds: of about 10 milliseconds each.
+        output: folder of the file.
+        lanes: numbers of lanes.
+    """
+    rows: list[dict[str, Any]] = []
+    for n in lanes:
+        steppers, values = {}, {}
+        for id in ["CartPole-v1", *suite_ids()]:
+            env = gym.make(id) if n == 1 else _native(id, n)
+            space = env.observation_space if n == 1 else env.single_observation_space
+            values[id], steppers[id] = gym.spaces.flatdim(space), (stepper(env), n)
+        measured = measure(steppers, rounds)
+        rows += [
+            {
+                "seed": turn, "environment": id.removeprefix("Foveal/"), "lanes": n, "values": values[id],
+                "steps_per_second": round(1e9 / each), "values_per_second": round(1e9 * values[id] / each),
+                "times_CartPole": round(each / measured["CartPole-v1"][turn], 3),
+            }
+            for id in steppers for turn, each in enumerate(measured[id].tolist())
+        ]  # fmt: skip
+    write(output / "suite.csv", rows, "python -m scripts.benchmark suite")
+    for row in rows:
+        if row["seed"] == rounds - 1:
+            print(f"{row['environment']:28} {row['lanes']:5} {row['steps_per_second']:12,} {row['times_CartPole']:8}")
 
 
 def make_steppers() -> dict[str, tuple[Callable[[int], None], int]]:
@@ -149,4 +213,4 @@ def _child(code: str, **variables: str) -> float:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"envs": envs, "training": training})
+    tyro.extras.subcommand_cli_from_dict({"envs": envs, "images": images, "suite": suite, "training": training})

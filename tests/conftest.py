@@ -25,6 +25,23 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"motion": "circle", "goal": "pose"},
         {"motion": "random_walk", "noise": 0.1},
     ],
+    "Foveal/ImageSearch-v0": [
+        {},
+        {"target": "glimpse", "rotate": True, "channels": 3, "noise": 0.2, "start": "anywhere"},
+    ],
+    "Foveal/GlimpseClassification-v0": [
+        {},
+        {"reward": "final", "size": 100, "clutter": 0, "moves": 3, "proprioception": False},
+    ],
+    "Foveal/SameDifferent-v0": [{}, {"reward": "final", "rotate": True, "moves": 4, "noise": 0.3}],
+    "Foveal/VisualSearch-v0": [
+        {},
+        {"items": 4, "dwell": 1, "moves": 6, "reward": "dense", "goal_format": "concat", "proprioception": True},
+    ],
+    "Foveal/GridSearch-v0": [
+        {},
+        {"n": 4, "stop": "answer", "view": "posterior", "falloff": "hyperbolic", "moves": 5},
+    ],
     "Foveal/FlipFlop-v0": [{}, {"moves": 4, "probabilities": [0.5, 0.3, 0.2]}],
     "Foveal/Parking-v0": [{}, {"moves": 5, "stop": 0.9, "query": 1.0}],
     "Foveal/AssociativeRecall-v0": [{}, {"pairs": 3, "keys": 4, "values": 2, "queries": 2, "reused": True}],

@@ -27,7 +27,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 every_id = pytest.mark.parametrize("id", IDS, ids=case_name)
 
 
-def make_vec(id: str, num_envs: int, **keywords: Any) -> Any:
+def make_vec(id: str, num_envs: int, /, **keywords: Any) -> Any:
     return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **keywords)
 
 
@@ -132,6 +132,8 @@ def test_specs_are_json(id: str, keywords: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("id", "keywords"), GOAL_CASES, ids=case_name)
 @pytest.mark.parametrize("reward", ["dense", "sparse", "terminal"])
 def test_rewards_come_from_the_goals(id: str, keywords: dict[str, Any], reward: str) -> None:
+    if reward == "terminal" and "Search" in id and "Image" not in id:
+        pytest.skip("it ends when the target is found, and pays every move until then")
     env = make_vec(id, 5, **{**keywords, "reward": reward, "moves": 4}, autoreset_mode="disabled")
     env.reset(seed=0)
     moves = np.zeros(5, np.int64)

@@ -22,7 +22,7 @@ from ..conftest import CASES, case_name
 ROOT = Path(__file__).parent.parent.parent
 
 
-def lanes(id: str, n: int, **keywords: Any) -> Any:
+def lanes(id: str, n: int, /, **keywords: Any) -> Any:
     return gym.make_vec(id, n, vectorization_mode="vector_entry_point", info="step", **keywords)
 
 
