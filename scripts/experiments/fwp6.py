@@ -19,7 +19,7 @@ from .jobs import Job, jobs_of_parts
 TITLE = "linear transformers as fast weights: capacity of the feature maps, keys used again under two update rules"
 KEY_SIZE = 64  # d
 FEATURES = ("elu", "dpfp1", "dpfp2", "dpfp3")
-NUMBERS = (20, 40, 50, 60, 80, 100, 120, 160, 200, 240, 280, 320, 360, 400, 450, 500)
+NUMBERS = (20, 40, 50, 60, 80, 100, 120, 160, 200, 240, 280, 320, 360, 400, 500)
 REUSED = (20, 60, 100, 140, 200)
 RISEN = 0.05  # loss at which a curve counts as risen
 PUBLISHED = {"elu": (60, 60), "dpfp1": (120, 120), "dpfp2": (260, 300), "dpfp3": (400, 400)}
@@ -103,7 +103,7 @@ def fit(job: Job) -> list[Row]:
     symbols, rule, updates = arguments["symbols"], arguments["rule"], arguments["updates"]
     columns = arguments.get("columns", 1)
     model = SymbolMemory(arguments["features"], symbols, rule == "delta")
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     rng, began = np.random.default_rng((job.seed, 0)), time.process_time()
     for _ in range(updates):
@@ -128,7 +128,7 @@ def capacity(seeds: int, quick: bool) -> list[Job]:
     made = []
     for features in ("elu", "dpfp1") if quick else FEATURES:
         for symbols in NUMBERS[:8] if quick else NUMBERS:
-            arguments = {"features": features, "symbols": symbols, "rule": None, "updates": 600}
+            arguments = {"features": features, "symbols": symbols, "rule": None, "updates": 500}
             conditions = {"features": features, "keys": str(symbols)}
             made += [Job("curve", conditions, seed, fit, arguments) for seed in range(min(seeds, 3))]
     return sorted(made, key=lambda job: job.seed)
@@ -139,7 +139,7 @@ def reused(seeds: int, quick: bool) -> list[Job]:
     made = []
     for rule in PUBLISHED_REUSED:
         for symbols in REUSED[:1] if quick else REUSED:
-            arguments = {"features": "dpfp1", "symbols": symbols, "rule": rule, "updates": 300, "columns": 4}
+            arguments = {"features": "dpfp1", "symbols": symbols, "rule": rule, "updates": 200, "columns": 4}
             conditions = {"rule": rule, "keys": str(symbols)}
             made += [Job("reused", conditions, seed, fit, arguments) for seed in range(min(seeds, 3))]
     return sorted(made, key=lambda job: job.seed)
