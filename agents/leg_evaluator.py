@@ -22,7 +22,7 @@ class LegEvaluator(nn.Module):
         context_size: C, a multiple of `items`.
         items: records in the context, of equal width.
         features: what the net sees (..., F) of start, goal and an item (..., P), (..., P), (..., C / items); by default
-            all three as they are. Where the cost depends on relative places, say so here: the net then need not learn it.
+            all three as they are. Where the cost depends on relative places, say so here, that it need not be learned.
         length_weight: w.
         hidden: widths of the layers.
         activation: of the layers.
@@ -76,7 +76,7 @@ class LegEvaluator(nn.Module):
 
 
 class Quasimetric(nn.Module):
-    """d(x, y) >= 0 with d(x, x) = 0 and d(x, z) <= d(x, y) + d(y, z), whatever the parameters: a cost of shortest paths.
+    """d(x, y) >= 0 with d(x, x) = 0 and d(x, z) <= d(x, y) + d(y, z) for all parameters: a cost of shortest paths.
 
     d = |f(x) - f(y)| + sum over groups of max(0, max_i (h_i(x) - h_i(y))): a metric plus an asymmetric part; Liu, Feng,
     Liu & Stone, "Metric residual networks" (2022). f and h are the two halves of one net's output.
@@ -104,7 +104,8 @@ class Quasimetric(nn.Module):
 
     def forward(self, start: Tensor, goal: Tensor, context: Tensor | None = None) -> Tensor:
         """Costs (B,) from start (B, P) to goal (B, P)."""
-        (x, up), (y, down) = (self.net(place).split((self.width, self.groups * self.width), -1) for place in (start, goal))
+        widths = self.width, self.groups * self.width
+        (x, up), (y, down) = (self.net(place).split(widths, -1) for place in (start, goal))
         same = torch.linalg.vector_norm(x - y + 1e-9, dim=-1)
         rise = (up - down).unflatten(-1, (self.groups, self.width)).amax(-1).clamp(min=0)
         return same + rise.sum(-1)

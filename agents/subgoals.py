@@ -1,4 +1,4 @@
-"""Subgoals: a generator of places to pass, trained by the gradient of a path's cost through an evaluator of its legs."""
+"""Subgoals: a generator of places to pass, trained by the gradient of a path's cost through an evaluator of legs."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class SubgoalGenerator(nn.Module):
         count = self.subgoals if count is None else count
         if self.topology == "static":
             if count != self.subgoals:
-                raise ValueError(f"a static generator gives {self.subgoals} subgoals, not {count}: make a recurrent one")
+                raise ValueError(f"a static generator gives {self.subgoals} of them, not {count}; make a recurrent one")
             offsets = self.net(torch.cat((start, goal, context), -1)).unflatten(-1, (count, -1)).movedim(1, 0)
             share = torch.arange(1, count + 1, device=start.device).view(-1, 1, 1) / (count + 1)
             return (torch.lerp(start, goal, share) + offsets).clamp(self.low, self.high)
@@ -153,7 +153,7 @@ class SubgoalGenerator(nn.Module):
     ) -> Tensor:
         """The cheapest of some paths after gradient descent on their places, at decision time: subgoals (n, B, P).
 
-        The first candidate is what S proposes; the others differ from it by a smooth bend that is drawn at random, since
+        The first candidate is what S proposes; the others differ from it by a smooth bend that is drawn at random, for
         descent alone cannot take a path to the other side of an obstacle.
 
         Args:
