@@ -11,6 +11,22 @@ from torch import Tensor, nn
 from .cores.feedforward import Activation, FeedForward
 
 
+class SquarePlus(nn.Module):
+    """(x + sqrt(x^2 + b^2)) / 2 > 0, near 0 for x < 0, where its gradient fades slowly; Barron, arXiv 2112.11687 (2021).
+
+    Args:
+        width: b, of the bend.
+    """
+
+    def __init__(self, width: float = 0.1) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Positive numbers of the shape of x."""
+        return 0.5 * (x + (x.square() + self.width**2).sqrt())
+
+
 class LegEvaluator(nn.Module):
     """E(start, goal, context) >= 0 as w |goal - start| plus a sum over the items of the context, each by the same net.
 
@@ -50,7 +66,7 @@ class LegEvaluator(nn.Module):
         place = torch.zeros(1, place_size)
         width = self.features(place, place, torch.zeros(1, context_size // items)).shape[-1]
         core = FeedForward(width, hidden, activation)
-        self.net = nn.Sequential(core.layers, nn.Linear(core.output_size, 1), nn.Softplus())
+        self.net = nn.Sequential(core.layers, nn.Linear(core.output_size, 1), SquarePlus())
         self.slow = copy.deepcopy(self.net).requires_grad_(False)
 
     def forward(self, start: Tensor, goal: Tensor, context: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ import foveal_envs  # noqa: F401  registers the ids
 
 from .suite import suite_ids
 from .timing import Claim, ratio, report, seconds, write
-from .training_speed import training
+from .training_speed import training, workers
 from .yardstick import ImageYardstick, Yardstick
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
@@ -213,4 +213,6 @@ def _child(code: str, **variables: str) -> float:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"envs": envs, "images": images, "suite": suite, "training": training})
+    tyro.extras.subcommand_cli_from_dict(
+        {"envs": envs, "images": images, "suite": suite, "training": training, "workers": workers}
+    )

@@ -46,7 +46,9 @@ def ratio(
     return Claim(name, float(a.min() / b.min()), float(np.median(a / b)), "times", relation, bar)
 
 
-def report(nanoseconds: dict[str, np.ndarray], claims: list[Claim], json_output: bool, output: Path | None) -> None:
+def report(
+    nanoseconds: dict[str, np.ndarray], claims: list[Claim], json_output: bool, output: Path | None, clock: str = "CPU"
+) -> None:
     """Print tables or JSON, and write timings.csv and claims.csv into the folder ``output``."""
     timings = [Timing(name, float(row.min()), float(np.median(row))) for name, row in nanoseconds.items()]
     if output is not None:
@@ -55,7 +57,7 @@ def report(nanoseconds: dict[str, np.ndarray], claims: list[Claim], json_output:
     if json_output:
         print(json.dumps({"timings": [asdict(t) for t in timings], "claims": [_row(c) for c in claims]}, indent=2))
     else:
-        print("\n".join(table(timings, claims)))
+        print("\n".join(table(timings, claims, clock)))
 
 
 def seconds(steps: Callable[[int], None], count: int) -> float:
@@ -65,9 +67,9 @@ def seconds(steps: Callable[[int], None], count: int) -> float:
     return time.process_time() - start
 
 
-def table(timings: list[Timing], claims: list[Claim]) -> Iterator[str]:
+def table(timings: list[Timing], claims: list[Claim], clock: str) -> Iterator[str]:
     """Lines of both tables."""
-    yield f"{'CPU time of one environment step':40} {'least':>10} {'median':>10}  ns"
+    yield f"{f'{clock} time of one environment step':40} {'least':>10} {'median':>10}  ns"
     for timing in timings:
         yield f"{timing.name:40} {timing.least:10.0f} {timing.median:10.0f}"
     yield ""

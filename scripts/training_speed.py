@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from agents import GymnasiumVecEnv, RecurrentPPO
@@ -55,6 +58,47 @@ def training(
         claims += compare(spent, count)
         nanoseconds |= {f"{name}, N = {count}": row for name, row in spent.items()}
     report(nanoseconds, claims, json_output, output)
+
+
+def workers(
+    lanes: int = 256, rounds: int = 3, rollouts: int = 4, json_output: bool = False, output: Path | None = None
+) -> None:
+    """Wall time of an environment step in training with one worker and with two, which need two idle processors.
+
+    Args:
+        lanes: parallel environments of each worker.
+        rounds: turns of each.
+        rollouts: timed in a turn, after one that is not.
+        json_output: print JSON instead of tables.
+        output: folder for timings.csv and claims.csv.
+    """
+    torch.set_num_threads(1)
+    spent: dict[str, list[float]] = {"one worker": [], "two workers": []}
+    for _ in tqdm(range(rounds), unit="round", file=sys.stderr, disable=None):
+        for count, times in enumerate(spent.values(), 1):
+            clock = _Clock()
+            steps = count * lanes * STEPS
+            settings = {"core": "lstm", "core_kwargs": {"size": HIDDEN}, "n_minibatches": MINIBATCHES, **SHARED}
+            agent = RecurrentPPO("MlpPolicy", _lanes(lanes), workers=count, **settings)
+            agent.learn(steps * (rollouts + 2), callback=clock, log_interval=None)
+            times += [1e9 * (end - begin) / steps for begin, end in pairwise(clock.times[1:])]
+    nanoseconds = {name: np.array(times) for name, times in spent.items()}
+    bar = ratio(nanoseconds, f"one worker / two workers, N = {lanes} each", "one worker", "two workers", ">=", 1.7)
+    report(nanoseconds, [bar], json_output, output, clock="Wall")
+
+
+class _Clock(BaseCallback):
+    """Wall time at the start of each rollout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self.times.append(time.perf_counter())
 
 
 def learners() -> dict[str, Callable[[int], Any]]:

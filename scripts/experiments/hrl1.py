@@ -14,14 +14,20 @@ from .jobs import Job
 TITLE = "a subgoal generator among swamps, trained through a learned evaluator of legs"
 PARTS = ("regression", "td")
 STRIDE = 0.2  # of the controller, which walks straight towards its goal
-CLIP = 6.0
+CLIP = 2.0  # radii: beyond, a swamp is out of the way
 
 
-def relative(start: Tensor, goal: Tensor, swamp: Tensor) -> Tensor:
-    """What E sees of a leg and one swamp: the ends from its centre, in units of its radius, and radius and height."""
+def seen_from_leg(start: Tensor, goal: Tensor, swamp: Tensor) -> Tensor:
+    """What E sees of a leg and one swamp, in units of its radius: the foot of its centre on the leg's line, from either
+    end, and its distance from the line; then radius and height."""
+    way = goal - start
+    length = torch.linalg.vector_norm(way + 1e-9, dim=-1, keepdim=True)
+    along, away = way / length, swamp[..., :2] - start
+    foot = (away * along).sum(-1, keepdim=True)
+    aside = (away[..., :1] * along[..., 1:] - away[..., 1:] * along[..., :1]).abs()
     radius = swamp[..., 2:3].clamp(min=0.05)
-    ends = ((end - swamp[..., :2]) / radius for end in (start, goal))
-    return torch.cat((*(end.clamp(-CLIP, CLIP) for end in ends), swamp[..., 2:]), -1)
+    place = torch.cat((foot, length - foot, aside), -1) / radius
+    return torch.cat((place.clamp(-CLIP, CLIP), swamp[..., 2:]), -1)
 
 
 def legs(pool: Problems, count: int) -> Problems:
@@ -38,7 +44,7 @@ def learn(job: Job) -> list[Row]:
     from agents.leg_evaluator import LegEvaluator, regress
 
     torch.manual_seed(job.seed)
-    evaluator = LegEvaluator(PLACE, 4 * SWAMPS, SWAMPS, features=relative, hidden=(64, 64, 64))
+    evaluator = LegEvaluator(PLACE, 4 * SWAMPS, SWAMPS, features=seen_from_leg, hidden=(64, 64, 64))
     pool = problems(PROBLEMS, 100_000 * (job.seed + 1))
 
     def whole(count: int) -> tuple[Tensor, ...]:
@@ -55,7 +61,7 @@ def learn(job: Job) -> list[Row]:
         return start, goal, context, evaluator.target(paid, after, goal, context, arrived)
 
     sample: Any = {"regression": whole, "td": stride}[job.table]
-    regress(evaluator, sample, job.arguments["legs"], 512)
+    regress(evaluator, sample, job.arguments["legs"], 256, 3e-3)
     with torch.no_grad():
         *leg, area = whole(4096)
         error = float((evaluator(*leg) - area).square().mean().sqrt())
@@ -67,7 +73,7 @@ def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
     """A job a seed, way of learning and topology; quick: few updates of one."""
     size = {"legs": 300 if quick else 5000, "updates": 60 if quick else 800, "steps": 40 if quick else 200}
     return [
-        Job(part, {"generator": topology}, seed, learn, {"topology": topology, **size, "weight": 4 * WEIGHT})
+        Job(part, {"generator": topology}, seed, learn, {"topology": topology, **size, "weight": 2 * WEIGHT})
         for seed in range(seeds)
         for part in (("regression",) if quick else parts or PARTS)
         for topology in (("static",) if quick else ("static", "recurrent"))

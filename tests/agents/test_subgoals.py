@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ def test_a_learned_evaluator_adds_over_the_items() -> None:
 
     evaluator = LegEvaluator(1, 3, items=3, hidden=(32, 32))
     errors = regress(evaluator, sample, updates=400, batch_size=256, learning_rate=1e-2)
-    assert errors[-1] < 0.02 * errors[0]
+    assert np.mean(errors[-20:]) < 3e-3 < errors[0]
     start, goal, weights, _ = sample(5)
     torch.testing.assert_close(evaluator(start, goal, weights), evaluator(start, goal, weights[:, [2, 0, 1]]))
     with pytest.raises(ValueError, match="3 items"):

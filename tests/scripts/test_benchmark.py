@@ -56,7 +56,7 @@ def test_rounds_tables_and_files(tmp_path):
     claims = benchmark.compare({name: np.array([2.0, 4.0]) for name in names})
     assert [claim.measured for claim in claims] == [1.0] * 8
     assert [claim.passed for claim in claims] == [False, True, False, False, *[True] * 4]
-    lines = list(timing.table([timing.Timing("a", 1.0, 2.0)], claims))
+    lines = list(timing.table([timing.Timing("a", 1.0, 2.0)], claims, "CPU"))
     assert len(lines) == 3 + 1 + len(claims)
     timing.report(nanoseconds, claims, False, tmp_path / "new")
     assert len((tmp_path / "new" / "claims.csv").read_text().splitlines()) == 1 + len(claims)
@@ -87,3 +87,12 @@ def test_the_loop_over_steps_learns_what_needs_memory():
         rewards.append(rollout["reward"].mean().item())
         learner.update(rollout, first)
     assert np.mean(rewards[-10:]) > 0.95 * 0.5  # an answer every second step; 0.25 by chance
+
+
+def test_workers_are_timed_by_the_wall_clock(capsys, monkeypatch):
+    monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
+    monkeypatch.setattr(training_speed, "STEPS", 4)
+    training_speed.workers(lanes=4, rounds=1, rollouts=2, json_output=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in printed["timings"]} == {"one worker", "two workers"}
+    assert all(row["least"] > 0 for row in printed["timings"])
