@@ -111,7 +111,8 @@ def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[tuple[
     return levels
 
 
-_RECENT: deque[np.ndarray] = deque(maxlen=2)  # kept, so that environments made one after the other share them
+SMALL = 2**23  # bytes of a bank that is kept, so that environments made one after the other share it
+_RECENT: deque[np.ndarray] = deque(maxlen=8)
 _BANKS: weakref.WeakValueDictionary[str, np.ndarray] = weakref.WeakValueDictionary()
 
 
@@ -122,7 +123,8 @@ def _shared(planes: np.ndarray, levels: list[tuple[float, float, float, int]], o
     if texels is None:
         grids = [_packed(_averages(planes, *level, outside)) for level in levels]
         _BANKS[key] = texels = np.concatenate(grids, axis=1)
-        _RECENT.append(texels)
+        if texels.nbytes <= SMALL:
+            _RECENT.append(texels)
     return texels
 
 
