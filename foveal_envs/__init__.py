@@ -22,6 +22,11 @@ register("Foveal/FlipFlop-v0", "foveal_envs.tasks.flip_flop:FlipFlop", LIMIT, 0.
 register("Foveal/Parking-v0", "foveal_envs.tasks.parking:Parking", LIMIT, 0.95)
 register("Foveal/AssociativeRecall-v0", "foveal_envs.tasks.associative_recall:AssociativeRecall", LIMIT, 0.95)
 register("Foveal/Catch-v0", "foveal_envs.tasks.catch:Catch", LIMIT, 0.95)
+register("Foveal/FourRooms-v0", "foveal_envs.tasks.four_rooms:FourRooms", LIMIT, -9.0)
+register("Foveal/HQMaze-v0", "foveal_envs.tasks.hq_maze:HQMaze", LIMIT, 95.0)
+register("Foveal/KeyDoorMaze-v0", "foveal_envs.tasks.key_door_maze:KeyDoorMaze", LIMIT, 450.0)
+register("Foveal/SwampNavigation-v0", "foveal_envs.tasks.swamp_navigation:SwampNavigation", LIMIT, -5.0)
+register("Foveal/MazeNavigation-v0", "foveal_envs.tasks.maze_navigation:MazeNavigation", LIMIT, -100.0)
 
 _HOMES = {  # public names and their modules, imported on first use
     "Foveate": "wrappers",

@@ -24,6 +24,7 @@ from .training_speed import training
 from .yardstick import ImageYardstick, Yardstick
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
+GRIDS = ("FourRooms", "HQMaze", "KeyDoorMaze")
 IMAGES = "foveal_envs:Foveal/ImageSearch-v0"
 RETINAS = {40: "att1", 192: "multiscale", 193: "logpolar"}
 LANES = (1, 64, 256, 1024)
@@ -38,7 +39,7 @@ IMPORT = (  # seconds that foveal_envs adds to gymnasium
 
 
 def envs(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
-    """Speed of TargetDetection beside CartPole, SyncVectorEnv and the same task written the usual way.
+    """Speed of TargetDetection beside CartPole, SyncVectorEnv and the same task written the usual way; and of mazes.
 
     One thread, CPU time. All environments take turns for a few milliseconds, so that a drift of the machine meets all.
 
@@ -125,7 +126,11 @@ def make_steppers() -> dict[str, tuple[Callable[[int], None], int]]:
         "SyncVectorEnv, N = 256": (lambda: gym.make_vec(DETECTION, 256, vectorization_mode="sync"), 256),
         "gym.make": (detection, 1),
         "the usual way": (Yardstick, 1),
+        "MazeNavigation, N = 256": (lambda: _native("foveal_envs:Foveal/MazeNavigation-v0", 256), 256),
+        "CartPole, native, N = 1024": (lambda: _native("CartPole-v1", 1024), 1024),
     }
+    for name in GRIDS:
+        makers[f"{name}, N = 1024"] = (lambda name=name: _native(f"foveal_envs:Foveal/{name}-v0", 1024), 1024)
     if importlib.util.find_spec("ap_gym") is not None:
         makers["ap_gym, CircleSquare"] = (lambda: gym.make("ap_gym:CircleSquare-v0"), 1)
     else:
@@ -173,12 +178,17 @@ def measure(steppers: dict[str, tuple[Callable[[int], None], int]], rounds: int)
 def compare(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
     """The ratios that have a bar."""
 
-    native = "native, N = 256"
+    native, cartpole, many_cartpoles = "native, N = 256", "CartPole, native, N = 256", "CartPole, native, N = 1024"
     return [
-        ratio(nanoseconds, "native / CartPole native, a step", native, "CartPole, native, N = 256", "<=", 0.7),
+        ratio(nanoseconds, "native / CartPole native, a step", native, cartpole, "<=", 0.7),
         ratio(nanoseconds, "gym.make / CartPole gym.make, a step", "gym.make", "CartPole, gym.make", "<=", 1.0),
         ratio(nanoseconds, "SyncVectorEnv / native, a step", "SyncVectorEnv, N = 256", native, ">=", 7.0),
         ratio(nanoseconds, "the usual way / native, a step", "the usual way", native, ">=", 200.0),
+        ratio(nanoseconds, "MazeNavigation / CartPole, N = 256", "MazeNavigation, N = 256", cartpole, "<=", 8.0),
+        *(
+            ratio(nanoseconds, f"{name} / CartPole, N = 1024", f"{name}, N = 1024", many_cartpoles, "<=", 1.0)
+            for name in GRIDS
+        ),
     ]
 
 

@@ -50,6 +50,24 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"size": 5, "visible": 3, "view": "pixels", "drift": True},
         {"size": 6, "visible": 2, "paddle": 2, "view": "foveal"},
     ],
+    "Foveal/FourRooms-v0": [
+        {},
+        {"form": "one_hot", "goals": "held_out", "reward": "reached", "moves": 6},
+        {"goals": "train", "held_out": "room", "goal_format": "concat", "reward": "terminal", "moves": 5},
+    ],
+    "Foveal/HQMaze-v0": [{}, {"layout": ["S.", ".G"], "moves": 5}],
+    "Foveal/KeyDoorMaze-v0": [{}, {"layout": ["KSDG"], "moves": 5}],
+    "Foveal/SwampNavigation-v0": [
+        {},
+        {"swamps": 5, "actuators": "waypoint", "reward": "sparse", "moves": 4},
+        {"swamps": [1, 2], "detour": False, "goal_format": "concat", "reward": "terminal", "moves": 5},
+    ],
+    "Foveal/MazeNavigation-v0": [
+        {"cells": 3, "moves": 12},
+        {"cells": 3, "goal": "relative", "rotate": True, "goal_format": "concat", "reward": "terminal", "moves": 5},
+        {"cells": 4, "goal": "picture", "rotate": True, "actuators": "directions", "proprioception": False},
+        {"layout": ["S.#", ".#G", "..."], "actuators": "muscles", "reward": "dense", "view": 1.5},
+    ],
 }
 CASES = [(id, keywords) for id in IDS for keywords in VARIANTS.get(id, [{}])]
 

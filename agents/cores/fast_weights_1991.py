@@ -27,6 +27,7 @@ class FastWeights1991(Recurrence):
         fast_inputs: the components of x that the fast net reads, F of them; None is all.
         slow_inputs: the components of x that the slow net reads; None is all.
         steepness: of sigma, 10 above.
+        bias: whether the slow net has biases.
         options: `learn_initial_state` and `form` of `Core`.
     """
 
@@ -38,6 +39,7 @@ class FastWeights1991(Recurrence):
         fast_inputs: Sequence[int] | None = None,
         slow_inputs: Sequence[int] | None = None,
         steepness: float = 10.0,
+        bias: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(input_size, size, **options)
@@ -45,7 +47,7 @@ class FastWeights1991(Recurrence):
         self.slow_inputs = list(range(input_size) if slow_inputs is None else slow_inputs)
         fast = len(self.fast_inputs)
         self.outer, self.steepness = outer, steepness
-        self.slow = nn.Linear(len(self.slow_inputs), fast + size if outer else fast * size)
+        self.slow = nn.Linear(len(self.slow_inputs), fast + size if outer else fast * size, bias)
         self.set_initial_state(torch.zeros(fast, size))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,13 @@ def run_jobs(jobs: list[Job], folder: Path | None, command: str, processes: int 
             bar.update()
             bar.set_postfix_str(" ".join([*job.conditions.values(), f"seed {job.seed}"]))
     return rows
+
+
+def jobs_of_parts(
+    table: Mapping[str, Callable[[int, bool], list[Job]]], parts: tuple[str, ...], seeds: int, quick: bool
+) -> list[Job]:
+    """Jobs of the given parts of a result (all if none is given), one seed each where it is to be quick."""
+    return [job for part in parts or table for job in table[part](1 if quick else seeds, quick)]
 
 
 def read_rows(folder: Path | None, table: str) -> list[Row]:
