@@ -23,7 +23,7 @@ ZERO = np.float32(0.0)
 TO_UNIT = np.float32(1.0 / 255.0)
 BYTE, SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(255), np.uint32(8), np.uint32(16), np.uint32(24)
 LARGEST_GRID = 2**24  # points, so that a float32 holds their number
-ROWS, FEWEST = 2, 6  # scan lines of a disc: a pixel, and at least
+ROWS, FEWEST = 2, 16  # scan lines of a disc: a pixel, and at least
 PER_PIXEL, ORIGIN, MOST, PITCH = range(2, 6)  # rows of ``geometry``, after u and v
 Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
 
@@ -234,7 +234,7 @@ def _place(
 def _index(x: np.ndarray, y: np.ndarray, pitch: np.ndarray, base: np.ndarray, at: np.ndarray) -> None:
     """Where the upper left neighbour of every field stands; floats are exact below 2^24."""
     for k in range(at.shape[0]):
-        at[k] = base[k] + np.int32(math.floor(y[k]) * pitch[k] + math.floor(x[k]))
+        at[k] = base[k] + np.int32(np.floor(y[k]) * pitch[k] + np.floor(x[k]))
 
 
 @kernel
@@ -246,7 +246,7 @@ def _gather(texels: np.ndarray, at: np.ndarray, found: np.ndarray) -> None:
 @kernel
 def _mix(four: np.uint32, x: np.float32, y: np.float32) -> np.float32:
     """Bilinear interpolation between four neighbours, the bytes of one number."""
-    fx, fy = x - math.floor(x), y - math.floor(y)
+    fx, fy = x - np.floor(x), y - np.floor(y)
     a, b = np.float32(four & BYTE), np.float32((four >> SHIFT_8) & BYTE)
     c, d = np.float32((four >> SHIFT_16) & BYTE), np.float32(four >> SHIFT_24)
     above, below = a + fx * (b - a), c + fx * (d - c)

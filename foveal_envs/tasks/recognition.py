@@ -140,7 +140,7 @@ class GlimpseClassification(Task):
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         """The scene alone: digit and clutter."""
         side, w = round(SCENE / self.bank.pixel), worlds[row]
-        fine = 4  # places of a pixel are continuous
+        fine = int(2 * SCENE) // side  # sprites lie between the pixels of the picture
         light = np.ones((side * fine, side * fine))
         half, places = 0.5 * SIDE, (np.arange(side * fine) + 0.5) / fine
         for sprite in w["sprites"][: w["count"]]:

@@ -96,7 +96,8 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("id", ["GridSearch", "VisualSearch", "ImageSearch", "GlimpseClassification", "SameDifferent"])
 def test_every_looking_task_is_played(id: str, capsys: pytest.CaptureFixture[str]) -> None:
-    play(f"Foveal/{id}-v0", seed=2, script="left say:1 click:300,200 down stay " + "right " * 30 + "new up")
+    script = "left say:1 click:300,200 down stay " + "right " * 5 + "new up"
+    play(f"Foveal/{id}-v0", seed=2, script=script, env=("moves=8",))
     assert "games" in capsys.readouterr().out
 
 
