@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
 
+from agents.subgoals import SubgoalGenerator, path
 from foveal_envs.retinas import RETINAS, make_retina
+from scripts.experiments import hrl2
 
 INK, SOFT, REAL, BACK = "#263238", "#90a4ae", "#1565c0", "#c62828"
 TRIANGLE_RADIUS = 60.0
@@ -121,7 +124,29 @@ def arrow(
     axes.text(*at, text, ha=align, va="center", color=colour, fontsize=9)
 
 
-DRAWINGS = {"loop": loop, "retina": retina}
+def swamps() -> tuple[Figure, str]:
+    """Four layouts: descent along the cost's gradient from the straight line and from bends of it."""
+    torch.manual_seed(0)
+    problems = hrl2.problems(4, hrl2.EVALUATION_SEED + 20)
+    generator = SubgoalGenerator(hrl2.PLACE, 4 * hrl2.SWAMPS, hrl2.SUBGOALS)
+    subgoals = generator.refine(hrl2.leg_cost(hrl2.swamp_area, 2 * hrl2.WEIGHT), *problems)
+    start, goal, context = problems
+    places = path(start, subgoals, goal).numpy()
+    drawing, row = new_figure(10.0, 2.7, len(start))
+    for i, axes in enumerate(row):
+        for x, y, radius, height in context[i].reshape(-1, 4).tolist():
+            for share in (1.0, 0.75, 0.5, 0.25) if height else ():
+                axes.add_patch(Circle((x, y), share * radius, color="#5d8a66", alpha=0.22, linewidth=0))
+        axes.plot(*places[[0, -1], i].T, linestyle=":", color=SOFT)
+        axes.plot(*places[:, i].T, marker="o", markersize=3, color=REAL, linewidth=1.3)
+        axes.plot(*places[0, i], marker="s", color=INK, markersize=5)
+        axes.plot(*places[-1, i], marker="*", color=BACK, markersize=10)
+        axes.set(xlim=(-1, 1), ylim=(1, -1), aspect="equal", xticks=[], yticks=[])
+        axes.spines[:].set_color(SOFT)
+    return drawing, "Four layouts of swamps, and the paths through six subgoals that go around them"
+
+
+DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -12,7 +12,8 @@ from ..compiled import kernel
 from ..fovea import SCENE, Fovea, add_noise, begin_gaze, displacement, move_gaze, require
 from ..retinas import Retina
 from ..scenes.images import digits, glyphs
-from ..scenes.textures import SPRITE, Bank, ImageBank, add_sprite
+from ..scenes.sprites import SPRITE, add_sprite
+from ..scenes.textures import Bank, ImageBank
 from ..task import Observation, Task
 from .verdict import Rules, Verdict, begin_verdict, judge, show_glimpses, tell_gaze
 

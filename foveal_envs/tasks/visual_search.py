@@ -36,11 +36,11 @@ PLACE_STREAM, CLASS_STREAM = 1, 2
 class VisualSearch(Task):
     """Find the object of the wanted class among look-alikes, and rest on it.
 
-    Objects of equal area and darkness lie on a texture, one of them of the wanted class. Farther than 64 pixels from the
-    gaze the fields are as wide as the objects, and look-alikes differ by less than the texture does from place to place:
-    the periphery tells where something is, not what (Najemnik & Geisler, "Optimal eye
-    movement strategies in visual search", Nature 434, 2005, for the problem). One must go and look, and remember where
-    one has been, because the gaze's own place is not observed.
+    Objects of equal area and darkness lie on a texture, one of them of the wanted class. Farther than 64 pixels from
+    the gaze the fields are as wide as the objects, and look-alikes differ by less than the texture does from place to
+    place: the periphery tells where something is, not what (Najemnik & Geisler, "Optimal eye movement strategies in
+    visual search", Nature 434, 2005, for the problem). One must go and look, and remember where one has been, because
+    the gaze's own place is not observed.
 
     ### Observation
     A Dict of float32 vectors: ``observation`` (256,), the mean darkness in [0, 1] of four nested grids of 8 x 8 fields;

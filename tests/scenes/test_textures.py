@@ -12,7 +12,8 @@ import pytest
 
 from foveal_envs.retinas import RETINAS, Retina, make_retina
 from foveal_envs.scenes.images import digits, glyphs, load_pictures, textures
-from foveal_envs.scenes.textures import SPRITE, ImageBank, add_sprite, bank_bytes, look_at_picture
+from foveal_envs.scenes.sprites import SPRITE, add_sprite
+from foveal_envs.scenes.textures import ImageBank, bank_bytes, look_at_picture
 
 FINE = 6
 

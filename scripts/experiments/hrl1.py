@@ -1,0 +1,79 @@
+"""Schmidhuber (1991): subgoals from the gradient of a learned cost; E learns what legs of a controller have cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .claims import Claim, Row
+from .hrl2 import PLACE, PROBLEMS, SWAMPS, WEIGHT, Problems, planned, problems, solve, swamp_area
+from .jobs import Job
+
+TITLE = "a subgoal generator among swamps, trained through a learned evaluator of legs"
+PARTS = ("regression", "td")
+STRIDE = 0.2  # of the controller, which walks straight towards its goal
+CLIP = 6.0
+
+
+def relative(start: Tensor, goal: Tensor, swamp: Tensor) -> Tensor:
+    """What E sees of a leg and one swamp: the ends from its centre, in units of its radius, and radius and height."""
+    radius = swamp[..., 2:3].clamp(min=0.05)
+    ends = ((end - swamp[..., :2]) / radius for end in (start, goal))
+    return torch.cat((*(end.clamp(-CLIP, CLIP) for end in ends), swamp[..., 2:]), -1)
+
+
+def legs(pool: Problems, count: int) -> Problems:
+    """Random legs among the swamps of a pool, most of them short."""
+    context = pool[2][torch.randint(len(pool[2]), (count,))]
+    start = 2 * torch.rand(count, PLACE) - 1
+    near = (start + 0.4 * torch.randn(count, PLACE)).clamp(-1, 1)
+    goal = torch.where(torch.rand(count, 1) < 0.7, near, 2 * torch.rand(count, PLACE) - 1)
+    return start, goal, context
+
+
+def learn(job: Job) -> list[Row]:
+    """Train E on what legs cost, whole (regression) or stride by stride (TD), then S through E."""
+    from agents.leg_evaluator import LegEvaluator, regress
+
+    torch.manual_seed(job.seed)
+    evaluator = LegEvaluator(PLACE, 4 * SWAMPS, SWAMPS, features=relative, hidden=(64, 64, 64))
+    pool = problems(PROBLEMS, 100_000 * (job.seed + 1))
+
+    def whole(count: int) -> tuple[Tensor, ...]:
+        leg = legs(pool, count)
+        return *leg, swamp_area(*leg)
+
+    def stride(count: int) -> tuple[Tensor, ...]:
+        start, goal, context = legs(pool, count)
+        way = goal - start
+        distance = torch.linalg.vector_norm(way, dim=-1, keepdim=True)
+        after = torch.where(distance <= STRIDE, goal, start + STRIDE * way / distance.clamp(min=1e-6))
+        paid, arrived = swamp_area(start, after, context), distance.squeeze(-1) <= STRIDE
+        evaluator.follow()
+        return start, goal, context, evaluator.target(paid, after, goal, context, arrived)
+
+    sample: Any = {"regression": whole, "td": stride}[job.table]
+    regress(evaluator, sample, job.arguments["legs"], 512)
+    with torch.no_grad():
+        *leg, area = whole(4096)
+        error = float((evaluator(*leg) - area).square().mean().sqrt())
+    evaluator.requires_grad_(False)
+    return [{**row, "evaluator_error": error} for row in solve(job, evaluator)]
+
+
+def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
+    """A job a seed, way of learning and topology; quick: few updates of one."""
+    size = {"legs": 300 if quick else 5000, "updates": 60 if quick else 800, "steps": 40 if quick else 200}
+    return [
+        Job(part, {"generator": topology}, seed, learn, {"topology": topology, **size, "weight": 4 * WEIGHT})
+        for seed in range(seeds)
+        for part in (("regression",) if quick else parts or PARTS)
+        for topology in (("static",) if quick else ("static", "recurrent"))
+    ]
+
+
+def claims(rows: list[Row]) -> list[Claim]:
+    """The bars of `hrl2`, with a learned E."""
+    return [claim for part in PARTS for claim in planned(part, rows)]
