@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-ROWS, FEWEST = 2, 6  # scan lines of a disc: a pixel, and at least
+ROWS, FEWEST = 2, 16  # scan lines of a disc: a pixel, and at least
 
 
 class Retina(nn.Module):

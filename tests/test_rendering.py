@@ -64,6 +64,7 @@ def test_scene_shows_what_the_retina_senses(id: str, keywords: dict[str, Any]) -
     env = gym.make(id, **keywords).unwrapped
     fovea = env.task.fovea
     ys, xs = np.mgrid[:512, :512] + 0.5
+    wrong: list[float] = []
     for seed in range(3):
         env.reset(seed=seed)
         w = env.get_state()["worlds"][0]
@@ -81,7 +82,11 @@ def test_scene_shows_what_the_retina_senses(id: str, keywords: dict[str, Any]) -
                 continue
             seen = dark[np.hypot(xs - cx, ys - cy) <= 0.5 * size].mean(0)
             sensed = w["glimpse"][k * fovea.channels : (k + 1) * fovea.channels]
-            np.testing.assert_allclose(seen[: fovea.channels], sensed, atol=0.04)
+            wrong += (seen[: fovea.channels] - sensed).tolist()
+    if hasattr(env.task, "paint"):  # a bank errs at the sharp edges of a digit
+        assert np.sqrt(np.mean(np.square(wrong))) < 0.03
+    else:
+        assert np.abs(wrong).max() < 0.04
 
 
 @pytest.mark.parametrize("shape", FIXED_SHAPES)

@@ -87,7 +87,7 @@ class ScanPolicy:
     """VisualSearch as an eye would do it that sees where all objects are, but what they are only under the gaze.
 
     It goes to the nearest object that it has not fixated yet, and rests on the target. With a perfect memory it needs
-    half of the objects on average: the 1 of that score. Without, it goes to any other object again.
+    half of the objects on average: the 1 of that score. Without, it goes to any other object in reach, seen or not.
 
     Args:
         env: a native vector environment of VisualSearch.
@@ -101,6 +101,7 @@ class ScanPolicy:
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, seed: int = 0) -> None:
         self._env, self._memory = native(env), memory
         self._random = np.random.default_rng(seed)
+        self._task: Any = self._env.task
         if "fixated" not in (self._env.task.world.names or ()):
             raise ValueError(f"the scan needs a VisualSearch, got {type(self._env.task).__name__}")
 
@@ -117,7 +118,9 @@ class ScanPolicy:
         seen[lanes[fixated >= 0], fixated[fixated >= 0]] = True
         places = np.stack([things["x"], things["y"]], axis=2)
         away = np.hypot(*(places - worlds["gaze"][:, None, :2]).transpose(2, 0, 1))
-        away = away if self._memory else self._random.random(away.shape)
+        if not self._memory:  # any object in reach of one jump, or else the nearest
+            near = away <= self._task.fovea.largest_jump
+            away = np.where(near, self._random.random(away.shape) - 1.0, away)
         away[seen | (np.arange(things.shape[1]) >= worlds["count"][:, None])] = np.inf
         goal = np.where(fixated == worlds["target"], fixated, away.argmin(1))
         return aim(self._env.task, worlds, places[lanes, goal]), seen

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+TEXTURES = 8  # different ones
 SMALLEST = 16  # side of a picture, pixels
 KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".tga", ".ppm", ".pgm")
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "moon", "rocket")
@@ -32,7 +33,7 @@ def load_pictures(images: Images, side: int, channels: int = 1, count: int | Non
         ModuleNotFoundError: an optional package is missing; it says which to install.
     """
     if isinstance(images, str) and images == "textures":
-        return np.repeat(textures(8 if count is None else count, side)[..., None], channels, 3)
+        return np.repeat(textures(min(TEXTURES, count or TEXTURES), side)[..., None], channels, 3)
     pictures: list[np.ndarray] = []
     skipped = []
     for name, source in _sources(images):

@@ -23,7 +23,7 @@ ZERO = np.float32(0.0)
 TO_UNIT = np.float32(1.0 / 255.0)
 BYTE, SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(255), np.uint32(8), np.uint32(16), np.uint32(24)
 LARGEST_GRID = 2**24  # points, so that a float32 holds their number
-ROWS, FEWEST = 2, 6  # scan lines of a disc: a pixel, and at least
+ROWS, FEWEST = 2, 16  # scan lines of a disc: a pixel, and at least
 PER_PIXEL, ORIGIN, MOST, PITCH = range(2, 6)  # rows of ``geometry``, after u and v
 Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
 
@@ -111,7 +111,8 @@ def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[tuple[
     return levels
 
 
-_RECENT: deque[np.ndarray] = deque(maxlen=2)  # kept, so that environments made one after the other share them
+SMALL = 2**23  # bytes of a bank that is kept, so that environments made one after the other share it
+_RECENT: deque[np.ndarray] = deque(maxlen=8)
 _BANKS: weakref.WeakValueDictionary[str, np.ndarray] = weakref.WeakValueDictionary()
 
 
@@ -122,7 +123,8 @@ def _shared(planes: np.ndarray, levels: list[tuple[float, float, float, int]], o
     if texels is None:
         grids = [_packed(_averages(planes, *level, outside)) for level in levels]
         _BANKS[key] = texels = np.concatenate(grids, axis=1)
-        _RECENT.append(texels)
+        if texels.nbytes <= SMALL:
+            _RECENT.append(texels)
     return texels
 
 
@@ -232,7 +234,7 @@ def _place(
 def _index(x: np.ndarray, y: np.ndarray, pitch: np.ndarray, base: np.ndarray, at: np.ndarray) -> None:
     """Where the upper left neighbour of every field stands; floats are exact below 2^24."""
     for k in range(at.shape[0]):
-        at[k] = base[k] + np.int32(math.floor(y[k]) * pitch[k] + math.floor(x[k]))
+        at[k] = base[k] + np.int32(np.floor(y[k]) * pitch[k] + np.floor(x[k]))
 
 
 @kernel
@@ -244,7 +246,7 @@ def _gather(texels: np.ndarray, at: np.ndarray, found: np.ndarray) -> None:
 @kernel
 def _mix(four: np.uint32, x: np.float32, y: np.float32) -> np.float32:
     """Bilinear interpolation between four neighbours, the bytes of one number."""
-    fx, fy = x - math.floor(x), y - math.floor(y)
+    fx, fy = x - np.floor(x), y - np.floor(y)
     a, b = np.float32(four & BYTE), np.float32((four >> SHIFT_8) & BYTE)
     c, d = np.float32((four >> SHIFT_16) & BYTE), np.float32(four >> SHIFT_24)
     above, below = a + fx * (b - a), c + fx * (d - c)
@@ -263,62 +265,3 @@ def _blend_colour(
 ) -> None:
     for k in range(found.shape[0]):
         out[k * channels + channel] = _mix(found[k], x[k], y[k])
-
-
-SPRITE = np.dtype(
-    [
-        ("x", np.float64),  # middle, scene pixels
-        ("y", np.float64),
-        ("angle", np.float64),
-        ("radius", np.float64),  # of the circle that holds all that is drawn on it, scene pixels
-        ("picture", np.int64),  # of a bank of stencils: one channel, nothing outside; its darkness is the opacity
-        ("value", np.float32, (3,)),  # darkness of the ink in each channel
-    ]
-)
-
-
-@kernel
-def add_sprite(
-    sprite: np.void,
-    bank: Bank,
-    pixel: float,
-    half: float,
-    x: float,
-    y: float,
-    angle: float,
-    reach: float,
-    channels: int,
-    share: np.ndarray,
-    out: np.ndarray,
-) -> bool:
-    """Lay one sprite over what the retina gives: out += opacity (value - out); nothing is drawn again as it moves.
-
-    Args:
-        sprite: record SPRITE.
-        bank: of stencils.
-        pixel: side of a stencil's pixel in the scene, scene pixels.
-        half: half the side of a stencil, in its own pixels.
-        x, y, angle: pose of the gaze in the scene.
-        reach: radius around the gaze that holds all fields.
-        channels: of ``out``.
-        share: (K,) work space.
-        out: (K * channels,), changed in place.
-
-    Returns:
-        Whether any field may have changed.
-    """
-    dx, dy = x - sprite["x"], y - sprite["y"]
-    if dx * dx + dy * dy > (reach + sprite["radius"]) ** 2:
-        return False
-    c, s = 1.0, 0.0
-    if sprite["angle"] != 0.0:
-        c, s = math.cos(sprite["angle"]), math.sin(sprite["angle"])
-    u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
-    look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
-    value = sprite["value"]
-    for k in range(bank[6][2]):
-        if share[k] > ZERO:
-            for channel in range(channels):
-                i = k * channels + channel
-                out[i] += share[k] * (value[channel] - out[i])
-    return True

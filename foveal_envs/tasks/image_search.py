@@ -45,8 +45,8 @@ class ImageSearch(Task):
 
     ### Episode
     ``terminated`` after ``moves`` moves. Info: ``is_success`` (within 10 pixels of the wanted place), ``distance``
-    (pixels), with rotation ``angle_error``. From starts near the target 1 % of random gazes are there after the last
-    move, of the oracle's all. Discount 0.95 suits the horizon of 25 moves.
+    (pixels), with rotation ``angle_error``. Of random gazes 0.3 % are there after the last move, of the oracle's
+    all; mean return -117 and -1.3. Discount 0.95 suits the horizon of 25 moves.
 
     Args:
         images: "textures" (procedural), "photographs" (needs ``foveal-envs[images]``), a folder, a list of files or

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-EXPERIMENTS = ("att1", "memory", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall", "hrl1", "hrl2")
+EXPERIMENTS = (
+    "att1", "search", "memory", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall", "hrl1", "hrl2",
+)  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from agents import make_sb3
 from scripts import benchmark, timing, training_speed
 from scripts.loop_ppo import LoopPPO
-from scripts.yardstick import Yardstick
+from scripts.yardstick import ImageYardstick, Yardstick
 
 
 def test_yardstick_sees_what_the_environment_sees():
@@ -68,6 +68,40 @@ def test_command(capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "startup", lambda repeats: [])
     benchmark.envs(quick=True, json_output=True)
     assert len(json.loads(capsys.readouterr().out)["claims"]) == 8
+
+
+def test_image_yardstick_sees_what_the_environment_sees():
+    env, yardstick = gym.make(benchmark.IMAGES, target="glimpse", exact=True), ImageYardstick()
+    assert env.observation_space == yardstick.observation_space
+    assert env.action_space == yardstick.action_space
+    observation, info = yardstick.reset(seed=0)
+    differences = []
+    for seed in range(20):
+        env.reset(seed=seed)
+        world = env.unwrapped.get_state()["worlds"][0]
+        yardstick._picture = yardstick._pictures[world["picture"]]
+        seen = yardstick.look(world["gaze"][:2])
+        differences.append(world["glimpse"][:40] - seen)
+    assert 255.0 * np.sqrt(np.mean(np.square(differences))) < 9.0  # the gaze is rounded, the texture is not smooth
+    terminated = False
+    while not terminated:
+        observation, reward, terminated, _, info = yardstick.step(yardstick.action_space.sample())
+        assert yardstick.observation_space.contains(observation)
+    assert yardstick.moves == 25
+    assert info["distance"] >= 0.0
+    assert reward <= 0.0
+
+
+def test_suite_and_images_write_what_they_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "suite_ids", lambda: ["Foveal/GridSearch-v0"])
+    benchmark.suite(rounds=1, output=tmp_path, lanes=(1, 2))
+    lines = (tmp_path / "suite.csv").read_text().splitlines()
+    assert lines[0] == "# python -m scripts.benchmark suite"
+    assert len(lines) == 2 + 4
+    assert "GridSearch-v0" in capsys.readouterr().out
+    monkeypatch.setattr(benchmark, "measure", lambda steppers, rounds: {n: np.ones(2) for n in steppers})
+    benchmark.images(quick=True, json_output=True)
+    assert len(json.loads(capsys.readouterr().out)["claims"]) == 3
 
 
 def test_training_compares_learners(capsys, monkeypatch):

@@ -92,3 +92,34 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
         play(ID, script="hop")
     with pytest.raises(SystemExit, match="no fovea"):
         play("CartPole-v1", script="left")
+
+
+@pytest.mark.parametrize("id", ["GridSearch", "VisualSearch", "ImageSearch", "GlimpseClassification", "SameDifferent"])
+def test_every_looking_task_is_played(id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    script = "left say:1 click:300,200 down stay " + "right " * 5 + "new up"
+    play(f"Foveal/{id}-v0", seed=2, script=script, env=("moves=8",))
+    assert "games" in capsys.readouterr().out
+
+
+def test_what_is_said_is_judged() -> None:
+    game = Game("Foveal/SameDifferent-v0", {"reward": "final", "moves": 2}, seed=0)
+    label = int(game.worlds[0]["label"])
+    game.obey(("say", label))
+    assert ("you say", ("different", "same")[label]) in game.notes()
+    assert not game.env.task.reveal
+    for _ in range(2):
+        game.obey(("right", 1.0))
+    assert game.over
+    assert game.env.task.reveal
+    assert game.you.total == 1.0
+    game.close()
+
+
+def test_a_cell_of_the_grid_is_clicked() -> None:
+    game = Game("Foveal/GridSearch-v0", {}, seed=0)
+    game.obey(("click", 512 * 2.5 / 9, 512 * 7.5 / 9))
+    assert pose(game)[:2].tolist() == [2.5, 7.5]
+    game.obey(("left", 0.25))
+    assert pose(game)[:2].tolist() == [1.5, 7.5]
+    assert game.rival == "elm"
+    game.close()
