@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-EXPERIMENTS = ("att1",)
+EXPERIMENTS = ("att1", "hq-maze", "hq-keydoor")
