@@ -5,6 +5,7 @@ from .agent import Agent
 from .checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .cores import CORES, Core, FeedForward
 from .evaluator import Evaluator
+from .hq_learning import HQLearning, HQPolicy
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .recurrent_ppo import RecurrentPPO
@@ -13,7 +14,11 @@ from .vec_env import GymnasiumVecEnv, make_sb3
 from .world_model import WorldModel
 from .world_model_controller import WorldModelController
 
-AGENTS: dict[str, type[Agent]] = {"RecurrentPPO": RecurrentPPO, "WorldModelController": WorldModelController}
+AGENTS: dict[str, type[Agent]] = {
+    "HQLearning": HQLearning,
+    "RecurrentPPO": RecurrentPPO,
+    "WorldModelController": WorldModelController,
+}
 
 __all__ = [
     "AGENTS",
@@ -25,6 +30,8 @@ __all__ = [
     "Evaluator",
     "FeedForward",
     "GymnasiumVecEnv",
+    "HQLearning",
+    "HQPolicy",
     "RecurrentPPO",
     "RecurrentPolicy",
     "Retina",

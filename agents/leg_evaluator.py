@@ -12,7 +12,7 @@ from .cores.feedforward import Activation, FeedForward
 
 
 class SquarePlus(nn.Module):
-    """(x + sqrt(x^2 + b^2)) / 2 > 0, near 0 for x < 0, where its gradient fades slowly; Barron, arXiv 2112.11687 (2021).
+    """(x + sqrt(x^2 + b^2)) / 2 > 0, near 0 for x < 0, where its gradient fades slowly: Barron, arXiv 2112.11687.
 
     Args:
         width: b, of the bend.

@@ -169,20 +169,24 @@ def agreement(id: str, env: gymnasium.Env) -> Iterator[str]:
     yield ""
     yield "| | of the matching glimpses, successes | of the successes, matching glimpses |"
     yield "|---|---:|---:|"
+    by_default = keywords["goal"].default == "appearance"
+    appearance = {} if by_default else {"goal": "picture"}
     for variant in [{}, {"rotate": True}] if "rotate" in keywords else [{}]:
-        worlds = gymnasium.make_vec(id, 2 * WORLDS, reward="sparse", info="step", **variant)
+        worlds = gymnasium.make_vec(id, 2 * WORLDS, reward="sparse", info="step", **appearance, **variant)
         worlds.reset(seed=0)
         worlds.action_space.seed(0)
-        matches, successes = [], []
+        matches, successes, over = [], [], np.zeros(2 * WORLDS, bool)
         for _ in range(STEPS_OF_AGREEMENT):
             actions = worlds.action_space.sample()
             actions[:WORLDS] = worlds.unwrapped.oracle_actions()[:WORLDS]
-            _, rewards, _, _, infos = worlds.step(actions)
-            matches.append(rewards == 0)
-            successes.append(infos["is_success"])
+            _, rewards, terminated, truncated, infos = worlds.step(actions)
+            matches.append((rewards == 0)[~over])  # a step that resets has no reward
+            successes.append(infos["is_success"][~over])
+            over = terminated | truncated
         match, success = np.concatenate(matches), np.concatenate(successes)
         shares = [f"{100 * (match & success).sum() / whole.sum():.1f} %" for whole in (match, success)]
-        yield f"| {'`rotate=True`' if variant else 'default keywords'} | {' | '.join(shares)} |"
+        names = [f"`{name}={value!r}`" for name, value in {**appearance, **variant}.items()]
+        yield f"| {', '.join(names) or 'default keywords'} | {' | '.join(shares)} |"
 
 
 def describe(space: gymnasium.Space) -> str:

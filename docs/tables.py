@@ -8,28 +8,35 @@ budget is written ``inf``.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from figures import embed, new_figure
 from mkdocs.exceptions import PluginError
 
-from scripts.plots import bootstrap_interval, interquartile_mean
+from scripts.plots import bootstrap_interval, interquartile_mean, mean
 
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, str]
+STATISTICS = {"": interquartile_mean, "mean": mean}
 
 
 def tables(argument: str) -> str:
-    """One table a file: ``pattern | by: condition, ... | show: measure, ...``; conditions default to the texts."""
+    """One table a file: ``pattern | by: condition, ... | show: measure, ...``; conditions default to the texts.
+
+    ``| statistic: mean`` gives means instead of interquartile means: shares of seeds, where a seed has 0 or 1.
+    """
     pattern, options = parse(argument)
     paths = sorted(path for path in RESULTS.glob(pattern) if path.stem != "curve")
     if not paths:
         return f"*No results are recorded yet. They belong in `docs/results/{pattern}`.*"
-    return "\n\n".join(table(path, options.get("by"), options.get("show")) for path in paths)
+    return "\n\n".join(
+        table(path, options.get("by"), options.get("show"), options.get("statistic", [""])[0]) for path in paths
+    )
 
 
-def table(path: Path, by: list[str] | None, show: list[str] | None) -> str:
+def table(path: Path, by: list[str] | None, show: list[str] | None, statistic: str = "") -> str:
     """Markdown table of one results file, with its command."""
     command, rows = read(path)
     by = by or [name for name in rows[0] if name != "seed" and not all(is_number(row[name]) for row in rows)]
@@ -42,7 +49,7 @@ def table(path: Path, by: list[str] | None, show: list[str] | None) -> str:
         "|" + "---|" * len(by) + "---:|" * (len(show) + 1),
     ]
     for condition, group in grouped(rows, by):
-        cells = [summary([float(row[name]) for row in group]) for name in show]
+        cells = [summary([float(row[name]) for row in group], STATISTICS[statistic]) for name in show]
         lines.append("| " + " | ".join([*condition, *cells, str(len(group))]) + " |")
     return "\n".join(lines)
 
@@ -69,12 +76,12 @@ def curve(argument: str) -> str:
     return embed(figure, f"{y} against {x}")
 
 
-def summary(values: list[float]) -> str:
-    """``mean [low, high]``, or the value alone where all seeds agree."""
+def summary(values: list[float], statistic: Callable[[np.ndarray], np.ndarray]) -> str:
+    """``value [low, high]``, or the value alone where all seeds agree."""
     if len(set(values)) == 1:
         return number(values[0])
-    low, high = bootstrap_interval(np.array(values))
-    return f"{number(float(interquartile_mean(np.array(values))))} [{number(low)}, {number(high)}]"
+    low, high = bootstrap_interval(np.array(values), statistic=statistic)
+    return f"{number(float(statistic(np.array(values))))} [{number(low)}, {number(high)}]"
 
 
 def number(value: float) -> str:

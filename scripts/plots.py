@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,23 @@ def interquartile_mean(values: np.ndarray) -> np.ndarray:
     return np.asarray(ordered[cut : len(ordered) - cut].mean(axis=0))
 
 
-def bootstrap_interval(values: np.ndarray, samples: int = 2000, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of the interquartile mean of (S,) values, by drawing seeds anew; always the same draws.
+def mean(values: np.ndarray) -> np.ndarray:
+    """Mean along axis 0: for what is 0 or 1 in each seed, the share of seeds."""
+    return np.asarray(values.mean(axis=0))
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    samples: int = 2000,
+    level: float = 0.95,
+    statistic: Callable[[np.ndarray], np.ndarray] = interquartile_mean,
+) -> tuple[float, float]:
+    """Percentile interval of a statistic of (S,) values, by drawing seeds anew; always the same draws.
 
     Values may be inf (a budget missed), so the quantiles are never interpolated.
     """
     draws = np.random.default_rng(0).integers(len(values), size=(len(values), samples))
-    low, high = np.quantile(interquartile_mean(values[draws]), [0.5 - 0.5 * level, 0.5 + 0.5 * level], method="nearest")
+    low, high = np.quantile(statistic(values[draws]), [0.5 - 0.5 * level, 0.5 + 0.5 * level], method="nearest")
     return float(low), float(high)
 
 

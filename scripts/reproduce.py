@@ -47,7 +47,7 @@ def reproduce(
     if list_results or not result:
         for name in EXPERIMENTS:
             module = _module(name)
-            print(f"{name:8} {module.TITLE}\n         parts: {', '.join(module.PARTS)}")
+            print(f"{name:12} {module.TITLE}\n             parts: {', '.join(module.PARTS)}")
         return
     if result not in EXPERIMENTS:
         raise SystemExit(f"unknown result {result!r}; known: {', '.join(EXPERIMENTS)}")
@@ -69,7 +69,7 @@ def _command(result: str, parts: tuple[str, ...], seeds: int) -> str:
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f".experiments.{name}", __package__)
+    return importlib.import_module(f".experiments.{name.replace('-', '_')}", __package__)
 
 
 def _table(claims: list[Claim]) -> str:

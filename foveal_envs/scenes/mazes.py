@@ -17,7 +17,6 @@ from ..compiled import kernel
 WALL, FREE = "#", "."
 FAULT = "X"
 COMPASS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])  # north, east, south, west, as (row, column)
-NAMES = ("north", "east", "south", "west")
 UNREACHED = -1
 LOOP_STREAM, TREE_STREAM = 1, 2
 

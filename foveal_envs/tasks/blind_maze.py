@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 RECORD = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
+Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]
 ACTIONS = gym.spaces.Discrete(4)
 OBSERVATIONS = gym.spaces.Discrete(16)
 
@@ -70,6 +71,13 @@ class BlindMaze:
         self.steps = shortest_steps(moves_to, goal)
         self.size = float(grid.shape[1]), float(grid.shape[0])
         self._rules = prize, cost, moves, goal
+
+    @property
+    def table(self) -> Table:
+        """States that actions lead to (S, 4), observations (S,), rewards (S, 4), ends (S,), start, longest episode."""
+        prize, cost, moves, goal = self._rules
+        ends = np.arange(len(self.codes)) == goal
+        return self.moves_to, self.codes, np.where(ends[self.moves_to], prize, 0.0) - cost, ends, self.start, moves
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray) -> None:
         _reset(worlds, rows, self.start)

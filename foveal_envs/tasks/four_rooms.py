@@ -85,6 +85,10 @@ class FourRooms(Task):
         ValueError: an impossible keyword, or a layout with cells that cannot be reached, drawn with the fault marked.
     """
 
+    world = np.dtype(
+        [(name, np.int64) for name in ("moves", "cell", "goal", "start")] + [("trail", np.int16, (TRAIL,))]
+    )
+
     def __init__(
         self,
         form: str = "coordinates",
@@ -122,10 +126,6 @@ class FourRooms(Task):
         self.observation_space, self.action_space = self._spaces.space, gym.spaces.Discrete(4)
         self._rules = REWARDS.index(reward), moves, int(self.steps.max())
         self.render_size = (float(grid.shape[1]), float(grid.shape[0]))
-
-    world = np.dtype(
-        [(name, np.int64) for name in ("moves", "cell", "goal", "start")] + [("trail", np.int16, (TRAIL,))]
-    )
 
     def _split(self, held_out: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Goals to train on and goals held out."""

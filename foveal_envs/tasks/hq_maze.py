@@ -9,7 +9,7 @@ import numpy as np
 
 from ..scenes.mazes import WALL, index_of, neighbours, place_of, require_reach, wall_codes
 from ..task import Observation, Task
-from .blind_maze import ACTIONS, OBSERVATIONS, RECORD, BlindMaze, choose_layout
+from .blind_maze import ACTIONS, OBSERVATIONS, RECORD, BlindMaze, Table, choose_layout
 
 if TYPE_CHECKING:
     from ..rendering import Canvas
@@ -95,6 +95,11 @@ class HQMaze(Task):
         ends = index_of(cells, start), index_of(cells, goal)
         self.maze = BlindMaze(grid, cells, moves_to, wall_codes(moves_to), *ends, 100.0, 0.0, moves)
         self.render_size = self.maze.size
+
+    @property
+    def table(self) -> Table:
+        """The whole task as a table, for learners that can use it: see ``BlindMaze.table``."""
+        return self.maze.table
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         self.maze.reset(worlds, rows)

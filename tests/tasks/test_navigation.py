@@ -112,11 +112,15 @@ def test_layouts_have_the_stated_statistics(layout: str, squares: int, codes: in
     assert (maze.steps >= 0).all()
 
 
-@pytest.mark.parametrize(("layout", "squares", "steps"), [("published", 230, 83), ("small", 60, 40)])
-def test_the_door_needs_the_key(layout: str, squares: int, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("layout", "squares", "codes", "steps"),
+    [("published", 62, 8, 83), ("small", 40, 12, 40), ("large", 230, 14, 83)],
+)
+def test_the_door_needs_the_key(layout: str, squares: int, codes: int, steps: int) -> None:
     maze = task("KeyDoorMaze", layout=layout).maze
     count = len(maze.cells)
-    assert (count, maze.steps[maze.start]) == (squares, steps)
+    assert (count, len(set(maze.codes.tolist())), maze.steps[maze.start]) == (squares, codes, steps)
+    assert layout == "large" or agents_needed(maze) == 3
     door = int(np.flatnonzero(maze.grid[tuple(maze.cells.T)] == "D")[0])
     beside = [cell for cell in range(count) if door + count in maze.moves_to[cell + count] and cell != door]
     assert len(beside) == 2
