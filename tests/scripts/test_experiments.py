@@ -44,6 +44,7 @@ from scripts.experiments.supervised import (
     learn,
 )
 
+torch.set_num_threads(1)  # small nets: more threads only wait for each other
 PAPERS = [name for name in EXPERIMENTS if name != "att1"]
 Answers = Callable[[np.ndarray], list[int]]  # from the inputs (T, D) of one sequence to an answer a step
 
