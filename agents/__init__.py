@@ -8,6 +8,7 @@ from .evaluator import Evaluator
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .recurrent_ppo import RecurrentPPO
+from .retina import Retina
 from .vec_env import GymnasiumVecEnv, make_sb3
 from .world_model import WorldModel
 from .world_model_controller import WorldModelController
@@ -26,6 +27,7 @@ __all__ = [
     "GymnasiumVecEnv",
     "RecurrentPPO",
     "RecurrentPolicy",
+    "Retina",
     "SaveCheckpoint",
     "WorldModel",
     "WorldModelController",

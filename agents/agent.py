@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from typing_extensions import Self
 from .cores import State
 from .encoder import GOAL_KEYS
 from .sequences import true_next
+from .workers import all_go_on
 
 # Keywords of every agent that go to Stable-Baselines3's constructor.
 INHERITED = ("policy", "env", "learning_rate", "seed", "device", "verbose", "stats_window_size", "tensorboard_log")
@@ -34,6 +35,7 @@ class Agent(BaseAlgorithm):
     measures: dict[str, Any]
     core_states: tuple[State, ...]
     rollout_steps: int | None
+    workers: int = 1  # processes that collect and train together
 
     @abstractmethod
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
@@ -93,11 +95,11 @@ class Agent(BaseAlgorithm):
         while self.num_timesteps < total_timesteps:
             callback.on_rollout_start()
             steps = self.collect(callback)
-            if steps is None:
+            if not all_go_on(steps is not None):
                 break
             callback.on_rollout_end()
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-            self.train(steps)
+            self.train(cast(int, steps))
             iteration += 1
             if log_interval is not None and iteration % log_interval == 0:
                 self.dump_logs()
@@ -121,7 +123,7 @@ class Agent(BaseAlgorithm):
             self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states
             finished |= ends
             steps += 1
-            self.num_timesteps += self.lanes
+            self.num_timesteps += self.lanes * self.workers
             if ends.any():
                 self._update_info_buffer(infos, ends)
             callback.update_locals(locals())

@@ -30,7 +30,7 @@ def save_checkpoint(agent: Agent, path: str | Path) -> bool:
         path: folder, made if it is not there.
 
     Returns:
-        Whether it resumes exactly: True where the environment has `get_state`.
+        Whether it resumes exactly: True where the environment has `get_state` and one worker trains.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def save_checkpoint(agent: Agent, path: str | Path) -> bool:
     for name in ("model.zip", "state.pkl"):
         stem, suffix = name.split(".")
         (folder / f"{stem}.new.{suffix}").replace(folder / name)
-    return environment is not None
+    return environment is not None and agent.workers == 1
 
 
 def load_checkpoint(agent_class: type[AgentType], path: str | Path, env: VecEnv, **keywords: Any) -> AgentType:

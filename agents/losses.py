@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .workers import average
+
 
 def goal_error(achieved: Tensor, desired: Tensor) -> Tensor:
     """E = 1/2 |d - x|^2 over the last axis, the error of Schmidhuber & Huber (1990).
@@ -79,13 +81,15 @@ def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: float) -> Te
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | None = None) -> None:
     """One step of the optimizer along the gradient of `loss` in its own parameters, and in no others.
 
+    Where several workers train, along the mean of their gradients.
+
     Args:
         optimizer: of one parameter group.
         loss: scalar.
         max_norm: the gradient is scaled down to this norm; None: never.
     """
     parameters = optimizer.param_groups[0]["params"]
-    gradients = torch.autograd.grad(loss, parameters)
+    gradients = average(torch.autograd.grad(loss, parameters))
     if max_norm is not None:
         nn.utils.clip_grads_with_norm_(parameters, max_norm, nn.utils.get_total_norm(gradients))
     if isinstance(optimizer, torch.optim.SGD):  # plain: it keeps no state, and its bookkeeping would cost more

@@ -7,15 +7,17 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
+from typing_extensions import Self
 
 from .actor_critic import RecurrentPolicy
 from .agent import INHERITED, Agent
 from .cores import State
 from .losses import clipped_surrogate, descend, lambda_returns
 from .sequences import Rollout, each
+from .workers import average, working
 
 
 class RecurrentPPO(Agent):
@@ -40,6 +42,9 @@ class RecurrentPPO(Agent):
         max_grad_norm: the gradient is scaled down to this norm.
         target_kl: passes over a rollout end when the policy has moved by more than 1.5 times this; None: never.
         bptt: "full": gradients go back through the whole rollout; "cut": through one step, as in Irie et al. 2021.
+        workers: processes that train together, each with an environment like `env` and one thread: data-parallel, the
+            gradients are averaged. Steps of all count; callbacks run in the first process.
+        compile: whether the pass over a minibatch is compiled by `torch.compile`, which takes a minute.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords, `form` among them; `policy.core.form` tells which is used.
         policy_kwargs: other keywords of `RecurrentPolicy`.
@@ -74,6 +79,8 @@ class RecurrentPPO(Agent):
         max_grad_norm: float = 0.5,
         target_kl: float | None = None,
         bptt: Literal["full", "cut"] = "full",
+        workers: int = 1,
+        compile: bool = False,
         core: str = "lstm",
         core_kwargs: dict[str, Any] | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -88,6 +95,8 @@ class RecurrentPPO(Agent):
         build = settings.pop("_init_setup_model")
         if bptt not in ("full", "cut"):
             raise ValueError(f'bptt must be "full" or "cut", not {bptt!r}')
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
         inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
         kinds = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
         super().__init__(**inherited, support_multi_env=True, supported_action_spaces=kinds)
@@ -119,6 +128,29 @@ class RecurrentPPO(Agent):
         self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, fused=True)
         self.core_states = (core.initial_state(self.lanes),)
         self.rollout = Rollout(self.n_steps)
+        self._evaluate = torch.compile(self.policy.evaluate_actions) if self.compile else self.policy.evaluate_actions
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 10,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """See `Agent.learn`; with several `workers` the other processes live as long as this call."""
+        arguments = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+        if self.workers == 1:
+            return super().learn(total_timesteps, *arguments)
+        if self._vec_normalize_env is not None:
+            raise ValueError("VecNormalize would scale differently in each of several workers: use workers=1")
+        with working(self, self.workers, total_timesteps=total_timesteps, reset_num_timesteps=reset_num_timesteps):
+            return super().learn(total_timesteps, *arguments)
+
+    def share_work(self, total_timesteps: int, reset_num_timesteps: bool) -> None:
+        """Learns beside the first of several workers."""
+        super().learn(total_timesteps, log_interval=None, reset_num_timesteps=reset_num_timesteps)
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Random actions of the policy; see `Agent.act`."""
@@ -158,7 +190,7 @@ class RecurrentPPO(Agent):
             for columns in torch.randperm(self.lanes, device=self.device).chunk(self.n_minibatches):
                 batch = self.rollout.columns(columns)
                 state = tuple(part[columns] for part in self._first_state)
-                values, log_prob, entropy = self.policy.evaluate_actions(
+                values, log_prob, entropy = self._evaluate(
                     batch["obs"], batch["action"], state, batch["episode_start"], through_time=self.bptt == "full"
                 )
                 returns, old_value, old_log_prob = (batch[name].flatten() for name in ("returns", "value", "log_prob"))
@@ -174,7 +206,7 @@ class RecurrentPPO(Agent):
                 self._check(policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss)
                 descend(self.optimizer, loss, self.max_grad_norm)
                 divergence += (ratio - 1 - log_ratio).detach().mean() / self.n_minibatches  # Schulman's k3 estimator
-            if self.target_kl is not None and divergence > 1.5 * self.target_kl:
+            if self.target_kl is not None and average([torch.as_tensor(divergence)])[0] > 1.5 * self.target_kl:
                 break
         self.measures |= {
             "train/policy_gradient_loss": policy_loss.detach(),
@@ -201,4 +233,4 @@ class RecurrentPPO(Agent):
         return ["policy", "optimizer"], []
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "rollout", "_first_state", "_next_state"]
+        return [*super()._excluded_save_params(), "rollout", "_first_state", "_next_state", "_evaluate"]

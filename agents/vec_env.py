@@ -24,8 +24,8 @@ class NoInfo(dict[str, Any]):
 
     __setitem__ = __ior__ = setdefault = update = _refuse
 
-    def __reduce__(self) -> tuple[type[NoInfo], tuple[()]]:
-        return NoInfo, ()
+    def __reduce__(self) -> str:
+        return "NO_INFO"  # the one object, in any process
 
 
 NO_INFO = NoInfo()

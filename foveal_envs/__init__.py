@@ -13,12 +13,24 @@ LIMIT = 1000  # max_episode_steps: far beyond every task's own length
 register("Foveal/TargetDetection-v0", "foveal_envs.tasks.detection:TargetDetection", LIMIT)
 register("Foveal/GoalDetection-v0", "foveal_envs.tasks.goal_detection:GoalDetection", LIMIT)
 register("Foveal/TargetTracking-v0", "foveal_envs.tasks.tracking:TargetTracking", LIMIT)
+register("Foveal/GridSearch-v0", "foveal_envs.tasks.grid_search:GridSearch", LIMIT, 0.52)
+register("Foveal/VisualSearch-v0", "foveal_envs.tasks.visual_search:VisualSearch", LIMIT, -11.0)
+register("Foveal/ImageSearch-v0", "foveal_envs.tasks.image_search:ImageSearch", LIMIT, -20.0)
+register("Foveal/GlimpseClassification-v0", "foveal_envs.tasks.recognition:GlimpseClassification", LIMIT, -0.5)
+register("Foveal/SameDifferent-v0", "foveal_envs.tasks.same_different:SameDifferent", LIMIT, -0.2)
 register("Foveal/FlipFlop-v0", "foveal_envs.tasks.flip_flop:FlipFlop", LIMIT, 0.95)
 register("Foveal/Parking-v0", "foveal_envs.tasks.parking:Parking", LIMIT, 0.95)
 register("Foveal/AssociativeRecall-v0", "foveal_envs.tasks.associative_recall:AssociativeRecall", LIMIT, 0.95)
 register("Foveal/Catch-v0", "foveal_envs.tasks.catch:Catch", LIMIT, 0.95)
+register("Foveal/FourRooms-v0", "foveal_envs.tasks.four_rooms:FourRooms", LIMIT, -9.0)
+register("Foveal/HQMaze-v0", "foveal_envs.tasks.hq_maze:HQMaze", LIMIT, 95.0)
+register("Foveal/KeyDoorMaze-v0", "foveal_envs.tasks.key_door_maze:KeyDoorMaze", LIMIT, 450.0)
+register("Foveal/SwampNavigation-v0", "foveal_envs.tasks.swamp_navigation:SwampNavigation", LIMIT, -5.0)
+register("Foveal/MazeNavigation-v0", "foveal_envs.tasks.maze_navigation:MazeNavigation", LIMIT, -100.0)
 
 _HOMES = {  # public names and their modules, imported on first use
+    "Foveate": "wrappers",
+    "FoveateVector": "wrappers",
     "FovealEnv": "env",
     "FovealVectorEnv": "env",
     "Retina": "retinas",

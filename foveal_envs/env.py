@@ -110,12 +110,14 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
     def _make_buffer(self) -> None:
         """Where the task writes its observation, (1, ...), and the views of its row that are copied out."""
         self._buffer = buffer = self._lanes.empty_observation()
-        self._row = {name: array[0] for name, array in buffer.items()} if isinstance(buffer, dict) else buffer[0]
+        self._row = {name: array[0] for name, array in buffer.items()} if isinstance(buffer, dict) else buffer[0, ...]
 
     def _observe(self) -> Observation:
         self.task.observe(self._lanes.worlds, self._lanes.rows, self._buffer)
         row = self._row
-        return {name: array.copy() for name, array in row.items()} if isinstance(row, dict) else row.copy()
+        if isinstance(row, dict):
+            return {name: array.copy() for name, array in row.items()}
+        return row.copy() if row.ndim else row[()]  # a number where the space is Discrete
 
     def _info(self) -> Info:
         lanes = self._lanes

@@ -34,6 +34,7 @@ class Task:
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
     render_size: tuple[float, float] = (512, 512)  # width and height of what ``draw`` shows, in its own units
+    reveal = True  # whether ``draw`` shows what the policy has to find out; a person who plays is not told
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         """Begin a new episode in each world of ``rows``; a world is a pure function of its key.

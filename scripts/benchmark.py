@@ -1,4 +1,4 @@
-"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark envs`` and ``training``."""
+"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark``, envs, images, suite or training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ from tqdm import tqdm
 
 import foveal_envs  # noqa: F401  registers the ids
 
-from .timing import Claim, ratio, report, seconds
+from .suite import suite_ids
+from .timing import Claim, ratio, report, seconds, write
 from .training_speed import training
-from .yardstick import Yardstick
+from .yardstick import ImageYardstick, Yardstick
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
+GRIDS = ("FourRooms", "HQMaze", "KeyDoorMaze")
+IMAGES = "foveal_envs:Foveal/ImageSearch-v0"
+RETINAS = {40: "att1", 192: "multiscale", 193: "logpolar"}
+LANES = (1, 64, 256, 1024)
 FIRST_STEP = (  # seconds of the first environment and step, imports apart
     "import time, numpy, gymnasium, numba, foveal_envs.env, foveal_envs.tasks.detection as d; t = time.process_time();"
     f"e = gymnasium.make_vec('{DETECTION}', 256, vectorization_mode='vector_entry_point'); e.reset(seed=0);"
@@ -34,7 +39,7 @@ IMPORT = (  # seconds that foveal_envs adds to gymnasium
 
 
 def envs(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
-    """Speed of TargetDetection beside CartPole, SyncVectorEnv and the same task written the usual way.
+    """Speed of TargetDetection beside CartPole, SyncVectorEnv and the same task written the usual way; and of mazes.
 
     One thread, CPU time. All environments take turns for a few milliseconds, so that a drift of the machine meets all.
 
@@ -49,6 +54,66 @@ def envs(quick: bool = False, json_output: bool = False, output: Path | None = N
     report(nanoseconds, compare(nanoseconds) + startup(repeats=1 if quick else 5), json_output, output)
 
 
+def images(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
+    """Speed of the image bank, as of ImageSearch in 8 textures, beside the same task written the usual way.
+
+    Args:
+        quick, json_output, output: as of ``envs``.
+    """
+    makers: dict[str, tuple[Callable[[], Any], int]] = {}
+    for fields, retina in RETINAS.items():
+        bank = lambda retina=retina: _native(IMAGES, 256, target="glimpse", retina=retina)  # noqa: E731
+        makers[f"image bank, {fields} fields, N = 256"] = (bank, 256)
+        makers[f"the usual way, {fields} fields"] = (lambda retina=retina: ImageYardstick(retina), 1)
+    nanoseconds = measure(
+        {name: (stepper(make()), steps) for name, (make, steps) in makers.items()}, 20 if quick else 200
+    )
+    report(nanoseconds, compare_images(nanoseconds), json_output, output)
+
+
+def compare_images(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
+    """The ratios of the image bank that have a bar."""
+    return [
+        ratio(
+            nanoseconds, f"the usual way / image bank, {fields} fields", f"the usual way, {fields} fields",
+            f"image bank, {fields} fields, N = 256", ">=", bar,
+        )
+        for fields, bar in ((40, 70.0), (192, 80.0), (193, 80.0))
+    ]  # fmt: skip
+
+
+def suite(rounds: int = 10, output: Path = Path("docs/results/speed"), lanes: tuple[int, ...] = LANES) -> None:
+    """Steps and observation values a second of every id and of CartPole, one row a round, as ``suite.csv``.
+
+    One lane is ``gym.make``, more are the native vector environment; random actions, CPU time of one thread.
+
+    Args:
+        rounds: of about 10 milliseconds each.
+        output: folder of the file.
+        lanes: numbers of lanes.
+    """
+    rows: list[dict[str, Any]] = []
+    for n in lanes:
+        steppers, values = {}, {}
+        for id in ["CartPole-v1", *suite_ids()]:
+            env = gym.make(id) if n == 1 else _native(id, n)
+            space = env.observation_space if n == 1 else env.single_observation_space
+            values[id], steppers[id] = gym.spaces.flatdim(space), (stepper(env), n)
+        measured = measure(steppers, rounds)
+        rows += [
+            {
+                "seed": turn, "environment": id.removeprefix("Foveal/"), "lanes": n, "values": values[id],
+                "steps_per_second": round(1e9 / each), "values_per_second": round(1e9 * values[id] / each),
+                "times_CartPole": round(each / measured["CartPole-v1"][turn], 3),
+            }
+            for id in steppers for turn, each in enumerate(measured[id].tolist())
+        ]  # fmt: skip
+    write(output / "suite.csv", rows, "python -m scripts.benchmark suite")
+    for row in rows:
+        if row["seed"] == rounds - 1:
+            print(f"{row['environment']:28} {row['lanes']:5} {row['steps_per_second']:12,} {row['times_CartPole']:8}")
+
+
 def make_steppers() -> dict[str, tuple[Callable[[int], None], int]]:
     """What is timed: a function that makes so many calls of ``step``, and the environment steps of one call."""
     detection: Callable[..., Any] = lambda **keywords: gym.make(DETECTION, **keywords)  # noqa: E731
@@ -61,7 +126,11 @@ def make_steppers() -> dict[str, tuple[Callable[[int], None], int]]:
         "SyncVectorEnv, N = 256": (lambda: gym.make_vec(DETECTION, 256, vectorization_mode="sync"), 256),
         "gym.make": (detection, 1),
         "the usual way": (Yardstick, 1),
+        "MazeNavigation, N = 256": (lambda: _native("foveal_envs:Foveal/MazeNavigation-v0", 256), 256),
+        "CartPole, native, N = 1024": (lambda: _native("CartPole-v1", 1024), 1024),
     }
+    for name in GRIDS:
+        makers[f"{name}, N = 1024"] = (lambda name=name: _native(f"foveal_envs:Foveal/{name}-v0", 1024), 1024)
     if importlib.util.find_spec("ap_gym") is not None:
         makers["ap_gym, CircleSquare"] = (lambda: gym.make("ap_gym:CircleSquare-v0"), 1)
     else:
@@ -109,12 +178,17 @@ def measure(steppers: dict[str, tuple[Callable[[int], None], int]], rounds: int)
 def compare(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
     """The ratios that have a bar."""
 
-    native = "native, N = 256"
+    native, cartpole, many_cartpoles = "native, N = 256", "CartPole, native, N = 256", "CartPole, native, N = 1024"
     return [
-        ratio(nanoseconds, "native / CartPole native, a step", native, "CartPole, native, N = 256", "<=", 0.7),
+        ratio(nanoseconds, "native / CartPole native, a step", native, cartpole, "<=", 0.7),
         ratio(nanoseconds, "gym.make / CartPole gym.make, a step", "gym.make", "CartPole, gym.make", "<=", 1.0),
         ratio(nanoseconds, "SyncVectorEnv / native, a step", "SyncVectorEnv, N = 256", native, ">=", 7.0),
         ratio(nanoseconds, "the usual way / native, a step", "the usual way", native, ">=", 200.0),
+        ratio(nanoseconds, "MazeNavigation / CartPole, N = 256", "MazeNavigation, N = 256", cartpole, "<=", 8.0),
+        *(
+            ratio(nanoseconds, f"{name} / CartPole, N = 1024", f"{name}, N = 1024", many_cartpoles, "<=", 1.0)
+            for name in GRIDS
+        ),
     ]
 
 
@@ -139,4 +213,4 @@ def _child(code: str, **variables: str) -> float:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"envs": envs, "training": training})
+    tyro.extras.subcommand_cli_from_dict({"envs": envs, "images": images, "suite": suite, "training": training})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -12,24 +13,45 @@ from .runs import check_agents, find_environment, parse_keywords
 
 
 def evaluate(
-    environment: tyro.conf.Positional[str],
+    environment: tyro.conf.Positional[str | None] = None,
     agents: tuple[str, ...] = (),
     episodes: int = 1000,
     seed: int = EVALUATION_SEED,
     env: tuple[str, ...] = (),
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    suite: bool = False,
+    seeds: int = 5,
+    report: Path | None = None,
 ) -> None:
     """Run whole episodes of every agent from the same starts and print their scores.
 
+    With --suite: normalised scores, (agent - random) / (best - random), of the references of every task, and of saved
+    agents on theirs.
+
     Args:
-        environment: an environment's id, or a run folder.
-        agents: "random", "oracle", run folders or model.zip files; default: random, the run folder's model, oracle.
+        environment: an environment's id, or a run folder; with --suite all, or this one.
+        agents: references, run folders or model.zip files; default: random, the run folder's model, oracle. With
+            --suite run folders; those of one algorithm and environment are its seeds.
         episodes: starts of each.
         seed: of the first start; it differs from all training seeds.
         env: keywords of the environment, KEY=VALUE.
         json_output: print JSON instead of a table.
+        suite: score the whole suite.
+        seeds: with --suite, times that each reference plays so many episodes.
+        report: with --suite, write an HTML page with scanpaths, fixation-number curves and saccade amplitudes here.
     """
     check_agents()
+    if suite:
+        from .report import write_report
+        from .suite import format_suite, score_suite, suite_ids
+
+        lines = score_suite([environment] if environment else suite_ids(), agents, episodes, seeds)
+        print(format_suite(lines))
+        if report is not None:
+            write_report(lines, report)
+        return
+    if environment is None:
+        raise SystemExit("name an environment or a run folder, or give --suite")
     env_id, keywords, own_agent = find_environment(environment, parse_keywords(env))
     names = agents or tuple(filter(None, ("random", own_agent, "oracle")))
     rotate = bool(keywords.get("rotate", False))

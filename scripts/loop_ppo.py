@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,30 @@ class LoopPPO:
         minibatches: of a pass.
         hidden: cells of the LSTM.
         learning_rate: Adam's.
+        gamma, gae_lambda: discount and trace of the advantages.
+        ent_coef: weight of the entropy.
+        forget_bias: initial bias of the forget gate; None: as PyTorch draws it, about 0.
     """
 
     def __init__(
-        self, env: VecEnv, steps: int, epochs: int, minibatches: int, hidden: int, learning_rate: float
+        self,
+        env: VecEnv,
+        steps: int,
+        epochs: int,
+        minibatches: int,
+        hidden: int,
+        learning_rate: float,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        ent_coef: float = 0.0,
+        forget_bias: float | None = None,
     ) -> None:
         self.env, self.steps, self.epochs, self.minibatches = env, steps, epochs, minibatches
+        self.gamma, self.gae_lambda, self.ent_coef = gamma, gae_lambda, ent_coef
+        self.num_timesteps = 0
         self.lstm = nn.LSTM(env.observation_space.shape[0], hidden)  # type: ignore[index]
+        if forget_bias is not None:
+            set_forget_bias(self.lstm, forget_bias)
         self.actor = nn.Linear(hidden, env.action_space.n)  # type: ignore[attr-defined]
         self.critic = nn.Linear(hidden, 1)
         self.parameters = [part for net in (self.lstm, self.actor, self.critic) for part in net.parameters()]
@@ -46,10 +64,25 @@ class LoopPPO:
             rows.append(h)
         return torch.cat(rows), state
 
-    def learn(self, total_timesteps: int, **ignored: Any) -> None:
-        """One rollout after the other, with its updates, for so many environment steps."""
+    def learn(self, total_timesteps: int, goes_on: Callable[[], bool] = lambda: True, **ignored: Any) -> None:
+        """One rollout after the other, with its updates, for so many environment steps, or as long as ``goes_on``."""
         for _ in range(0, total_timesteps, self.steps * self.env.num_envs):
             self.update(*self.collect())
+            self.num_timesteps += self.steps * self.env.num_envs
+            if not goes_on():
+                break
+
+    @torch.no_grad()
+    def predict(
+        self, obs: np.ndarray, state: Any = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Actions (N,), the likeliest or random ones, and the next state."""
+        start = np.zeros(len(obs), bool) if episode_start is None else episode_start
+        if state is None:
+            state = tuple(torch.zeros(1, len(obs), self.lstm.hidden_size) for _ in range(2))
+        h, state = self.hidden(torch.as_tensor(obs)[None], torch.as_tensor(start).float()[None], state)
+        logits = self.actor(h[0])
+        return (logits.argmax(-1) if deterministic else Categorical(logits=logits).sample()).numpy(), state
 
     @torch.no_grad()
     def collect(self) -> tuple[dict[str, Tensor], Any]:
@@ -67,8 +100,8 @@ class LoopPPO:
         value = self.critic(self.hidden(self.obs[None], self.start[None], self.state)[0][0]).squeeze(-1)
         goes_on, advantage, advantages = 1.0 - self.start, torch.zeros_like(value), []
         for t in reversed(range(self.steps)):
-            delta = rollout["reward"][t] + 0.99 * goes_on * value - rollout["value"][t]
-            advantage = delta + 0.99 * 0.95 * goes_on * advantage
+            delta = rollout["reward"][t] + self.gamma * goes_on * value - rollout["value"][t]
+            advantage = delta + self.gamma * self.gae_lambda * goes_on * advantage
             advantages.append(advantage)
             goes_on, value = 1.0 - rollout["start"][t], rollout["value"][t]
         rollout["advantage"] = torch.stack(advantages[::-1])
@@ -87,6 +120,16 @@ class LoopPPO:
                 policy_loss = torch.max(-scaled * ratio, -scaled * ratio.clamp(0.8, 1.2)).mean()
                 value_loss = (self.critic(h).squeeze(-1) - advantage - batch["value"]).square().mean()
                 self.optimizer.zero_grad()
-                (policy_loss + 0.5 * value_loss).backward()
+                loss = policy_loss + 0.5 * value_loss - self.ent_coef * distribution.entropy().mean()
+                loss.backward()
                 nn.utils.clip_grad_norm_(self.parameters, 0.5)
                 self.optimizer.step()
+
+
+def set_forget_bias(lstm: nn.LSTM, value: float) -> None:
+    """Make ``value`` the bias of every forget gate of a one-layer LSTM, and 0 that of the other gates."""
+    size = lstm.hidden_size
+    with torch.no_grad():
+        lstm.bias_ih_l0.zero_()
+        lstm.bias_hh_l0.zero_()
+        lstm.bias_ih_l0[size : 2 * size] = value

@@ -1,4 +1,4 @@
-"""Steer the fovea yourself, with mouse and keys, against the oracle. ``python -m scripts.play --help``."""
+"""Steer the fovea yourself, with mouse and keys, against the best reference. ``python -m scripts.play --help``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import pygame
 import tyro
 
 from foveal_envs.env import FovealEnv
+from foveal_envs.reference import make_reference
 from foveal_envs.rendering import Screen, Window
+from foveal_envs.rendering.canvas import SIDE
 
-from .runs import check_agents, find_environment, parse_keywords, steers_a_fovea
+from .runs import check_agents, find_environment, make_lanes, parse_keywords, steers_a_fovea
+from .suite import task_of
 
-HELP = "click or arrows: look    Q E: turn    Shift: a quarter    R: new    Esc: quit"
+HELP = "click or arrows: look    0-9: say    Q E: turn    Shift: a quarter    R: new    Esc: quit"
 FPS = 30
 KEYS = {
     pygame.K_LEFT: "left",
@@ -36,7 +39,7 @@ WAYS = {
     "clockwise": (0, 0, 1),
     "stay": (0, 0, 0),
 }
-Command = tuple[Any, ...]  # ("left", 1.0), ("click", x, y) in pixels of the picture, ("new",), ("quit",)
+Command = tuple[Any, ...]  # ("left", 1.0), ("click", x, y) in pixels of the picture, ("say", 7), ("new",), ("quit",)
 
 
 def play(
@@ -48,10 +51,13 @@ def play(
 ) -> None:
     """Steer the fovea: click where to look, or use the arrow keys; q and e turn; R begins anew; Escape ends.
 
+    Where something is to be named, a digit says it: its class, or 0 for "different" and 1 for "same". What the task
+    hides from a policy is shown when the game is over.
+
     Args:
         environment: id of a task with a fovea, or a run folder.
         seed: of the first episode; default: another one each time.
-        script: play these commands without a window, as "left up click:200,150 clockwise new".
+        script: play these commands without a window, as "left up click:200,150 say:7 clockwise new".
         frames: stop after so many frames.
         env: keywords of the environment, KEY=VALUE.
     """
@@ -95,6 +101,8 @@ def command_of(event: pygame.event.Event, window: Window) -> Command | None:
     if event.type == pygame.KEYDOWN and event.key in KEYS:
         name = KEYS[event.key]
         return (name, 0.25 if event.mod & pygame.KMOD_SHIFT else 1.0) if name in WAYS else (name,)
+    if event.type == pygame.KEYDOWN and pygame.K_0 <= event.key <= pygame.K_9:
+        return ("say", event.key - pygame.K_0)
     if event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
         return ("click", *window.locate(event.pos))
     return None
@@ -111,13 +119,15 @@ def read_command(word: str) -> Command:
         return name, 1.0
     if name == "new":
         return (name,)
+    if name == "say" and place.isdigit():
+        return name, int(place)
     if name == "click" and place.count(",") == 1:
         return name, *(float(part) for part in place.split(","))
-    raise SystemExit(f"unknown command {word!r}: a script has {', '.join(WAYS)}, click:x,y and new")
+    raise SystemExit(f"unknown command {word!r}: a script has {', '.join(WAYS)}, click:x,y, say:7 and new")
 
 
 class Game:
-    """Episodes of one task, each played by a person and, out of sight, by the oracle.
+    """Episodes of one task, each played by a person and, out of sight, by the best reference of the task.
 
     Args:
         env_id: a task with a fovea.
@@ -130,24 +140,30 @@ class Game:
 
     def __init__(self, env_id: str, keywords: dict[str, Any], seed: int | None) -> None:
         try:
-            self.env, self._rival = (gym.make(env_id, **keywords).unwrapped for _ in range(2))
+            self.env = gym.make(env_id, **keywords).unwrapped
         except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f"cannot make {env_id}: {error}") from error
         if not isinstance(self.env, FovealEnv) or not steers_a_fovea(self.env):
             raise SystemExit(f"{env_id} has no fovea, or more than it, to steer; python -m scripts.watch shows it")
-        self.games: list[tuple[Result, Result]] = []  # finished ones: of the person, of the oracle
+        self._rival, self.rival = make_lanes(env_id, keywords, 1, info="step"), task_of(env_id)[1]
+        self._policy = make_reference(self.rival, self._rival)
+        self.opinion: int | None = None
+        self.games: list[tuple[Result, Result]] = []  # finished ones: of the person, of the reference
         self.begin(seed)
 
     def begin(self, seed: int | None = None) -> None:
-        """Start an episode, and let the oracle play it to its end."""
+        """Start an episode, and let the reference play it to its end."""
         _, info = self.env.reset(seed=seed)
-        self.you, self.oracle, self.over = Result(), Result(), False
-        self._rival.reset(options={"episode_key": info["episode_key"]})
-        ended = False
+        self.you, self.oracle, self.over, self.opinion = Result(), Result(), False, None
+        self.env.task.reveal = False
+        obs, _ = self._rival.reset(options={"episode_key": info["episode_key"]})
+        state, start, ended = None, np.ones(1, bool), False
         while not ended:
-            _, reward, terminated, truncated, info = self._rival.step(self._rival.oracle_action())
-            self.oracle.add(float(reward), info)
-            ended = terminated or truncated or self.oracle.moves >= 1000
+            actions, state = self._policy.predict(obs, state, start)
+            obs, rewards, terminated, truncated, infos = self._rival.step(actions)
+            self.oracle.add(float(rewards[0]), {name: values[0] for name, values in infos.items()})
+            start = np.zeros(1, bool)
+            ended = bool(terminated[0] or truncated[0]) or self.oracle.moves >= 1000
 
     @property
     def worlds(self) -> np.ndarray:
@@ -157,33 +173,49 @@ class Game:
     def obey(self, command: Command) -> None:
         """Do what the person wants: move, or begin anew. After an episode's end only a new one helps."""
         name, *values = command
-        fovea = self.env.task.fovea
+        task, gaze = self.env.task, self.worlds[0]["gaze"]
+        fovea = getattr(task, "fovea", None)
         if name == "new":
             self.begin()
+        elif name == "say":
+            self.opinion = min(values[0], len(task.names) - 1) if hasattr(task, "say") else None
         elif not self.over:
-            gaze = self.worlds[0]["gaze"]
             if name == "click":
-                x, y, _ = gaze
-                width, height = self.env.task.render_size
-                if not (0 <= values[0] < width and 0 <= values[1] < height):
+                width, height = task.render_size
+                place = np.array(values) * max(width, height) / SIDE
+                if not (0 <= place[0] < width and 0 <= place[1] < height):
                     return
-                displacement = np.array([values[0] - x, values[1] - y, 0.0])
+                displacement = np.array([*(place - gaze[:2]), 0.0])
             else:
-                limits = np.array([fovea.largest_jump, fovea.largest_jump, fovea.largest_turn])
-                displacement = values[0] * limits * WAYS[name]
-            self._move(fovea.aim(displacement[None], gaze[None, 2])[0])
+                jumps = (1.0, 1.0, 0.0)  # one cell
+                if fovea is not None:
+                    jumps = (fovea.largest_jump, fovea.largest_jump, fovea.largest_turn)
+                displacement = (values[0] if fovea is not None else 1.0) * np.array(jumps) * WAYS[name]
+            self._move(self._action(gaze, displacement))
+
+    def _action(self, gaze: np.ndarray, displacement: np.ndarray) -> np.ndarray:
+        """The action that moves the gaze so, and says what the person thinks."""
+        task = self.env.task
+        if not hasattr(task, "aim"):
+            return task.fovea.aim(displacement[None], gaze[None, 2])[0]
+        actions = task.aim(self.worlds, (gaze + displacement)[None, :2])
+        if self.opinion is not None:
+            actions = task.say(actions, np.array([self.opinion]))
+        return actions[0]
 
     def _move(self, action: np.ndarray) -> None:
         _, reward, terminated, truncated, info = self.env.step(action)
         self.you.add(float(reward), info)
         if terminated or truncated:
-            self.over = True
+            self.over = self.env.task.reveal = True
             self.games.append((self.you, self.oracle))
 
     def notes(self) -> list[tuple[str, str]]:
-        """Lines for the panel: which game, when the target was found, and the sum of rewards, beside the oracle's."""
+        """Lines for the panel: which game, when the target was found, the sum of rewards; beside the reference's."""
+        said = [("you say", self.env.task.names[self.opinion])] if self.opinion is not None else []
         return [
-            ("over: press R" if self.over else f"game {len(self.games) + 1}", "you | oracle"),
+            *said,
+            ("over: press R" if self.over else f"game {len(self.games) + 1}", f"you | {self.rival}"),
             ("found at", f"{self.you.found_text} | {self.oracle.found_text}"),
             ("return", f"{self.you.total:.1f} | {self.oracle.total:.1f}"),
         ]
@@ -195,8 +227,8 @@ class Game:
         found = [sum(result.found is not None for result in side) for side in zip(*self.games, strict=True)]
         mean = [np.mean([result.total for result in side]) for side in zip(*self.games, strict=True)]
         return (
-            f"{len(self.games)} games: target found in {found[0]} (oracle {found[1]}), "
-            f"mean return {mean[0]:.2f} (oracle {mean[1]:.2f})"
+            f"{len(self.games)} games: success in {found[0]} ({self.rival} {found[1]}), "
+            f"mean return {mean[0]:.2f} ({self.rival} {mean[1]:.2f})"
         )
 
     def close(self) -> None:

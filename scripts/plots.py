@@ -82,7 +82,7 @@ def learning_curve(
     for row in rows:
         if isinstance(row.get(x), int | float) and isinstance(row.get(y), int | float):
             curves[str(row[by]) if by else y][float(row[x])].append(float(row[y]))
-    figure, axes = _figure(6.4, 4.0)
+    figure, axes = new_figure(6.4, 4.0)
     for colour, (label, points) in zip(_colours(len(curves)), curves.items(), strict=True):
         places = np.array(sorted(points))
         seeds = [np.array(points[place]) for place in places]
@@ -137,11 +137,11 @@ def record_scanpaths(
         ValueError: the task has no fovea.
     """
     task = getattr(lanes.unwrapped, "task", None)
-    if not hasattr(task, "fovea"):
-        raise ValueError(f"scanpaths need a task with a fovea, got {task!r}")
+    if not hasattr(task, "fovea") or "wanted" not in task.world.names:
+        raise ValueError(f"scanpaths need a task with a fovea and one wanted place, got {task!r}")
     obs, infos = lanes.reset(seed=seed)
     worlds = lanes.unwrapped.get_state()["worlds"]
-    scenes, paths = [_scene(world, task.fovea.channels) for world in worlds], [worlds["gaze"][:, :2]]
+    scenes, paths = [_scene(task, worlds, row) for row in range(len(worlds))], [worlds["gaze"][:, :2]]
     state, start, over = None, np.ones(lanes.num_envs, bool), np.zeros(lanes.num_envs, bool)
     while not over.any():
         actions, state = policy.predict(obs, state, start, deterministic)
@@ -156,9 +156,12 @@ def record_scanpaths(
     ]
 
 
-def _scene(world: np.void, channels: int) -> np.ndarray:
-    canvas = Canvas((512.0, 512.0))
-    canvas.scene(world["objects"][: world["count"]], world["background"], channels)
+def _scene(task: Any, worlds: np.ndarray, row: int) -> np.ndarray:
+    canvas, world = Canvas((512.0, 512.0)), worlds[row]
+    if hasattr(task, "paint"):
+        task.paint(worlds, row, canvas)
+    else:
+        canvas.scene(world["objects"][: world["count"]], world["background"], task.fovea.channels)
     return pixels(canvas.finish())
 
 
@@ -172,7 +175,7 @@ def scanpaths(episodes: Sequence[Scanpath], columns: int = 4, title: str = "", c
         crop: show only the square around each path and its target.
     """
     lines = -(-len(episodes) // columns)
-    figure, grid = _figure(2.3 * columns, 2.3 * lines + (0.35 if title else 0.1), lines, columns)
+    figure, grid = new_figure(2.3 * columns, 2.3 * lines + (0.35 if title else 0.1), lines, columns)
     for axes, episode in zip(np.ravel(grid), episodes, strict=False):
         _scanpath(axes, episode, crop)
     for axes in np.ravel(grid)[len(episodes) :]:
@@ -211,7 +214,7 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     figure.savefig(path, dpi=dpi)
 
 
-def _figure(width: float, height: float, lines: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float, lines: int = 1, columns: int = 1) -> tuple[Figure, Any]:
     """A clean figure outside pyplot's global state, with one Axes or a grid of them."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)

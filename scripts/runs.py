@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 
 import foveal_envs  # noqa: F401  registers the ids
-from foveal_envs.reference import REFERENCES, make_reference
+from foveal_envs.reference import REFERENCES, RandomPolicy, make_reference
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,7 +61,7 @@ def load_agent(name: str | Path, env: gym.vector.VectorEnv[Any, Any, Any], seed:
     """An agent or reference that predicts actions for ``env``.
 
     Args:
-        name: "random", "oracle", a run folder, or a model's zip file with config.json beside it.
+        name: a reference as "random" or "elm", a run folder, or a model's zip file with config.json beside it.
         env: vector environment it will act in.
         seed: of a reference that draws.
 
@@ -70,8 +70,13 @@ def load_agent(name: str | Path, env: gym.vector.VectorEnv[Any, Any, Any], seed:
     """
     path = Path(name)
     if str(name) in REFERENCES:
-        keywords = {"seed": seed} if str(name) == "random" else {}
-        return REFERENCES[str(name)](env, **keywords) if keywords else make_reference(str(name), env)
+        if str(name) == "random":
+            return RandomPolicy(env, seed)
+        try:
+            reference: Predictor = make_reference(str(name), env)
+        except ValueError as error:
+            raise SystemExit(str(error)) from error
+        return reference
     if path.is_dir():
         path = path / "model.zip"
     if not path.is_file():
@@ -138,10 +143,10 @@ def find_environment(environment: str, keywords: dict[str, Any]) -> tuple[str, d
 
 
 def steers_a_fovea(env: Any) -> bool:
-    """Whether a fovea is all that an action moves, as in the looking tasks."""
+    """Whether a fovea is all that an action moves, as in the looking tasks, or the task says how to aim."""
     task = getattr(env.unwrapped, "task", None)
     fovea = getattr(task, "fovea", None)
-    return fovea is not None and bool(task.action_space == fovea.action_space)
+    return hasattr(task, "aim") or (fovea is not None and bool(task.action_space == fovea.action_space))
 
 
 def make_lanes(

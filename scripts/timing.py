@@ -81,10 +81,12 @@ def _row(claim: Claim) -> dict[str, Any]:
     return {**asdict(claim), "passed": claim.passed}
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
+def write(path: Path, rows: list[dict[str, Any]], command: str | None = None) -> None:
     """Rows as a CSV file, under a line that says which command made it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
+        if command is not None:
+            file.write(f"# {command}\n")
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)

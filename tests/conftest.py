@@ -25,6 +25,23 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"motion": "circle", "goal": "pose"},
         {"motion": "random_walk", "noise": 0.1},
     ],
+    "Foveal/ImageSearch-v0": [
+        {},
+        {"target": "glimpse", "rotate": True, "channels": 3, "noise": 0.2, "start": "anywhere"},
+    ],
+    "Foveal/GlimpseClassification-v0": [
+        {},
+        {"reward": "final", "size": 100, "clutter": 0, "moves": 3, "proprioception": False},
+    ],
+    "Foveal/SameDifferent-v0": [{}, {"reward": "final", "rotate": True, "moves": 4, "noise": 0.3}],
+    "Foveal/VisualSearch-v0": [
+        {},
+        {"items": 4, "dwell": 1, "moves": 6, "reward": "dense", "goal_format": "concat", "proprioception": True},
+    ],
+    "Foveal/GridSearch-v0": [
+        {},
+        {"n": 4, "stop": "answer", "view": "posterior", "falloff": "hyperbolic", "moves": 5},
+    ],
     "Foveal/FlipFlop-v0": [{}, {"moves": 4, "probabilities": [0.5, 0.3, 0.2]}],
     "Foveal/Parking-v0": [{}, {"moves": 5, "stop": 0.9, "query": 1.0}],
     "Foveal/AssociativeRecall-v0": [{}, {"pairs": 3, "keys": 4, "values": 2, "queries": 2, "reused": True}],
@@ -32,6 +49,24 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {},
         {"size": 5, "visible": 3, "view": "pixels", "drift": True},
         {"size": 6, "visible": 2, "paddle": 2, "view": "foveal"},
+    ],
+    "Foveal/FourRooms-v0": [
+        {},
+        {"form": "one_hot", "goals": "held_out", "reward": "reached", "moves": 6},
+        {"goals": "train", "held_out": "room", "goal_format": "concat", "reward": "terminal", "moves": 5},
+    ],
+    "Foveal/HQMaze-v0": [{}, {"layout": ["S.", ".G"], "moves": 5}],
+    "Foveal/KeyDoorMaze-v0": [{}, {"layout": ["KSDG"], "moves": 5}],
+    "Foveal/SwampNavigation-v0": [
+        {},
+        {"swamps": 5, "actuators": "waypoint", "reward": "sparse", "moves": 4},
+        {"swamps": [1, 2], "detour": False, "goal_format": "concat", "reward": "terminal", "moves": 5},
+    ],
+    "Foveal/MazeNavigation-v0": [
+        {"cells": 3, "moves": 12},
+        {"cells": 3, "goal": "relative", "rotate": True, "goal_format": "concat", "reward": "terminal", "moves": 5},
+        {"cells": 4, "goal": "picture", "rotate": True, "actuators": "directions", "proprioception": False},
+        {"layout": ["S.#", ".#G", "..."], "actuators": "muscles", "reward": "dense", "view": 1.5},
     ],
 }
 CASES = [(id, keywords) for id in IDS for keywords in VARIANTS.get(id, [{}])]

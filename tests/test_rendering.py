@@ -68,13 +68,16 @@ def test_scene_shows_what_the_retina_senses(id: str, keywords: dict[str, Any]) -
         env.reset(seed=seed)
         w = env.get_state()["worlds"][0]
         canvas = Canvas((512.0, 512.0))
-        canvas.scene(w["objects"][: w["count"]], w["background"], fovea.channels)
+        if hasattr(env.task, "paint"):
+            env.task.paint(env.get_state()["worlds"], 0, canvas)
+        else:
+            canvas.scene(w["objects"][: w["count"]], w["background"], fovea.channels)
         dark = 1.0 - pixels(canvas.finish()) / 255.0
         x, y, angle = w["gaze"]
         for k in np.flatnonzero(fovea.retina.table[:, 2] > 10.0):
             u, v, size = fovea.retina.table[k]
             cx, cy = x + np.cos(angle) * u - np.sin(angle) * v, y + np.sin(angle) * u + np.cos(angle) * v
-            if not (20 < cx < 492 and 20 < cy < 492):
+            if not (20 + size / 2 < cx < 492 - size / 2 and 20 + size / 2 < cy < 492 - size / 2):
                 continue
             seen = dark[np.hypot(xs - cx, ys - cy) <= 0.5 * size].mean(0)
             sensed = w["glimpse"][k * fovea.channels : (k + 1) * fovea.channels]

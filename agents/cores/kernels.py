@@ -49,20 +49,25 @@ def _overload_tanh(x: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- LSTM
 
 
+# A loop of few arrays at a time: LLVM proves at run time that they do not overlap, and gives up where there are many.
+
+
 @_jit
 def _lstm_step(gates: np.ndarray, c_before: np.ndarray, c: np.ndarray, h: np.ndarray) -> None:
     """Activates gates (B, 4, H) in place, i, f, g, o; writes c and h (B, H)."""
-    half = gates.dtype.type(0.5)
+    half, cells = gates.dtype.type(0.5), range(gates.shape[2])
     for b in range(gates.shape[0]):
-        for j in range(gates.shape[2]):
-            i = half + half * _tanh(half * gates[b, 0, j])
-            f = half + half * _tanh(half * gates[b, 1, j])
-            g = _tanh(gates[b, 2, j])
-            o = half + half * _tanh(half * gates[b, 3, j])
-            cell = f * c_before[b, j] + i * g
-            gates[b, 0, j], gates[b, 1, j], gates[b, 2, j], gates[b, 3, j] = i, f, g, o
-            c[b, j] = cell
-            h[b, j] = o * _tanh(cell)
+        i, f, g, o = gates[b, 0], gates[b, 1], gates[b, 2], gates[b, 3]
+        before, cell, out = c_before[b], c[b], h[b]
+        for gate in (i, f, o):
+            for j in cells:
+                gate[j] = half + half * _tanh(half * gate[j])
+        for j in cells:
+            g[j] = _tanh(g[j])
+        for j in cells:
+            cell[j] = f[j] * before[j] + i[j] * g[j]
+        for j in cells:
+            out[j] = o[j] * _tanh(cell[j])
 
 
 @_jit
@@ -76,17 +81,27 @@ def _lstm_back(
     d_gates: np.ndarray,
 ) -> None:
     """Gradient of the gates' inputs (B, 4, H); d_c (B, H) becomes that of the cells before."""
-    one = gates.dtype.type(1)
+    one, cells = gates.dtype.type(1), range(gates.shape[2])
     for b in range(gates.shape[0]):
-        for j in range(gates.shape[2]):
-            i, f, g, o = gates[b, 0, j], gates[b, 1, j], gates[b, 2, j], gates[b, 3, j]
-            out, t = d_out[b, j] + d_h[b, j], _tanh(c[b, j])
-            cell = d_c[b, j] + out * o * (one - t * t)
-            d_gates[b, 0, j] = cell * g * i * (one - i)
-            d_gates[b, 1, j] = cell * c_before[b, j] * f * (one - f)
-            d_gates[b, 2, j] = cell * i * (one - g * g)
-            d_gates[b, 3, j] = out * t * o * (one - o)
-            d_c[b, j] = cell * f
+        i, f, g, o = gates[b, 0], gates[b, 1], gates[b, 2], gates[b, 3]
+        d_i, d_f, d_g, d_o = d_gates[b, 0], d_gates[b, 1], d_gates[b, 2], d_gates[b, 3]
+        before, cell, d_y, d_state, d_cell = c_before[b], c[b], d_out[b], d_h[b], d_c[b]
+        for j in cells:
+            d_g[j] = _tanh(cell[j])
+        for j in cells:
+            d_f[j] = d_y[j] + d_state[j]
+        for j in cells:
+            d_cell[j] += d_f[j] * o[j] * (one - d_g[j] * d_g[j])
+        for j in cells:
+            d_o[j] = d_f[j] * d_g[j] * o[j] * (one - o[j])
+        for j in cells:
+            d_i[j] = d_cell[j] * g[j] * i[j] * (one - i[j])
+        for j in cells:
+            d_f[j] = d_cell[j] * before[j] * f[j] * (one - f[j])
+        for j in cells:
+            d_g[j] = d_cell[j] * i[j] * (one - g[j] * g[j])
+        for j in cells:
+            d_cell[j] *= f[j]
 
 
 class LSTMScan(torch.autograd.Function):
@@ -174,7 +189,7 @@ def _delta_forward(
     """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept` gets those at chunks' starts."""
     steps, columns, heads, keys = k.shape
     values = v.shape[3]
-    u = np.empty(values, k.dtype)
+    error = np.empty(values, k.dtype)
     for b in range(columns):
         for h in range(heads):
             S = memory[b, h]
@@ -183,31 +198,24 @@ def _delta_forward(
                     kept[t // CHUNK, b, h] = S
                 if starts[t, b]:
                     S[:] = initial[h]
-                _write(S, k[t, b, h], v[t, b, h], beta[t, b, h], gate[t, b, h], corrects, u)
-                o = out[t, b, h]
+                key, query, decay, strength, o = k[t, b, h], q[t, b, h], gate[t, b, h], beta[t, b, h], out[t, b, h]
+                _miss(S, key, v[t, b, h], decay, corrects, error)
                 o[:] = 0
                 for i in range(keys):
                     for j in range(values):
-                        o[j] += q[t, b, h, i] * S[i, j]
+                        S[i, j] = decay * S[i, j] + strength * key[i] * error[j]
+                        o[j] += query[i] * S[i, j]
 
 
 @_jit
-def _write(S: np.ndarray, k: np.ndarray, v: np.ndarray, beta: Any, gate: Any, corrects: bool, u: np.ndarray) -> None:
-    """S <- gate S, u = beta (v - S^T k) or v, S <- S + k u^T; u (V,) is left for the caller."""
-    keys, values = S.shape
-    u[:] = v
-    for i in range(keys):
-        for j in range(values):
-            S[i, j] *= gate
+def _miss(S: np.ndarray, k: np.ndarray, v: np.ndarray, gate: Any, corrects: bool, error: np.ndarray) -> None:
+    """error (V,) = v - gate S^T k, or v: the write is S <- gate S + beta k error^T."""
+    error[:] = v
     if corrects:
-        for i in range(keys):
-            for j in range(values):
-                u[j] -= k[i] * S[i, j]
-        for j in range(values):
-            u[j] *= beta
-    for i in range(keys):
-        for j in range(values):
-            S[i, j] += k[i] * u[j]
+        for i in range(S.shape[0]):
+            known = gate * k[i]
+            for j in range(S.shape[1]):
+                error[j] -= known * S[i, j]
 
 
 @_jit
@@ -233,26 +241,27 @@ def _delta_backward(
     """All gradients; `d_memory` is that of the last memory and becomes that of the first."""
     steps, columns, heads, keys = k.shape
     values = v.shape[3]
-    before = np.empty((CHUNK, keys, values), k.dtype)  # S of a chunk's steps before they decay and write
-    changes = np.empty((CHUNK, values), k.dtype)
-    S = np.empty((keys, values), k.dtype)
-    d_known = np.empty(values, k.dtype)
+    before = np.empty((CHUNK + 1, keys, values), k.dtype)  # S of a chunk's steps before they decay and write
+    errors = np.empty((CHUNK, values), k.dtype)
     for b in range(columns):
         for h in range(heads):
             dS = d_memory[b, h]
             for chunk in range((steps - 1) // CHUNK, -1, -1):
                 first, last = chunk * CHUNK, min(steps, (chunk + 1) * CHUNK)
-                S[:] = kept[chunk, b, h]
+                before[0] = kept[chunk, b, h]
                 for t in range(first, last):
+                    S, after, error = before[t - first], before[t - first + 1], errors[t - first]
+                    key, decay, strength = k[t, b, h], gate[t, b, h], beta[t, b, h]
                     if starts[t, b]:
                         S[:] = initial[h]
-                    before[t - first] = S
-                    u = changes[t - first]
-                    _write(S, k[t, b, h], v[t, b, h], beta[t, b, h], gate[t, b, h], corrects, u)
+                    _miss(S, key, v[t, b, h], decay, corrects, error)
+                    for i in range(keys):
+                        for j in range(values):
+                            after[i, j] = decay * S[i, j] + strength * key[i] * error[j]
                 for t in range(last - 1, first - 1, -1):
                     d_beta[t, b, h], d_gate[t, b, h] = _unwrite(
-                        dS, before[t - first], changes[t - first], q[t, b, h], k[t, b, h], v[t, b, h], beta[t, b, h],
-                        gate[t, b, h], corrects, d_out[t, b, h], d_q[t, b, h], d_k[t, b, h], d_v[t, b, h], d_known,
+                        dS, before[t - first], errors[t - first], q[t, b, h], k[t, b, h], beta[t, b, h],
+                        gate[t, b, h], corrects, d_out[t, b, h], d_q[t, b, h], d_k[t, b, h], d_v[t, b, h],
                     )  # fmt: skip
                     if starts[t, b]:
                         for i in range(keys):
@@ -265,10 +274,9 @@ def _delta_backward(
 def _unwrite(
     dS: np.ndarray,
     S: np.ndarray,
-    u: np.ndarray,
+    error: np.ndarray,
     q: np.ndarray,
     k: np.ndarray,
-    v: np.ndarray,
     beta: Any,
     gate: Any,
     corrects: bool,
@@ -276,7 +284,6 @@ def _unwrite(
     d_q: np.ndarray,
     d_k: np.ndarray,
     d_v: np.ndarray,
-    d_known: np.ndarray,
 ) -> Any:
     """One step back: S (K, V) is the memory before it, dS turns from the gradient after it into that before it."""
     keys, values = S.shape
@@ -287,32 +294,26 @@ def _unwrite(
         for j in range(values):
             dS[i, j] += q[i] * d_o[j]
             d_v[j] += k[i] * dS[i, j]
-            total += dS[i, j] * u[j]
-        d_k[i] = total
+            total += dS[i, j] * error[j]
+        d_k[i] = beta * total
     d_beta, d_gate, read = zero, zero, zero
     for j in range(values):
-        read += u[j] * d_o[j]
-    if corrects:
-        for j in range(values):
-            d_known[j] = -beta * d_v[j]
-            d_beta += d_v[j] * v[j]
-        for i in range(keys):
-            erased, wrong = zero, zero
-            for j in range(values):
-                erased += S[i, j] * d_known[j]
-                wrong += S[i, j] * d_v[j]
-                dS[i, j] += k[i] * d_known[j]
-            d_k[i] += gate * erased
-            d_beta -= gate * k[i] * wrong
-        for j in range(values):
-            d_v[j] *= beta
+        d_beta += d_v[j] * error[j]
+        read += error[j] * d_o[j]
+        d_v[j] *= beta
     for i in range(keys):
-        seen = zero
+        known = gate * k[i] if corrects else zero
+        erased, seen, decayed = zero, zero, zero
         for j in range(values):
+            erased += S[i, j] * d_v[j]
             seen += S[i, j] * d_o[j]
-            d_gate += dS[i, j] * S[i, j]
-            dS[i, j] *= gate
-        d_q[i] = gate * seen + k[i] * read
+            decayed += S[i, j] * dS[i, j]
+            dS[i, j] = gate * dS[i, j] - known * d_v[j]
+        if corrects:
+            d_k[i] -= gate * erased
+            decayed -= k[i] * erased
+        d_gate += decayed
+        d_q[i] = gate * seen + beta * k[i] * read
     return d_beta, d_gate
 
 

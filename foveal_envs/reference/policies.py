@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ..env import FovealVectorEnv
+from .gaze import native
 
 State = Any
 
@@ -45,27 +45,10 @@ class OraclePolicy:
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
-        if not isinstance(env.unwrapped, FovealVectorEnv):
-            raise ValueError(f"the oracle needs a native vector environment of foveal_envs, got {env.unwrapped!r}")
-        self._env = env.unwrapped
+        self._env = native(env)
 
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, State]:
         """Actions (N, ...) for the worlds as they are now, and the unchanged state."""
         return self._env.oracle_actions(), state
-
-
-REFERENCES = {"random": RandomPolicy, "oracle": OraclePolicy}
-
-
-def make_reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any]) -> RandomPolicy | OraclePolicy:
-    """A reference by name.
-
-    Raises:
-        ValueError: an unknown name; the message lists the known ones.
-    """
-    if name not in REFERENCES:
-        raise ValueError(f"unknown reference {name!r}; known: {', '.join(map(repr, REFERENCES))}")
-    policy: RandomPolicy | OraclePolicy = REFERENCES[name](env)
-    return policy

@@ -107,6 +107,10 @@ class Canvas:
             wrap: the scene is a torus: an object that leaves it on one side comes in on the other.
         """
         self.fill(darkness(background, channels))
+        self.objects(objects, channels, wrap)
+
+    def objects(self, objects: np.ndarray, channels: int = 3, wrap: bool = False) -> None:
+        """Objects on what is there already; arguments as of ``scene``."""
         for thing in objects:
             for x, y in self._appearances(thing, wrap):
                 self._object(thing, x, y, darkness(thing["value"], channels))
@@ -161,6 +165,22 @@ class Canvas:
         if abs(gaze[2]) > 1e-9:  # which way is up for the fovea
             reach = float(np.hypot(table[:, 0], table[:, 1]).max())
             self._arrow((gaze[0], gaze[1]), (gaze[0] + sin * reach, gaze[1] - cos * reach), LOOK)
+
+    def glimpse(self, table: np.ndarray, gaze: np.ndarray, values: np.ndarray, channels: int = 1) -> None:
+        """The scene as the retina sees it: each field a disc of its darkness, and nothing between them.
+
+        Args:
+            table: (K, 3) of (u, v, diameter).
+            gaze: (3,) pose.
+            values: (K * channels,) darkness; channel c of field k at k * channels + c.
+            channels: 1 or 3.
+        """
+        self.fill(PAPER)
+        cos, sin, rows = math.cos(float(gaze[2])), math.sin(float(gaze[2])), values.reshape(-1, channels)
+        for k in np.argsort(-table[:, 2], kind="stable"):
+            u, v, diameter = (float(number) for number in table[k])
+            x, y = float(gaze[0]) + cos * u - sin * v, float(gaze[1]) + sin * u + cos * v
+            self.circle(x, y, 0.5 * diameter, darkness(rows[k], channels))
 
     def wanted(self, pose: np.ndarray, rotate: bool = False) -> None:
         """A cross at the wanted pose (3,), with an arrow that points to where up should be if ``rotate``."""

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-EXPERIMENTS = ("att1", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall")
+EXPERIMENTS = ("att1", "memory", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall")

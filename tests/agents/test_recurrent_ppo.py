@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -209,6 +209,37 @@ def test_it_works_with_callbacks_and_saves_its_policy(tmp_path: Any) -> None:
     np.testing.assert_array_equal(first, again)
     single, _ = agent.predict({key: part[0] for key, part in obs.items()}, deterministic=True)
     np.testing.assert_allclose(single, first[0], rtol=1e-4)
+
+
+def test_workers_train_together_and_stop_together() -> None:
+    class Stop(BaseCallback):
+        def _on_step(self) -> bool:
+            return self.num_timesteps < 400
+
+    keywords = {**SMALL, "n_steps": 8, "n_epochs": 1, "n_minibatches": 1}
+    agent = RecurrentPPO("MultiInputPolicy", lane(), workers=2, **keywords)
+    alone = RecurrentPPO("MultiInputPolicy", lane(), **keywords)
+    before = parameters(agent)
+    assert torch.equal(before, parameters(alone))
+    agent.learn(128, log_interval=None)
+    alone.learn(64, log_interval=None)
+    assert agent.num_timesteps == 128  # one rollout of 8 lanes in each of two processes
+    assert not torch.equal(before, parameters(agent))
+    assert not torch.equal(parameters(alone), parameters(agent))  # half of the gradient is another's
+    agent.learn(100_000, callback=Stop(), log_interval=None, reset_num_timesteps=False)
+    assert agent.num_timesteps < 600
+    with pytest.raises(ValueError, match="workers=1"):
+        RecurrentPPO("MultiInputPolicy", VecNormalize(lane(), norm_obs_keys=["observation"]), workers=2).learn(64)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler of PyTorch warns of itself
+def test_a_compiled_pass_over_a_minibatch_is_the_same_pass() -> None:
+    trained = []
+    for compile in (False, True):
+        agent = RecurrentPPO("MultiInputPolicy", lane(), compile=compile, **SMALL)
+        trained.append(parameters(agent.learn(96, log_interval=None)))
+    torch.testing.assert_close(*trained, rtol=1e-3, atol=1e-5)
 
 
 def test_bad_settings_are_refused() -> None:

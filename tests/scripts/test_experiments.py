@@ -45,7 +45,7 @@ from scripts.experiments.supervised import (
 )
 
 torch.set_num_threads(1)  # small nets: more threads only wait for each other
-PAPERS = [name for name in EXPERIMENTS if name != "att1"]
+PAPERS = [name for name in EXPERIMENTS if name not in ("att1", "memory")]  # those train agents in environments
 Answers = Callable[[np.ndarray], list[int]]  # from the inputs (T, D) of one sequence to an answer a step
 
 

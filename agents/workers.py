@@ -1,0 +1,91 @@
+"""Data-parallel training: copies of an agent in processes of their own, whose gradients are averaged."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import torch
+import torch.distributed as dist
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import Tensor
+
+APART = 1_000_003  # between the seeds of two workers' environments
+
+
+@contextmanager
+def working(agent: BaseAlgorithm, count: int, **learn: Any) -> Iterator[None]:
+    """While the block runs, which must have `agent` learn, `count` - 1 copies of it learn in other processes.
+
+    Each has an environment of its own, a copy of the agent's with other seeds, and one thread; so has this process.
+    They find each other through a file and exchange tensors by gloo.
+
+    Args:
+        agent: with its environment; both are pickled.
+        count: processes, this one included.
+        learn: keywords of `agent.learn` for the copies.
+
+    Raises:
+        ValueError: an environment that cannot be pickled.
+    """
+    saved = io.BytesIO()
+    agent.save(saved)
+    try:
+        copy = cloudpickle.dumps((type(agent), agent.env, learn))
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise ValueError(f"workers = {count} needs an environment that can be pickled: {error}") from error
+    context = multiprocessing.get_context("spawn")
+    threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = (Path(folder) / "meeting").as_uri()
+        arguments = saved.getvalue(), copy, count, meeting, agent.seed or 0
+        others = [context.Process(target=_work, args=(rank, *arguments), daemon=True) for rank in range(1, count)]
+        for other in others:
+            other.start()
+        _join(0, count, meeting)
+        try:
+            yield
+        finally:
+            dist.destroy_process_group()
+            torch.set_num_threads(threads)
+            for other in others:
+                other.join(timeout=10)
+                other.terminate()
+
+
+def _work(rank: int, saved: bytes, copy: bytes, count: int, meeting: str, seed: int) -> None:
+    """What another process does: load the agent, give it seeds of its own, and learn."""
+    agent_class, env, learn = cloudpickle.loads(copy)
+    agent = agent_class.load(io.BytesIO(saved), env=env)
+    agent.env.seed(seed + rank * APART)
+    torch.manual_seed(seed + rank * APART)
+    _join(rank, count, meeting)
+    agent.share_work(**learn)
+    dist.destroy_process_group()
+
+
+def _join(rank: int, count: int, meeting: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
+
+
+def average(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The mean over all workers of each tensor, by one exchange; the tensors themselves where nobody else works."""
+    if not dist.is_initialized():
+        return list(tensors)
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    parts = (flat / dist.get_world_size()).split([tensor.numel() for tensor in tensors])
+    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def all_go_on(goes_on: bool) -> bool:
+    """Whether every worker goes on."""
+    return bool(average([torch.tensor(float(goes_on))])[0] == 1)

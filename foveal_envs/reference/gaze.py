@@ -1,0 +1,134 @@
+"""Raster and centre, gazes that ignore what is seen, for any task that can aim; and the scan of VisualSearch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..env import FovealVectorEnv
+
+State = Any
+ARRIVED = 1e-3  # of the scene's side
+COLUMNS = 4
+
+
+def aim(task: Any, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Actions (N, ...) that bring each gaze nearest to a place (N, 2), in scene units.
+
+    Raises:
+        ValueError: the task steers no gaze.
+    """
+    if hasattr(task, "aim"):
+        return task.aim(worlds, places)  # type: ignore[no-any-return]
+    fovea = getattr(task, "fovea", None)
+    if fovea is None or task.action_space != fovea.action_space:
+        raise ValueError(f"{type(task).__name__} has no gaze to steer")
+    return fovea.aim_at(worlds["gaze"], places)  # type: ignore[no-any-return]
+
+
+class RasterPolicy:
+    """The gaze visits a square grid of places row by row, each as fast as its jumps allow, and begins again.
+
+    Args:
+        env: a vector environment of this package whose task steers a gaze. Its task may say by ``columns`` how many
+            places a row has; else 4.
+
+    Raises:
+        ValueError: the environment is not one of this package.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        self._env = native(env)
+        task = self._env.task
+        columns = getattr(task, "columns", COLUMNS)
+        line, column = np.divmod(np.arange(columns * columns), columns)
+        size = np.array(task.render_size)
+        self._near = ARRIVED * float(size.max())
+        self._places = (np.stack([column, line], axis=1) + 0.5) / columns * size
+
+    def predict(
+        self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, State]:
+        """Actions (N, ...), and the number of the place (N,) that each gaze makes for."""
+        worlds = self._env.get_state()["worlds"]
+        state = np.full(len(worlds), -1) if state is None else state.copy()
+        if episode_start is not None:
+            state[episode_start] = -1
+        at = np.abs(worlds["gaze"][:, :2] - self._places[state]).max(1) <= self._near
+        state = np.where(at | (state < 0), state + 1, state) % len(self._places)
+        return aim(self._env.task, worlds, self._places[state]), state
+
+
+class CentrePolicy:
+    """The gaze rests in the middle of the scene.
+
+    Args:
+        env: as for RasterPolicy.
+
+    Raises:
+        ValueError: the environment is not one of this package.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        self._env = native(env)
+
+    def predict(
+        self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, State]:
+        """Actions (N, ...) and the unchanged state."""
+        worlds, task = self._env.get_state()["worlds"], self._env.task
+        middle = np.broadcast_to(0.5 * np.array(task.render_size), (len(worlds), 2))
+        return aim(task, worlds, middle), state
+
+
+class ScanPolicy:
+    """VisualSearch as an eye would do it that sees where all objects are, but what they are only under the gaze.
+
+    It goes to the nearest object that it has not fixated yet, and rests on the target. With a perfect memory it needs
+    half of the objects on average: the 1 of that score. Without, it goes to any other object again.
+
+    Args:
+        env: a native vector environment of VisualSearch.
+        memory: False: forget what was fixated, but for the present object.
+        seed: of the choices without memory.
+
+    Raises:
+        ValueError: the environment is another one.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, seed: int = 0) -> None:
+        self._env, self._memory = native(env), memory
+        self._random = np.random.default_rng(seed)
+        if "fixated" not in (self._env.task.world.names or ()):
+            raise ValueError(f"the scan needs a VisualSearch, got {type(self._env.task).__name__}")
+
+    def predict(
+        self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, State]:
+        """Actions (N, ...), and which objects were fixated (N, M)."""
+        worlds = self._env.get_state()["worlds"]
+        lanes, things = np.arange(len(worlds)), worlds["objects"]
+        seen = np.zeros(things.shape, bool) if state is None or not self._memory else state.copy()
+        if episode_start is not None:
+            seen[episode_start] = False
+        fixated = worlds["fixated"]
+        seen[lanes[fixated >= 0], fixated[fixated >= 0]] = True
+        places = np.stack([things["x"], things["y"]], axis=2)
+        away = np.hypot(*(places - worlds["gaze"][:, None, :2]).transpose(2, 0, 1))
+        away = away if self._memory else self._random.random(away.shape)
+        away[seen | (np.arange(things.shape[1]) >= worlds["count"][:, None])] = np.inf
+        goal = np.where(fixated == worlds["target"], fixated, away.argmin(1))
+        return aim(self._env.task, worlds, places[lanes, goal]), seen
+
+
+def native(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:
+    """The vector environment of this package under its wrappers.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    if not isinstance(env.unwrapped, FovealVectorEnv):
+        raise ValueError(f"this reference needs a native vector environment of foveal_envs, got {env.unwrapped!r}")
+    return env.unwrapped

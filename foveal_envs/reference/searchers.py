@@ -1,0 +1,149 @@
+"""MAP, ELM and the one-step ideal searcher of GridSearch, on one belief model (Najemnik & Geisler 2005, 2009)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..compiled import compiled
+from ..tasks.grid_search import GridSearch
+from .gaze import native
+
+State = Any
+POINTS = 9  # of the quadrature over the response of the target
+NOTHING = 1e-5  # probability not worth following
+LEAST = 1e-3  # probability of a cell from which on the ideal searcher counts it
+
+
+class Belief:
+    """What an observer of GridSearch knows: log p_i += d'_ik^2 W_ik (2005, eq. 1), which is the sum of the evidence.
+
+    Args:
+        task: a GridSearch.
+
+    Attributes:
+        log: (N, K) log posterior up to a constant; None before the first observation.
+    """
+
+    def __init__(self, task: GridSearch) -> None:
+        self._cells = task.n * task.n
+        self._sums = task.view == "evidence"
+        self.log: np.ndarray | None = None
+
+    def update(self, obs: np.ndarray, log: np.ndarray | None, episode_start: np.ndarray | None) -> np.ndarray:
+        """Take in observations (N, K + 2).
+
+        Args:
+            obs: of GridSearch.
+            log: (N, K) belief before it; None: nothing is known yet.
+            episode_start: (N,) bool, where what was known is forgotten.
+
+        Returns:
+            (N, K) posterior.
+        """
+        told = np.asarray(obs[:, : self._cells], np.float64)
+        if self._sums and log is not None:
+            told += log if episode_start is None else np.where(episode_start[:, None], 0.0, log)
+        self.log = told - told.max(1, keepdims=True)
+        p = np.exp(self.log)
+        posterior: np.ndarray = p / p.sum(1, keepdims=True)
+        return posterior
+
+
+class _Searcher:
+    """A policy that fixates as its rule says, and answers at the task's threshold where answers are allowed.
+
+    Args:
+        env: a native vector environment of GridSearch.
+
+    Raises:
+        ValueError: it is another task.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        task = native(env).task
+        if not isinstance(task, GridSearch):
+            raise ValueError(f"this reference searches a GridSearch, got {type(task).__name__}")
+        self.task, self.belief = task, Belief(task)
+        self._squares = task.visibility.astype(np.float64) ** 2
+
+    def fixate(self, p: np.ndarray) -> np.ndarray:
+        """Cells (N,) to fixate next, given posteriors (N, K)."""
+        raise NotImplementedError
+
+    def predict(
+        self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, State]:
+        """Actions (N,), and the log posterior (N, K)."""
+        p = self.belief.update(obs, state, episode_start)
+        actions = self.fixate(p)
+        if self.task.answers:
+            actions = np.where(p.max(1) >= self.task.threshold, p.shape[1] + p.argmax(1), actions)
+        return actions, self.belief.log
+
+
+class MAPPolicy(_Searcher):
+    """Fixate the most probable cell: k = argmax_i p_i."""
+
+    def fixate(self, p: np.ndarray) -> np.ndarray:
+        return np.asarray(p.argmax(1))
+
+
+class ELMPolicy(_Searcher):
+    """Fixate where the expected gain of information is largest: k = argmax_k sum_i p_i d'_ik^2 (2009, eq. 7)."""
+
+    def fixate(self, p: np.ndarray) -> np.ndarray:
+        return np.asarray((p @ self._squares.T).argmax(1))
+
+
+class IdealPolicy(_Searcher):
+    """Fixate where the target will be named rightly with the largest probability after the next fixation (2005, eq. 2).
+
+    P(right | k) = sum_i p_i E_w prod_{j != i} Phi((2 log(p_i / p_j) + d'_jk^2 + d'_ik^2 + 2 d'_ik w) / (2 d'_jk)), w
+    standard normal, by Gauss-Hermite quadrature with 9 points, over the cells with p above 0.001.
+    """
+
+    def fixate(self, p: np.ndarray) -> np.ndarray:
+        points, weights = np.polynomial.hermite_e.hermegauss(POINTS)
+        out = np.empty(len(p), np.int64)
+        _most_right(p, self.task.visibility.astype(np.float64), points, weights / weights.sum(), out)
+        return out
+
+
+@compiled
+def _most_right(p: np.ndarray, d: np.ndarray, points: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    for row in range(p.shape[0]):
+        cells = np.flatnonzero(p[row] >= LEAST)
+        log = np.log(p[row][cells])
+        best = -1.0
+        for k in range(p.shape[1]):
+            right = 0.0
+            for a in range(cells.shape[0]):
+                right += math.exp(log[a]) * _right(a, cells, log, d[k], points, weights)
+            if right > best + 1e-12:
+                best = right
+                out[row] = k
+
+
+@compiled
+def _right(a: int, cells: np.ndarray, log: np.ndarray, d: np.ndarray, points: np.ndarray, weights: np.ndarray) -> float:
+    """Probability that cell number ``a`` is the most probable one after the fixation, if it holds the target."""
+    own = d[cells[a]]
+    total = 0.0
+    for q in range(points.shape[0]):
+        product = weights[q]
+        for b in range(cells.shape[0]):
+            if b != a:
+                other = d[cells[b]]
+                lead = 2.0 * (log[a] - log[b]) + other * other + own * own + 2.0 * own * points[q]
+                if other > 0.0:
+                    product *= 0.5 * math.erfc(-lead / (2.0 * math.sqrt(2.0) * other))
+                elif lead < 0.0:
+                    product = 0.0
+                if product < NOTHING:
+                    break
+        total += product
+    return total

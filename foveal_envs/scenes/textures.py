@@ -1,0 +1,324 @@
+"""Image bank: pictures averaged beforehand over the discs of a retina, so that sensing is one lookup a field.
+
+For every field size the bank holds each picture's exact area averages on a grid of half that size (``exact=True``: a
+quarter); what lies between is interpolated bilinearly. A point stands with its right, lower and lower right neighbour
+in one 32-bit number, so that a field costs one load. A larger field has a coarser grid, so that a bank needs little
+more memory than its smallest fields alone. Gaze and angle are continuous; no picture is ever turned or drawn again, and
+moving over it costs nothing at reset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import weakref
+from collections import deque
+
+import numpy as np
+
+from ..compiled import aligned, kernel
+from ..retinas import Retina
+
+ZERO = np.float32(0.0)
+TO_UNIT = np.float32(1.0 / 255.0)
+BYTE, SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(255), np.uint32(8), np.uint32(16), np.uint32(24)
+LARGEST_GRID = 2**24  # points, so that a float32 holds their number
+ROWS, FEWEST = 2, 6  # scan lines of a disc: a pixel, and at least
+PER_PIXEL, ORIGIN, MOST, PITCH = range(2, 6)  # rows of ``geometry``, after u and v
+Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
+
+
+class ImageBank:
+    """Disc-averaged pictures for one retina.
+
+    Args:
+        pictures: (M, S, S) or (M, S, S, C) uint8, ordinary pictures: 0 is black. C is 1 or 3.
+        retina: whose fields look at them.
+        pixel: side of a picture's pixel in the scene, scene pixels.
+        exact: a grid of a quarter of a field instead of half of it: four times the memory, a third of the error.
+        outside: darkness around a picture, 0 white and 1 black; None: the mean darkness of its border.
+        memory: most MiB that the bank may take.
+
+    Attributes:
+        pictures: as given, (M, S, S, C).
+        bytes: what the grids take.
+        arrays: for the kernels.
+
+    Raises:
+        ValueError: pictures of another kind, or a bank above ``memory``; it says how much it would take.
+    """
+
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        retina: Retina,
+        pixel: float = 1.0,
+        exact: bool = False,
+        outside: float | None = None,
+        memory: float = 256.0,
+    ) -> None:
+        pictures = np.asarray(pictures)
+        pictures = pictures[..., None] if pictures.ndim == 3 else pictures
+        square = pictures.ndim == 4 and pictures.shape[1] == pictures.shape[2] and pictures.shape[3] in (1, 3)
+        if not square or pictures.dtype != np.uint8 or pictures.size == 0:
+            raise ValueError(
+                f"pictures must be uint8 (M, S, S) or (M, S, S, 1 or 3), got {pictures.dtype} {pictures.shape}"
+            )
+        self.pictures, self.pixel = pictures, pixel
+        count, side, _, channels = pictures.shape
+        self.bytes = bank_bytes(count * channels, side, retina, pixel, exact)
+        if self.bytes > memory * 2**20:
+            raise ValueError(
+                f"{count} pictures of {side} x {side} would take {self.bytes / 2**20:.0f} MiB, more than {memory=:g}: "
+                "give fewer or smaller pictures, larger fields, or a larger memory"
+            )
+        levels = _levels(side, retina, pixel, exact)
+        if levels[0][3] ** 2 > LARGEST_GRID:
+            raise ValueError(f"fields of {levels[0][0]:g} pixels are too fine for a picture of {side} x {side}")
+        planes = np.ascontiguousarray(np.moveaxis(pictures, 3, 1)).reshape(count * channels, side, side)
+        texels = _shared(planes, levels, outside)
+        at = 0
+        padded = retina.fields.shape[1]
+        geometry, base = aligned((6, padded)), np.zeros(padded, np.uint32)
+        for size, stride, margin, steps in levels:
+            mine = 2.0 * retina.fields[2] / pixel == np.float32(size)
+            geometry[PER_PIXEL, mine], geometry[ORIGIN, mine] = 1.0 / stride, margin / stride
+            geometry[MOST, mine], geometry[PITCH, mine] = np.nextafter(np.float32(steps - 1), ZERO), steps
+            base[mine] = at
+            at += steps * steps
+        geometry[:2] = retina.fields[:2] / pixel
+        geometry[:2, len(retina) :], geometry[MOST, len(retina) :] = 0.0, 0.0  # fields that are not there
+        places, found = aligned((2, padded)), np.zeros(padded, np.uint32)
+        shape = texels.shape[1], channels, len(retina)
+        self.arrays: Bank = texels.reshape(-1), geometry, base, places, base.copy(), found, shape
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def bank_bytes(planes: int, side: int, retina: Retina, pixel: float = 1.0, exact: bool = False) -> int:
+    """Bytes of a bank of so many planes (pictures times channels) of side x side pixels, before it is built."""
+    return 4 * planes * sum(steps * steps for *_, steps in _levels(side, retina, pixel, exact))
+
+
+def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[tuple[float, float, float, int]]:
+    """Field size, stride, margin around the picture and grid points a side of every distinct size; picture pixels."""
+    levels = []
+    for size in np.unique(2.0 * retina.fields[2, : len(retina)] / pixel).tolist():
+        stride = size * (0.25 if exact else 0.5)
+        margin = 0.5 * size + stride  # beyond it all is outside
+        levels.append((size, stride, margin, math.ceil((side + 2.0 * margin) / stride) + 1))
+    return levels
+
+
+_RECENT: deque[np.ndarray] = deque(maxlen=2)  # kept, so that environments made one after the other share them
+_BANKS: weakref.WeakValueDictionary[str, np.ndarray] = weakref.WeakValueDictionary()
+
+
+def _shared(planes: np.ndarray, levels: list[tuple[float, float, float, int]], outside: float | None) -> np.ndarray:
+    """Grids (P, points of a plane) uint32; environments with the same pictures and fields share one array."""
+    key = hashlib.blake2b(planes.data, digest_size=16).hexdigest() + repr((planes.shape, levels, outside))
+    texels = _BANKS.get(key)
+    if texels is None:
+        grids = [_packed(_averages(planes, *level, outside)) for level in levels]
+        _BANKS[key] = texels = np.concatenate(grids, axis=1)
+        _RECENT.append(texels)
+    return texels
+
+
+def _averages(
+    planes: np.ndarray, size: float, stride: float, margin: float, steps: int, outside: float | None
+) -> np.ndarray:
+    """Mean darkness 0..255 (P, steps, steps) of discs of a size on a grid: chords of scan lines, from running sums."""
+    count, side, _ = planes.shape
+    radius, centres = 0.5 * size, np.arange(steps) * stride - margin
+    lines = max(FEWEST, math.ceil(ROWS * size))
+    offsets = ((np.arange(lines) + 0.5) / lines * 2.0 - 1.0) * radius
+    halves = np.sqrt(radius * radius - offsets * offsets)
+    out = np.empty((count, steps, steps), np.uint8)
+    batch = max(1, 2**22 // (steps * steps))
+    for first in range(0, count, batch):
+        dark = 255.0 - planes[first : first + batch].astype(np.float32)
+        rim = np.concatenate([dark[:, 0], dark[:, -1], dark[:, :, 0], dark[:, :, -1]], axis=1).mean(1)
+        around = rim if outside is None else np.full(len(dark), 255.0 * outside, np.float32)
+        dark = np.pad(dark - around[:, None, None], ((0, 0), (1, 1), (0, 0)))  # rows above and below: outside
+        sums = np.pad(np.cumsum(dark, axis=2, dtype=np.float32), ((0, 0), (0, 0), (1, 0)))
+        total = np.zeros((len(dark), steps, steps), np.float32)
+        for offset, half in zip(offsets, halves, strict=True):
+            rows = sums[:, np.clip(np.floor(centres + offset) + 1, 0, side + 1).astype(np.int64)]
+            total += _at(rows, centres + half) - _at(rows, centres - half)
+        means = _sharpened(total / np.float32(2.0 * halves.sum())) + around[:, None, None]
+        out[first : first + batch] = np.clip(np.rint(means), 0, 255).astype(np.uint8)
+    return out
+
+
+def _sharpened(grid: np.ndarray) -> np.ndarray:
+    """A grid (P, n, n) less 1/12 of its second differences: as much as a chord lies above a hollow on average."""
+    twice = np.zeros_like(grid)
+    twice[:, 1:-1] += grid[:, :-2] + grid[:, 2:] - 2.0 * grid[:, 1:-1]
+    twice[:, :, 1:-1] += grid[:, :, :-2] + grid[:, :, 2:] - 2.0 * grid[:, :, 1:-1]
+    sharpened: np.ndarray = grid - twice / 12.0
+    return sharpened
+
+
+def _packed(grid: np.ndarray) -> np.ndarray:
+    """Grids (P, n, n) uint8 as (P, n * n) uint32: each point with its right, lower and lower right neighbour."""
+    wide = np.pad(grid, ((0, 0), (0, 1), (0, 1)), "edge").astype(np.uint32)
+    right, lower, both = wide[:, :-1, 1:] << SHIFT_8, wide[:, 1:, :-1] << SHIFT_16, wide[:, 1:, 1:] << SHIFT_24
+    packed: np.ndarray = wide[:, :-1, :-1] | right | lower | both
+    return packed.reshape(len(grid), -1)
+
+
+def _at(sums: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Running sums (P, rows, S + 1) at continuous places along the last axis."""
+    places = np.clip(places, 0.0, sums.shape[2] - 1.0)
+    left = np.minimum(places.astype(np.int64), sums.shape[2] - 2)
+    share = (places - left).astype(np.float32)
+    below = sums[:, :, left]
+    between: np.ndarray = below + share * (sums[:, :, left + 1] - below)
+    return between
+
+
+@kernel
+def look_at_picture(bank: Bank, picture: int, x: float, y: float, angle: float, out: np.ndarray) -> None:
+    """What the retina gives over one picture of a bank: darkness in [0, 1] of channel c of field k at k * C + c.
+
+    Args:
+        bank: ``ImageBank.arrays``.
+        picture: its number.
+        x, y, angle: pose of the gaze in the picture's frame, from its top left corner, in its pixels, and radians.
+        out: receives (C * fields,) numbers.
+    """
+    texels, geometry, base, places, at, found, (block, channels, fields) = bank
+    c, s = np.float32(1.0), ZERO
+    if angle != 0.0:
+        c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    u, v, per, origin, most = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4]
+    _place(u, v, per, origin, most, np.float32(x), c, -s, places[0])
+    _place(u, v, per, origin, most, np.float32(y), s, c, places[1])
+    _index(places[0], places[1], geometry[PITCH], base, at)
+    for channel in range(channels):
+        start = (picture * channels + channel) * block
+        _gather(texels[start : start + block], at, found)
+        if channels == 1:
+            _blend(found[:fields], places[0], places[1], out)
+        else:
+            _blend_colour(found[:fields], places[0], places[1], channel, channels, out)
+
+
+# Each loop below writes one array and reads few, or LLVM gives up proving that they do not overlap.
+
+
+@kernel
+def _place(
+    u: np.ndarray,
+    v: np.ndarray,
+    per: np.ndarray,
+    origin: np.ndarray,
+    most: np.ndarray,
+    gaze: np.float32,
+    a: np.float32,
+    b: np.float32,
+    out: np.ndarray,
+) -> None:
+    """One coordinate of every field's centre, gaze + a u + b v, in steps of its grid, kept on the grid."""
+    for k in range(out.shape[0]):
+        place = (gaze + a * u[k] + b * v[k]) * per[k] + origin[k]
+        place = place if place > ZERO else ZERO
+        out[k] = place if place < most[k] else most[k]
+
+
+@kernel
+def _index(x: np.ndarray, y: np.ndarray, pitch: np.ndarray, base: np.ndarray, at: np.ndarray) -> None:
+    """Where the upper left neighbour of every field stands; floats are exact below 2^24."""
+    for k in range(at.shape[0]):
+        at[k] = base[k] + np.int32(math.floor(y[k]) * pitch[k] + math.floor(x[k]))
+
+
+@kernel
+def _gather(texels: np.ndarray, at: np.ndarray, found: np.ndarray) -> None:
+    for k in range(at.shape[0]):
+        found[k] = texels[at[k]]  # unsigned, so that no index can be negative
+
+
+@kernel
+def _mix(four: np.uint32, x: np.float32, y: np.float32) -> np.float32:
+    """Bilinear interpolation between four neighbours, the bytes of one number."""
+    fx, fy = x - math.floor(x), y - math.floor(y)
+    a, b = np.float32(four & BYTE), np.float32((four >> SHIFT_8) & BYTE)
+    c, d = np.float32((four >> SHIFT_16) & BYTE), np.float32(four >> SHIFT_24)
+    above, below = a + fx * (b - a), c + fx * (d - c)
+    return np.float32((above + fy * (below - above)) * TO_UNIT)
+
+
+@kernel
+def _blend(found: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    for k in range(found.shape[0]):
+        out[k] = _mix(found[k], x[k], y[k])
+
+
+@kernel
+def _blend_colour(
+    found: np.ndarray, x: np.ndarray, y: np.ndarray, channel: int, channels: int, out: np.ndarray
+) -> None:
+    for k in range(found.shape[0]):
+        out[k * channels + channel] = _mix(found[k], x[k], y[k])
+
+
+SPRITE = np.dtype(
+    [
+        ("x", np.float64),  # middle, scene pixels
+        ("y", np.float64),
+        ("angle", np.float64),
+        ("radius", np.float64),  # of the circle that holds all that is drawn on it, scene pixels
+        ("picture", np.int64),  # of a bank of stencils: one channel, nothing outside; its darkness is the opacity
+        ("value", np.float32, (3,)),  # darkness of the ink in each channel
+    ]
+)
+
+
+@kernel
+def add_sprite(
+    sprite: np.void,
+    bank: Bank,
+    pixel: float,
+    half: float,
+    x: float,
+    y: float,
+    angle: float,
+    reach: float,
+    channels: int,
+    share: np.ndarray,
+    out: np.ndarray,
+) -> bool:
+    """Lay one sprite over what the retina gives: out += opacity (value - out); nothing is drawn again as it moves.
+
+    Args:
+        sprite: record SPRITE.
+        bank: of stencils.
+        pixel: side of a stencil's pixel in the scene, scene pixels.
+        half: half the side of a stencil, in its own pixels.
+        x, y, angle: pose of the gaze in the scene.
+        reach: radius around the gaze that holds all fields.
+        channels: of ``out``.
+        share: (K,) work space.
+        out: (K * channels,), changed in place.
+
+    Returns:
+        Whether any field may have changed.
+    """
+    dx, dy = x - sprite["x"], y - sprite["y"]
+    if dx * dx + dy * dy > (reach + sprite["radius"]) ** 2:
+        return False
+    c, s = 1.0, 0.0
+    if sprite["angle"] != 0.0:
+        c, s = math.cos(sprite["angle"]), math.sin(sprite["angle"])
+    u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
+    look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
+    value = sprite["value"]
+    for k in range(bank[6][2]):
+        if share[k] > ZERO:
+            for channel in range(channels):
+                i = k * channels + channel
+                out[i] += share[k] * (value[channel] - out[i])
+    return True

@@ -1,0 +1,77 @@
+"""What tasks over pictures share: the record, the look at picture and objects, and the painting of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..compiled import kernel
+from ..fovea import SCENE, Fovea
+from ..scenes.coverage import ONE, ZERO
+from ..scenes.images import Images, load_pictures
+from ..scenes.objects import add_object
+from ..scenes.textures import Bank, ImageBank, look_at_picture
+
+if TYPE_CHECKING:
+    from ..rendering import Canvas
+
+LARGEST_COUNT = 64  # pictures taken of a folder
+SIDE = 512  # of a picture, pixels
+PICTURE = [("picture", np.int64)]
+# bank, pixel, fields, reach, channels, values, scratch of the retina
+View = tuple[Bank, float, np.ndarray, float, int, int, np.ndarray]
+
+
+def picture_view(images: Images, fovea: Fovea, exact: bool, memory: float) -> tuple[ImageBank, View]:
+    """The bank of the pictures that fill the scene, and what ``look_over_picture`` needs."""
+    bank = ImageBank(load_pictures(images, SIDE, fovea.channels, LARGEST_COUNT), fovea.retina, SCENE / SIDE, exact,
+                     memory=memory)  # fmt: skip
+    retina = fovea.retina
+    return bank, (bank.arrays, bank.pixel, retina.fields, retina.reach, fovea.channels, fovea.values, fovea.scratch)
+
+
+@kernel
+def look_over_picture(w: np.void, view: View, x: float, y: float, angle: float, out: np.ndarray) -> None:
+    """What the retina gives at a pose: the picture of number ``w["picture"]``, and the objects on it.
+
+    Args:
+        w: record with ``picture``, ``count`` and ``objects``.
+        view: of ``picture_view``.
+        x, y, angle: pose, scene pixels and radians.
+        out: receives the glimpse.
+    """
+    bank, pixel, fields, reach, channels, values, scratch = view
+    look_at_picture(bank, w["picture"], x / pixel, y / pixel, angle, out)
+    share, objects = scratch[3], w["objects"]
+    for i in range(w["count"]):
+        dx, dy, near = objects[i]["x"] - x, objects[i]["y"] - y, reach + objects[i]["radius"]
+        if dx * dx + dy * dy < near * near:
+            for k in range(share.shape[0]):
+                share[k] = ZERO
+            if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
+                for k in range(values):
+                    covered = min(ONE, max(ZERO, share[k // channels]))
+                    out[k] += covered * (objects[i]["value"][k % channels] - out[k])
+
+
+def paint_picture(canvas: Canvas, bank: ImageBank, w: np.void, channels: int) -> None:
+    """The picture over the whole scene, and the objects on it."""
+    pixels = bank.pictures[int(w["picture"])]
+    canvas.image(pixels[..., 0] if pixels.shape[2] == 1 else pixels, 0.0, 0.0, SCENE, SCENE)
+    canvas.objects(w["objects"][: w["count"]], channels)
+
+
+def shares_of_areas(shapes: np.ndarray) -> np.ndarray:
+    """Factors (M,) that give objects (M,) of the shape table the area of the smallest of them."""
+    areas = np.array([sum(_area(part) for part in thing["part"][: thing["parts"]]) for thing in shapes])
+    factors: np.ndarray = np.sqrt(areas.min() / areas)
+    return factors
+
+
+def _area(part: Any) -> float:
+    edges = int(part["edges"])
+    if edges == 0:
+        return float(part["sign"] * np.pi * part["radius"] ** 2)
+    x, y = part["vertex_x"][:edges].astype(np.float64), part["vertex_y"][:edges].astype(np.float64)
+    return float(part["sign"] * 0.5 * abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)))

@@ -1,0 +1,231 @@
+"""Memory learned by reinforcement: five cores under recurrent PPO, and other implementations of it beside them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from ..evaluation import run_episodes
+from ..loop_ppo import LoopPPO, set_forget_bias
+from ..plots import interquartile_mean
+from .claims import Claim, Row, make_claim, numbers, select
+from .jobs import Job
+
+TITLE = "memory learned by reinforcement: five cores in four tasks, and other libraries' recurrent PPO"
+EPISODES, CONFIRMED = 128, 1000  # of an evaluation, and of the one that confirms a threshold
+EVERY = 32_768  # environment steps between evaluations
+FAST = {"size": 64, "heads": 4, "key_size": 16, "value_size": 16}
+REFERENCE = "gated delta"  # the LSTM has as many cells as make its policy's number of parameters that of this core's
+CORES: dict[str, tuple[str, dict[str, Any]]] = {
+    REFERENCE: ("gated_delta", FAST),
+    "delta": ("delta", FAST),
+    "linear attention": ("linear_attention", FAST),
+    "LSTM, forget bias 3": ("lstm", {"forget_bias": 3.0}),
+    "LSTM, forget bias 0": ("lstm", {"forget_bias": 0.0}),
+}
+PEERS = ("sb3-contrib", "sb3-contrib, own initialisation", "loop over steps", "loop over steps, own initialisation")
+NET = (64,)
+PPO = {
+    "learning_rate": 3e-3,
+    "n_epochs": 4,
+    "gamma": 0.0,
+    "gae_lambda": 0.0,
+}  # an answer changes nothing that comes later
+MINIBATCHES, LANES = 8, 128
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A task of memory.
+
+    Attributes:
+        env_id, env_kwargs: the environment.
+        measure: of the info at an episode's end, whose mean is the score.
+        threshold: of the score from which the task counts as solved.
+        steps: budget, environment steps.
+        ppo: keywords that depend on the task.
+    """
+
+    env_id: str
+    measure: str
+    threshold: float
+    steps: int
+    ppo: dict[str, Any]
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+TASKS = {
+    "recall": Memory("Foveal/AssociativeRecall-v0", "correct", 0.98, 1_000_000, {"n_steps": 32, "ent_coef": 0.01}),
+    "flip_flop": Memory("Foveal/FlipFlop-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.0}),
+    "parking": Memory("Foveal/Parking-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.0}),
+    "catch": Memory(
+        "Foveal/Catch-v0",
+        "is_success",
+        0.95,
+        3_000_000,
+        {"n_steps": 32, "ent_coef": 0.01, "gamma": 0.99, "gae_lambda": 0.95},
+        {"size": 24, "visible": 5},
+    ),
+}
+
+
+class Solving(BaseCallback):
+    """Scores a learner every EVERY steps, and ends its training when a score and a confirming one reach the threshold.
+
+    Args:
+        task: what is learned.
+
+    Attributes:
+        row: steps and CPU seconds of the training, the last score, and the steps and CPU seconds at which the task was
+            solved, inf where it was not. Scoring does not count.
+    """
+
+    def __init__(self, task: Memory) -> None:
+        super().__init__()
+        self.task = task
+        self.row: dict[str, float] = {}
+        self._spent, self._since, self._next = 0.0, time.process_time(), EVERY
+
+    def _on_step(self) -> bool:
+        return self.goes_on(self.model)
+
+    def goes_on(self, learner: Any) -> bool:
+        """Whether the training is to be continued."""
+        if learner.num_timesteps < self._next and learner.num_timesteps < self.task.steps:
+            return True
+        self._next += EVERY
+        self._spent += time.process_time() - self._since
+        score = self._score(learner, EPISODES)
+        ends = learner.num_timesteps >= self.task.steps
+        if score >= self.task.threshold or ends:
+            score = self._score(learner, CONFIRMED)
+        solved = score >= self.task.threshold
+        steps, seconds = learner.num_timesteps, round(self._spent, 2)
+        self.row = {
+            "environment_steps": steps,
+            "cpu_seconds": seconds,
+            "score": score,
+            "solved_steps": steps if solved else np.inf,
+            "solved_cpu_seconds": seconds if solved else np.inf,
+        }
+        self._since = time.process_time()
+        return not (solved or ends)
+
+    def _score(self, learner: Any, episodes: int) -> float:
+        played = run_episodes(learner, self.task.env_id, episodes, **self.task.env_kwargs)
+        return float(played.measures[self.task.measure].mean())
+
+
+def learn(job: Job) -> list[Row]:
+    """Train one learner until it solves its task or its budget is spent; one row."""
+    from agents.vec_env import make_sb3
+
+    task = TASKS[job.table]
+    env = make_sb3(task.env_id, LANES, seed=10_000 * (job.seed + 1), **task.env_kwargs)
+    solving = Solving(task)
+    if job.conditions["learner"] in CORES:
+        policy = _recurrent_ppo(task, env, job.conditions["learner"], job.seed)
+        count = sum(part.numel() for part in policy.policy.parameters())
+        policy.learn(task.steps, callback=solving, log_interval=None)
+    else:
+        policy, count = _peer(task, env, job.conditions["learner"], job.seed)
+        extra = (
+            {"callback": solving} if isinstance(policy, BaseAlgorithm) else {"goes_on": lambda: solving.goes_on(policy)}
+        )
+        policy.learn(task.steps, **extra)
+    env.close()
+    return [{"parameters": count, **solving.row}]
+
+
+def _recurrent_ppo(task: Memory, env: Any, learner: str, seed: int) -> Any:
+    from agents import RecurrentPPO
+
+    core, keywords = CORES[learner]
+    if core == "lstm":
+        keywords = {"size": lstm_size(env.observation_space, env.action_space), **keywords}
+    settings = {**PPO, "n_minibatches": MINIBATCHES, "policy_kwargs": {"net_arch": NET}, **task.ppo}
+    return RecurrentPPO("MlpPolicy", env, core=core, core_kwargs=keywords, seed=seed, **settings)
+
+
+def lstm_size(observation_space: Any, action_space: Any) -> int:
+    """Cells of an LSTM whose policy comes nearest, in parameters, to that of the reference core."""
+    from agents import RecurrentPolicy
+
+    def count(core: str, keywords: dict[str, Any]) -> int:
+        policy = RecurrentPolicy(observation_space, action_space, core=core, core_kwargs=keywords, net_arch=NET)
+        return sum(part.numel() for part in policy.parameters())
+
+    wanted = count(*CORES[REFERENCE])
+    return min(range(16, 129), key=lambda size: abs(count("lstm", {"size": size}) - wanted))
+
+
+def _peer(task: Memory, env: Any, learner: str, seed: int) -> tuple[Any, int]:
+    """Another implementation with an LSTM of as many cells as ours, at the same settings; its parameters' number."""
+    size, bias = lstm_size(env.observation_space, env.action_space), None if "own" in learner else 3.0
+    settings = {**PPO, **task.ppo}
+    torch.manual_seed(seed)
+    if learner.startswith("loop"):
+        steps, epochs = settings.pop("n_steps"), settings.pop("n_epochs")
+        loop = LoopPPO(env, steps, epochs, MINIBATCHES, size, forget_bias=bias, **settings)
+        return loop, sum(part.numel() for part in loop.parameters)
+    from sb3_contrib import RecurrentPPO as Contrib
+
+    batch = settings["n_steps"] * LANES // MINIBATCHES
+    policy = {"lstm_hidden_size": size, "net_arch": list(NET)}
+    contrib = Contrib("MlpLstmPolicy", env, batch_size=batch, policy_kwargs=policy, seed=seed, device="cpu", **settings)
+    if bias is not None:
+        set_forget_bias(contrib.policy.lstm_actor, bias)
+        set_forget_bias(contrib.policy.lstm_critic, bias)
+    return contrib, sum(part.numel() for part in contrib.policy.parameters())
+
+
+# ---------------------------------------------------------------------------------------- the parts and what they claim
+
+PARTS = ("recall", "flip_flop", "parking", "catch", "peers")
+
+
+def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
+    """Jobs of the given parts (all if none is given); quick: one seed of one core in one task."""
+    if quick:
+        return [Job("parking", {"learner": REFERENCE}, 0, learn)]
+    made = []
+    for part in parts or PARTS:
+        table, learners = ("parking", PEERS) if part == "peers" else (part, tuple(CORES))
+        made += [Job(table, {"learner": learner}, seed, learn) for seed in range(seeds) for learner in learners]
+    return made
+
+
+def claims(rows: list[Row]) -> list[Claim]:
+    """The project's bars, each measured over the rows at hand; those without rows are left out."""
+    made = []
+    for name, task in TASKS.items():
+        for learner in CORES:
+            own = select(rows, table=name, learner=learner)
+            bar = task.threshold if learner == REFERENCE else None
+            text = f"{name.replace('_', ' ')}, {learner}: mean share, IQM of seeds"
+            made.append(make_claim(text, "share", own, _iqm("score"), bar))
+    ours = select(rows, table="parking", learner="LSTM, forget bias 3")
+    for peer, factor in zip(PEERS, (5.0, 5.0, 3.0, 3.0), strict=True):
+        theirs = select(rows, table="parking", learner=peer)
+        text = f"parking: CPU seconds to the threshold, {peer} / our LSTM, medians"
+        made.append(make_claim(text, "times", theirs, partial(_times, ours), factor))
+    return [claim for claim in made if claim.seeds]
+
+
+def _iqm(measure: str) -> Callable[[list[Row]], float]:
+    return lambda rows: float(interquartile_mean(numbers(rows, measure)))
+
+
+def _times(ours: list[Row], theirs: list[Row]) -> float:
+    if not ours:
+        return float("nan")
+    medians = [float(np.median(numbers(rows, "solved_cpu_seconds"))) for rows in (theirs, ours)]
+    return medians[0] / medians[1]

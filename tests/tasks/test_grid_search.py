@@ -1,0 +1,151 @@
+"""GridSearch: the belief model, the published searchers' figures, the ends of a search, impossible keywords."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from foveal_envs.reference import Belief, make_reference
+from foveal_envs.tasks.grid_search import GridSearch, visibility
+
+ID = "Foveal/GridSearch-v0"
+
+
+def lanes(n: int, /, **keywords: Any) -> Any:
+    return gym.make_vec(ID, n, vectorization_mode="vector_entry_point", info="step", **keywords)
+
+
+def search(reference: str, episodes: int, **keywords: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fixations, successes and returns (episodes,) of a reference."""
+    env = lanes(episodes, moves=900, **keywords)
+    env.action_space.seed(1)
+    policy = make_reference(reference, env)
+    obs, _ = env.reset(seed=1)
+    state, start, over = None, np.ones(episodes, bool), np.zeros(episodes, bool)
+    fixations, found, returns = np.zeros(episodes), np.zeros(episodes, bool), np.zeros(episodes)
+    while not over.all():
+        actions, state = policy.predict(obs, state, start)
+        obs, rewards, terminated, _, infos = env.step(actions)
+        returns += np.where(over, 0.0, rewards)
+        new = terminated & ~over
+        fixations[new], found[new] = infos["fixations"][new], infos["is_success"][new]
+        over |= terminated
+        start = terminated
+    return fixations, found, returns
+
+
+FIGURES = [  # keywords, reference, published mean, episodes
+    ({}, "raster", 35.8, 1000), ({}, "random", 23.0, 1000), ({}, "map", 9.94, 1500), ({}, "elm", 8.99, 1500),
+    ({"e2": 3.0}, "raster", 17.2, 1000), ({"e2": 3.0}, "random", 7.2, 1000), ({"e2": 3.0}, "map", 4.5, 1500),
+    ({"e2": 3.0}, "elm", 4.4, 1500),
+    ({"n": 16, "e2": 2.0}, "raster", 109.0, 150), ({"n": 16, "e2": 2.0}, "random", 47.0, 150),
+    ({"n": 16, "e2": 2.0}, "map", 18.9, 150), ({"n": 16, "e2": 2.0}, "elm", 16.5, 150),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keywords", "reference", "mean", "episodes"), FIGURES)
+def test_searchers_take_as_many_fixations_as_published(
+    keywords: dict[str, Any], reference: str, mean: float, episodes: int
+) -> None:
+    fixations, found, _ = search(reference, episodes, **keywords)
+    error = fixations.std() / np.sqrt(episodes)
+    assert abs(fixations.mean() - mean) < 3.0 * error + 0.03 * mean
+    assert found.mean() >= 0.95
+
+
+def test_the_one_step_ideal_searcher_is_as_good_as_elm() -> None:
+    ideal, _, _ = search("ideal", 60, e2=3.0)
+    elm, _, _ = search("elm", 60, e2=3.0)
+    assert abs(ideal.mean() - elm.mean()) < 3.0 * np.hypot(ideal.std(), elm.std()) / np.sqrt(60)
+
+
+@pytest.mark.parametrize("view", ["evidence", "posterior"])
+def test_the_belief_is_what_the_task_knows(view: str) -> None:
+    env = lanes(20, view=view, autoreset_mode="same_step")
+    belief, log, start = Belief(env.unwrapped.task), None, np.ones(20, bool)
+    obs, infos = env.reset(seed=3)
+    for _ in range(30):
+        p = belief.update(obs, log, start)
+        np.testing.assert_allclose(p.max(1), infos["posterior"], rtol=1e-4)
+        log = belief.log
+        obs, _, start, _, infos = env.step(env.action_space.sample())
+
+
+def test_posteriors_are_calibrated() -> None:
+    """Among searches that stopped at a posterior p, the share p found the target."""
+    env = lanes(4000, threshold=0.6)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    p, found, over = np.zeros(4000), np.zeros(4000, bool), np.zeros(4000, bool)
+    while not over.all():
+        _, _, terminated, _, infos = env.step(env.action_space.sample())
+        new = terminated & ~over
+        p[new], found[new] = infos["posterior"][new], infos["is_success"][new]
+        over |= terminated
+    np.testing.assert_allclose(found.mean(), p.mean(), atol=0.02)
+
+
+def test_evidence_has_the_stated_mean_and_spread() -> None:
+    env = lanes(30_000, n=3, d_prime=2.0, e2=2.0)
+    obs, _ = env.reset(seed=0)
+    target, d = env.get_state()["worlds"]["target"], visibility(3, 2.0, 2.0, "gaussian")[4]
+    for i in range(9):
+        for sign, rows in ((1, target == i), (-1, target != i)):
+            np.testing.assert_allclose(obs[rows, i].mean(), sign * 0.5 * d[i] ** 2, atol=0.12)
+            np.testing.assert_allclose(obs[rows, i].std(), d[i], rtol=0.06)
+
+
+def test_answers_end_the_search() -> None:
+    fixations, found, returns = search("elm", 500, stop="answer")
+    assert found.mean() >= 0.95
+    np.testing.assert_allclose(returns, found - 0.05 * (fixations - 1), atol=1e-9)
+    env = lanes(3, stop="answer")
+    env.reset(seed=0)
+    _, rewards, terminated, _, infos = env.step(env.unwrapped.oracle_actions())
+    assert terminated.all()
+    assert (rewards == 1.0).all()
+    assert (infos["fixations"] == 1).all()
+
+
+def test_running_out_of_moves_names_nothing() -> None:
+    env = lanes(5, stop="answer", moves=2)
+    env.reset(seed=0)
+    for last in (False, True):
+        _, rewards, terminated, _, _ = env.step(np.zeros(5, np.int64))
+        assert (terminated == last).all()
+        np.testing.assert_allclose(rewards, -0.05)
+
+
+def test_the_threshold_lies_between_random_and_elm() -> None:
+    threshold = gym.spec(ID).reward_threshold
+    assert threshold is not None
+    assert search("random", 300)[2].mean() + 0.3 < threshold < search("elm", 2000)[2].mean()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"n": 1}, "2 to 32"),
+        ({"d_prime": 0.0}, "d_prime"),
+        ({"e2": 0.0}, "above 0"),
+        ({"falloff": "linear"}, "'gaussian'"),
+        ({"stop": "never"}, "'posterior', 'answer'"),
+        ({"threshold": 1.0}, "probability"),
+        ({"cost": -1.0}, "at least 0"),
+        ({"moves": 0}, "at least 1"),
+        ({"view": "image"}, "'evidence', 'posterior'"),
+    ],
+)
+def test_impossible_keywords(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GridSearch(**keywords)
+
+
+@pytest.mark.parametrize("reference", ["map", "elm", "ideal"])
+def test_searchers_refuse_other_tasks(reference: str) -> None:
+    env = gym.make_vec("Foveal/TargetDetection-v0", 2, vectorization_mode="vector_entry_point")
+    with pytest.raises(ValueError, match="GridSearch"):
+        make_reference(reference, env)

