@@ -29,7 +29,7 @@ def reber(seeds: int, quick: bool) -> list[Job]:
             "core": "lstm",
             "keywords": {"size": CELLS, "forget_bias": bias},
             "task": task,
-            "training": {"cpu_seconds": 4.0 if quick else 6.0, "rate": 1e-2},
+            "training": {"cpu_seconds": 4.0 if quick else 8.0, "rate": 1e-2},
             "tests": {length: (task, length) for length in (LENGTHS[:2] if quick else LENGTHS)},
             "sequences": 16,
         }
