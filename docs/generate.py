@@ -6,6 +6,7 @@ from its syntax tree. Directives stand in HTML comments, so that a page also rea
     <!-- source: foveal_envs/task.py Task.reset Task.step -->        the source of a module's members
     <!-- results: att1/*.csv | by: shape | show: within_10 -->       tables over the seeds of recorded results
     <!-- curve: att1/curve.csv | x: steps | y: within_10 | by: a --> learning curves with their intervals
+    <!-- heat: recall/cores.csv | x: pairs | y: core | show: accuracy -->  a map of means over the seeds
     <!-- figure: loop -->                                            a drawing of figures.py
 
 Whatever a directive names and does not find fails the build, and so does a path of the source in backticks that is not
@@ -40,7 +41,7 @@ ROOT = DOCS.parent
 STEPS_BEFORE_PICTURE = 6
 WORLDS, STEPS_OF_AGREEMENT = 256, 100
 SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
-DIRECTIVE = re.compile(r"^<!-- (source|results|curve|figure): (.+?) -->$", re.MULTILINE)
+DIRECTIVE = re.compile(r"^<!-- (source|results|curve|heat|figure): (.+?) -->$", re.MULTILINE)
 
 
 # ---- MkDocs events
@@ -76,7 +77,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     for path in SOURCE_PATH.findall(markdown):
         if not (ROOT / path).exists():
             raise PluginError(f"{page.file.src_uri} names {path}, which does not exist; correct the page")
-    handlers = {"source": source, "results": tables.tables, "curve": tables.curve, "figure": figures.figure}
+    drawn = {"curve": tables.curve, "heat": tables.heat, "figure": figures.figure}
+    handlers = {"source": source, "results": tables.tables, **drawn}
     return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
 
 

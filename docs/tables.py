@@ -76,6 +76,40 @@ def curve(argument: str) -> str:
     return embed(figure, f"{y} against {x}")
 
 
+def heat(argument: str) -> str:
+    """Mean over seeds as a map: ``file | x: column | y: condition | show: measure | beside: measure, ...``."""
+    name, options = parse(argument)
+    path = RESULTS / name
+    if not path.is_file():
+        return f"*No results are recorded yet. They belong in `docs/results/{name}`.*"
+    (x,), (y,), (show,), beside = options["x"], options["y"], options["show"], options.get("beside", [])
+    _, rows = read(path)
+    require(path, rows, [x, y, show, *beside])
+    groups = [(condition, members) for (condition,), members in grouped(rows, [y])]
+    ticks = sorted({float(row[x]) for row in rows})
+    means = {
+        condition: [interquartile_mean(np.array([float(row[show]) for row in members if float(row[x]) == at]))
+                    for at in ticks]
+        for condition, members in groups
+    }  # fmt: skip
+    groups.sort(key=lambda group: -sum(means[group[0]]))
+    values = np.array([means[condition] for condition, _ in groups])
+    figure, axes = new_figure(7.2, 0.8 + 0.27 * len(groups))
+    axes.imshow(values, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.6 else "#263238")
+    for i, measure in enumerate(beside):
+        axes.text(len(ticks) + i, -1, measure.replace("_", " "), ha="center", va="center", fontsize=9)
+        for row, (_, members) in enumerate(groups):
+            text = number(float(members[0][measure]))
+            axes.text(len(ticks) + i, row, text, ha="center", va="center", fontsize=9)
+    axes.set(xlim=(-0.5, len(ticks) - 0.5 + len(beside)), xlabel=f"{show} against {x}".replace("_", " "))
+    axes.set_xticks(range(len(ticks)), [f"{at:g}" for at in ticks])
+    axes.set_yticks(range(len(groups)), [condition.replace("_", " ") for condition, _ in groups], fontsize=9)
+    axes.spines[:].set_visible(False)
+    return embed(figure, f"{show} against {x}, by {y}")
+
+
 def summary(values: list[float], statistic: Callable[[np.ndarray], np.ndarray]) -> str:
     """``value [low, high]``, or the value alone where all seeds agree."""
     if len(set(values)) == 1:

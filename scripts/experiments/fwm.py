@@ -16,7 +16,7 @@ CORES = ("fast_weight_memory", "tensor_product", "delta", "lstm")
 
 def chains(seeds: int, quick: bool) -> list[Job]:
     """One to five chains at equal CPU seconds; three seeds."""
-    training = {"cpu_seconds": 4.0 if quick else 8.0, "rate": 5e-3}
+    training = {"cpu_seconds": 4.0 if quick else 6.0, "rate": 5e-3}
     made = []
     for core in CORES:
         made += jobs_of("chains", {"core": core}, min(seeds, 3), core=core, task=TASK, training=training)

@@ -17,7 +17,7 @@ SIZE = 50  # units
 
 def retrieval(seeds: int, quick: bool) -> list[Job]:
     """Nets of 50 units at equal CPU seconds; three seeds."""
-    training = {"cpu_seconds": 4.0 if quick else 10.0, "rate": 5e-3, "columns": 128}
+    training = {"cpu_seconds": 4.0 if quick else 6.0, "rate": 5e-3, "columns": 128}
     made = []
     for core in CORES:
         arguments = {"core": core, "keywords": {"size": SIZE}, "task": TASK, "training": training, "sequences": 1000}

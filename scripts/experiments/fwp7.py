@@ -17,13 +17,13 @@ EXECUTING = ("delta_rnn", "recurrent_delta", "lstm", "delta")
 
 
 def gradient(seeds: int, quick: bool) -> list[Job]:
-    """Recall of up to 8 pairs with the gradient through all steps, or cut at every step; five seeds."""
+    """Recall of up to 8 pairs with the gradient through all steps, or cut at every step; three seeds."""
     made = []
     for core in RECALLING[:1] if quick else RECALLING:
         for name, window in GRADIENTS.items():
             training = {"cpu_seconds": 4.0, "rate": 1e-2, "window": window}
             conditions = {"core": core, "gradient": name}
-            made += jobs_of("gradient", conditions, min(seeds, 5), core=core, task=RECALL, training=training)
+            made += jobs_of("gradient", conditions, min(seeds, 3), core=core, task=RECALL, training=training)
     return sorted(made, key=lambda job: job.seed)
 
 
@@ -31,7 +31,7 @@ def programmes(seeds: int, quick: bool) -> list[Job]:
     """Programmes over five variables; three seeds."""
     made = []
     for core in EXECUTING:
-        training = {"cpu_seconds": 4.0 if quick else 8.0, "rate": 1e-2}
+        training = {"cpu_seconds": 4.0 if quick else 6.0, "rate": 1e-2}
         made += jobs_of("programmes", {"core": core}, min(seeds, 3), core=core, task=Variables(), training=training)
     return sorted(made, key=lambda job: job.seed)
 

@@ -21,7 +21,7 @@ CELLS = 16
 
 
 def reber(seeds: int, quick: bool) -> list[Job]:
-    """Trained on streams of 100 letters, tested on longer ones; five seeds."""
+    """Trained on streams of 100 letters, tested on longer ones; three seeds."""
     made = []
     for net, (bias, told) in NETS.items():
         task = ContinualReber(told=told)
@@ -29,11 +29,11 @@ def reber(seeds: int, quick: bool) -> list[Job]:
             "core": "lstm",
             "keywords": {"size": CELLS, "forget_bias": bias},
             "task": task,
-            "training": {"cpu_seconds": 4.0 if quick else 6.0, "rate": 1e-2},
+            "training": {"cpu_seconds": 4.0 if quick else 8.0, "rate": 1e-2},
             "tests": {length: (task, length) for length in (LENGTHS[:2] if quick else LENGTHS)},
             "sequences": 16,
         }
-        made += jobs_of("reber", {"net": net}, min(seeds, 5), **arguments)
+        made += jobs_of("reber", {"net": net}, min(seeds, 3), **arguments)
     return sorted(made, key=lambda job: job.seed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -215,13 +216,19 @@ REBER_NEXT = {"0T": 1, "0P": 2, "1S": 1, "1X": 3, "2T": 2, "2V": 4, "3X": 2, "3S
 LETTERS = "BTPSXVE"
 
 
-def embedded_reber(rng: np.random.Generator) -> str:
+def coins(rng: np.random.Generator) -> Iterator[int]:
+    """Endless 0 and 1, drawn many at a time."""
+    while True:
+        yield from rng.integers(2, size=4096).tolist()
+
+
+def embedded_reber(coin: Iterator[int]) -> str:
     """A string of the embedded Reber grammar: its last letter but one is its second."""
     inner, state = "B", 0
     while state != 5:
-        letter = REBER[state][rng.integers(2)]
+        letter = REBER[state][next(coin)]
         inner, state = inner + letter, REBER_NEXT[f"{state}{letter}"]
-    outer = "TP"[rng.integers(2)]
+    outer = "TP"[next(coin)]
     return f"B{outer}{inner}E{outer}E"
 
 
@@ -245,10 +252,11 @@ class ContinualReber(SequenceTask):
         """`level` letters."""
         letters = np.zeros((columns, level + 1), np.int64)
         scored, start = np.zeros(letters.shape, bool), np.zeros(letters.shape, bool)
+        coin = coins(rng)
         for column in range(columns):
             place = 0
             while place <= level:
-                string = embedded_reber(rng)
+                string = embedded_reber(coin)
                 numbers = [LETTERS.index(letter) for letter in string][: level + 1 - place]
                 letters[column, place : place + len(numbers)] = numbers
                 start[column, place] = self.told or not place

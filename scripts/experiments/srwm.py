@@ -18,7 +18,7 @@ CORES = ("self_referential", "self_referential_1992", "delta", "lstm")
 def labels(seeds: int, quick: bool) -> list[Job]:
     """Both halves of sequences of four lengths, at equal CPU seconds; three seeds."""
     tests = {f"{n} {name}": (ChangingLabels(half=i), n) for n in LENGTHS for i, name in enumerate(("first", "second"))}
-    training = {"cpu_seconds": 4.0 if quick else 8.0, "rate": 1e-2}
+    training = {"cpu_seconds": 4.0 if quick else 6.0, "rate": 1e-2}
     made = []
     for core in CORES:
         arguments = {"core": core, "task": TASK, "training": training, "tests": tests}
