@@ -6,10 +6,12 @@ from .checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .cores import CORES, Core, FeedForward
 from .evaluator import Evaluator
 from .hq_learning import HQLearning, HQPolicy
+from .leg_evaluator import LegEvaluator, Quasimetric
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .recurrent_ppo import RecurrentPPO
 from .retina import Retina
+from .subgoals import SubgoalGenerator
 from .vec_env import GymnasiumVecEnv, make_sb3
 from .world_model import WorldModel
 from .world_model_controller import WorldModelController
@@ -32,10 +34,13 @@ __all__ = [
     "GymnasiumVecEnv",
     "HQLearning",
     "HQPolicy",
+    "LegEvaluator",
+    "Quasimetric",
     "RecurrentPPO",
     "RecurrentPolicy",
     "Retina",
     "SaveCheckpoint",
+    "SubgoalGenerator",
     "WorldModel",
     "WorldModelController",
     "load_checkpoint",
