@@ -69,8 +69,8 @@ def test_a_learned_evaluator_adds_over_the_items() -> None:
         return start, goal, weights, (goal - start).abs().squeeze(1) * weights.sum(1)
 
     evaluator = LegEvaluator(1, 3, items=3, hidden=(32, 32))
-    errors = regress(evaluator, sample, updates=400, batch_size=256, learning_rate=1e-2)
-    assert np.mean(errors[-20:]) < 3e-3 < errors[0]
+    errors = regress(evaluator, sample, updates=800, batch_size=256, learning_rate=1e-2)
+    assert np.mean(errors[-20:]) < 0.02 < errors[0]  # the variance of the costs is 0.1
     start, goal, weights, _ = sample(5)
     torch.testing.assert_close(evaluator(start, goal, weights), evaluator(start, goal, weights[:, [2, 0, 1]]))
     with pytest.raises(ValueError, match="3 items"):

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from agents.cores import make_core
 from agents.cores.chunked import read, write, write_delta
-from scripts.experiments import EXPERIMENTS
 from scripts.experiments.fwp1 import (
     FLIP_FLOP,
     PARKING,
@@ -45,7 +44,7 @@ from scripts.experiments.supervised import (
 )
 
 torch.set_num_threads(1)  # small nets: more threads only wait for each other
-PAPERS = [name for name in EXPERIMENTS if name not in ("att1", "memory")]  # those train agents in environments
+PAPERS = ("fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall")  # the others learn in environments
 Answers = Callable[[np.ndarray], list[int]]  # from the inputs (T, D) of one sequence to an answer a step
 
 
