@@ -27,7 +27,7 @@ OBJECT_STREAM = 100
 def looking_record(observed: int, values: int, objects: int, *more: tuple[Any, ...]) -> np.dtype[Any]:
     """The record of a looking task with so many objects, and further fields of its own.
 
-    Those stand before the scene: Numba takes a record that only adds fields at another's end for its subtype, and warns.
+    Those stand before the scene: Numba takes a record that only adds to another's end for its subtype, and warns.
     """
     scene = [("count", np.int64), ("objects", OBJECT, (objects,))]
     return np.dtype(fovea_fields(observed) + goal_fields(values) + list(more) + scene)
