@@ -121,6 +121,8 @@ def summary(values: list[float], statistic: Callable[[np.ndarray], np.ndarray]) 
 def number(value: float) -> str:
     if np.isinf(value):
         return "> budget"
+    if np.isnan(value):
+        return "–"  # not defined, as the length of dry paths where there are none
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
 
 
