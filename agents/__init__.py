@@ -12,6 +12,7 @@ from .presets import PRESETS
 from .recurrent_ppo import RecurrentPPO
 from .retina import Retina
 from .subgoals import SubgoalGenerator
+from .uvfa import Concatenated, TwoStream, TwoStreamExtractor
 from .vec_env import GymnasiumVecEnv, make_sb3
 from .world_model import WorldModel
 from .world_model_controller import WorldModelController
@@ -27,6 +28,7 @@ __all__ = [
     "CORES",
     "PRESETS",
     "Agent",
+    "Concatenated",
     "ControllerPolicy",
     "Core",
     "Evaluator",
@@ -41,6 +43,8 @@ __all__ = [
     "Retina",
     "SaveCheckpoint",
     "SubgoalGenerator",
+    "TwoStream",
+    "TwoStreamExtractor",
     "WorldModel",
     "WorldModelController",
     "load_checkpoint",
