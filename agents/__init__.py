@@ -5,6 +5,7 @@ from .agent import Agent
 from .checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .cores import CORES, Core, FeedForward
 from .evaluator import Evaluator
+from .hierarchy import HierarchicalController, HierarchicalPolicy
 from .hq_learning import HQLearning, HQPolicy
 from .leg_evaluator import LegEvaluator, Quasimetric
 from .policy import ControllerPolicy
@@ -19,6 +20,7 @@ from .world_model_controller import WorldModelController
 
 AGENTS: dict[str, type[Agent]] = {
     "HQLearning": HQLearning,
+    "HierarchicalController": HierarchicalController,
     "RecurrentPPO": RecurrentPPO,
     "WorldModelController": WorldModelController,
 }
@@ -36,6 +38,8 @@ __all__ = [
     "GymnasiumVecEnv",
     "HQLearning",
     "HQPolicy",
+    "HierarchicalController",
+    "HierarchicalPolicy",
     "LegEvaluator",
     "Quasimetric",
     "RecurrentPPO",

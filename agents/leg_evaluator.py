@@ -61,10 +61,10 @@ class LegEvaluator(nn.Module):
         if context_size % items:
             raise ValueError(f"a context of {context_size} numbers cannot be divided into {items} items")
         super().__init__()
-        self.items, self.length_weight = items, length_weight
+        self.items, self.width, self.length_weight = items, context_size // items, length_weight
         self.features = features or (lambda *parts: torch.cat(parts, -1))
         place = torch.zeros(1, place_size)
-        width = self.features(place, place, torch.zeros(1, context_size // items)).shape[-1]
+        width = self.features(place, place, torch.zeros(1, self.width)).shape[-1]
         core = FeedForward(width, hidden, activation)
         self.net = nn.Sequential(core.layers, nn.Linear(core.output_size, 1), SquarePlus())
         self.slow = copy.deepcopy(self.net).requires_grad_(False)
@@ -85,7 +85,7 @@ class LegEvaluator(nn.Module):
             slow.lerp_(fast, rate)
 
     def _total(self, net: nn.Module, start: Tensor, goal: Tensor, context: Tensor) -> Tensor:
-        items = context.unflatten(-1, (self.items, -1))
+        items = context.unflatten(-1, (self.items, self.width))
         ends = (end[:, None].expand(-1, self.items, -1) for end in (start, goal))
         length = torch.linalg.vector_norm(goal - start + 1e-9, dim=-1)
         return self.length_weight * length + net(self.features(*ends, items)).sum((-2, -1))
