@@ -14,7 +14,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor, nn
 
-from .cores import State, make_core
+from .cores import Core, State, make_core
 from .cores.feedforward import ACTIVATIONS, Activation
 from .sequences import each
 
@@ -65,9 +65,8 @@ class RecurrentPolicy(BasePolicy):
         self.features_extractor = self.make_features_extractor()
         self.encoder = _layers(self.features_extractor.features_dim, encoder, activation)
         width = [self.features_extractor.features_dim, *encoder][-1]
-        self.core = make_core(core, width, **(core_kwargs or {}))
-        self.actor = _layers(self.core.output_size, net_arch, activation)
-        self.critic = _layers(self.core.output_size, net_arch, activation)
+        self.core = self._make_core(core, width, core_kwargs or {})
+        self.actor, self.critic = (_layers(self.core.output_size, net_arch, activation) for _ in range(2))
         width = [self.core.output_size, *net_arch][-1]
         self.action_dist = make_proba_distribution(action_space)
         if isinstance(self.action_dist, DiagGaussianDistribution):
@@ -142,6 +141,9 @@ class RecurrentPolicy(BasePolicy):
         if isinstance(self.action_space, spaces.Box):
             return np.clip(array, self.action_space.low, self.action_space.high)
         return array
+
+    def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
+        return make_core(name, width, **keywords)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         raise NotImplementedError("a recurrent policy needs its state: call predict")

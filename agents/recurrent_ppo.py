@@ -15,6 +15,7 @@ from typing_extensions import Self
 from .actor_critic import RecurrentPolicy
 from .agent import INHERITED, Agent
 from .cores import State
+from .grid_policy import GridPolicy
 from .losses import clipped_surrogate, descend, lambda_returns
 from .sequences import Rollout, each
 from .workers import average, working
@@ -28,7 +29,7 @@ class RecurrentPPO(Agent):
     rollout began; episodes start inside it wherever they did, so nothing is padded or masked.
 
     Args:
-        policy: "RecurrentPolicy" or a subclass.
+        policy: "RecurrentPolicy", "GridPolicy", or a subclass.
         env: a VecEnv (`make_sb3`), an environment or its id.
         learning_rate: Adam's; a number or Stable-Baselines3's schedule of the progress remaining.
         n_steps: T, steps of every environment between updates.
@@ -56,9 +57,10 @@ class RecurrentPPO(Agent):
         FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
     """
 
-    policy_aliases: ClassVar[dict[str, type[RecurrentPolicy]]] = dict.fromkeys(
-        ("RecurrentPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), RecurrentPolicy
-    )
+    policy_aliases: ClassVar[dict[str, type[RecurrentPolicy]]] = {
+        **dict.fromkeys(("RecurrentPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), RecurrentPolicy),
+        "GridPolicy": GridPolicy,
+    }
     policy: RecurrentPolicy
 
     def __init__(

@@ -19,6 +19,7 @@ from .lstm import LSTM
 from .recurrent_delta import DeltaLSTM, DeltaRNN, RecurrentDelta
 from .self_referential import SelfReferential, SelfReferential1992
 from .tensor_product import FastWeightMemory, TensorProduct
+from .tiled import Tiled
 from .vsml import VSML
 from .window_attention import WindowAttention
 
@@ -98,6 +99,7 @@ __all__ = [
     "SelfReferential1992",
     "State",
     "TensorProduct",
+    "Tiled",
     "WindowAttention",
     "check_core",
     "make_core",

@@ -20,6 +20,7 @@ LARGEST = 32  # cells along a side
 FALLOFFS = ("gaussian", "lorentzian", "hyperbolic")
 STOPS = ("posterior", "answer")
 VIEWS = ("evidence", "posterior")
+REWARDS = ("sparse", "dense")
 FAINTEST = 0.02  # d' below which a cell tells nothing
 FLOOR = -50.0  # of a log posterior shown
 RESPONSE_STREAM = 1
@@ -46,8 +47,10 @@ class GridSearch(Task):
     target is in cell i, and ends the episode.
 
     ### Reward
-    -``cost`` for every fixation after the first, and 1 at the end if the target was named: by the answer, or as the
-    most probable cell where the posterior stops the search.
+    ``sparse``: -``cost`` for every fixation after the first, and 1 at the end if the target was named: by the answer,
+    or as the most probable cell where the posterior stops the search. ``dense``: plus the change of log_K p(target), K
+    the number of cells. Over an episode these sum to less than 1 whatever one does, so that the best policy stays the
+    same (Ng, Harada & Russell, ICML 1999), but each fixation is paid for what it told.
 
     ### Episode
     ``terminated`` when the posterior of a cell has reached ``threshold`` (``stop="posterior"``; the observer that adds
@@ -67,6 +70,7 @@ class GridSearch(Task):
         stop: "posterior" or "answer".
         threshold: posterior at which the search stops, and the references answer.
         cost: of a fixation.
+        reward: "sparse" or "dense".
         moves: longest search.
         view: "evidence" or "posterior".
 
@@ -83,6 +87,7 @@ class GridSearch(Task):
         stop: str = "posterior",
         threshold: float = 0.95,
         cost: float = 0.05,
+        reward: str = "sparse",
         moves: int = 200,
         view: str = "evidence",
     ) -> None:
@@ -93,6 +98,7 @@ class GridSearch(Task):
         require(stop in STOPS, "stop", STOPS, stop)
         require(0 < threshold < 1, "threshold", "a probability in (0, 1)", threshold)
         require(cost >= 0, "cost", "at least 0", cost)
+        require(reward in REWARDS, "reward", REWARDS, reward)
         require(moves >= 1, "moves", "at least 1", moves)
         require(view in VIEWS, "view", VIEWS, view)
         cells = n * n
@@ -122,7 +128,7 @@ class GridSearch(Task):
         self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
         self.action_space = gym.spaces.Discrete(2 * cells if self.answers else cells)
         self.render_size = (float(n), float(n))
-        self._rules = n, threshold, cost, moves, self.answers
+        self._rules = n, threshold, cost, moves, self.answers, reward == "dense"
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self.visibility, self._rules)
@@ -193,7 +199,8 @@ def visibility(n: int, d_prime: float, e2: float, falloff: str) -> np.ndarray:
     return np.where(d < FAINTEST, 0.0, d).astype(np.float32)
 
 
-Rules = tuple[int, float, float, int, bool]  # n, threshold, cost, moves, whether an answer ends the search
+# n, threshold, cost, moves, whether an answer ends the search, whether what a fixation tells is paid
+Rules = tuple[int, float, float, int, bool, bool]
 
 
 @kernel
@@ -226,6 +233,12 @@ def _fixate(w: np.void, cell: int, n: int, visibility: np.ndarray) -> None:
 
 
 @kernel
+def _log_share(w: np.void) -> float:
+    """Log posterior of the target."""
+    return float(w["belief"][w["target"]] + math.log(w["posterior"]))
+
+
+@kernel
 def _reset(
     worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, visibility: np.ndarray, rules: Rules
 ) -> None:
@@ -254,7 +267,7 @@ def _step(
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    n, threshold, cost, moves, answers = rules
+    n, threshold, cost, moves, answers, dense = rules
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -263,8 +276,9 @@ def _step(
                 w["over"] = True
             elif answers or w["posterior"] < threshold:
                 w["moves"] += 1
+                before = _log_share(w)
                 _fixate(w, actions[i], n, visibility)
-                rewards[i] = -cost
+                rewards[i] = -cost + ((_log_share(w) - before) / math.log(n * n) if dense else 0.0)
                 w["over"] = w["moves"] >= moves
             if not answers and w["posterior"] >= threshold:
                 w["over"] = True

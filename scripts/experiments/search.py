@@ -1,7 +1,8 @@
-"""Najemnik & Geisler (2005, 2009): searchers on a grid that know the visibility map; and what memory is worth."""
+"""Najemnik & Geisler (2005, 2009): searchers that know the visibility map, others that learn; what memory is worth."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from foveal_envs.reference import ScanPolicy, make_reference
 
 from ..runs import make_lanes
 from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job
+from .jobs import Job, jobs_of_parts
 
 TITLE = "fixations of raster, random, MAP and ELM searchers to a posterior of 0.95; visual search without memory"
 GRID, SEARCH = "Foveal/GridSearch-v0", "Foveal/VisualSearch-v0"
@@ -20,19 +21,37 @@ FIGURES: dict[str, tuple[dict[str, Any], dict[str, float]]] = {  # keywords, mea
     "16 x 16, e2 2": ({"n": 16, "e2": 2.0}, {"raster": 109.0, "random": 47.0, "map": 18.9, "elm": 16.5}),
 }
 TOLERANCE = 0.05  # of a figure
+LEARNED = "9 x 9, e2 1.5"  # the grid that is learned
+FAST = {"size": 8, "heads": 2, "key_size": 4, "value_size": 8, "learn_initial_state": True}
+LEARNERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # policy, core and its keywords
+    "LSTM": ("GridPolicy", "lstm", {"size": 8}),
+    "gated delta": ("GridPolicy", "gated_delta", FAST),
+    "no memory": ("GridPolicy", "feedforward", {"hidden": (8,)}),
+    "LSTM of 128 cells, not tiled": ("RecurrentPolicy", "lstm", {"size": 128}),
+}
+RATES = {"GridPolicy": 1e-2, "RecurrentPolicy": 3e-3}  # of learning, at the start
+STEPS, LANES = 400_000, 128
+PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 3, "gamma": 0.5, "gae_lambda": 0.5}
 
 
 def measure(job: Job) -> list[Row]:
-    """Play one episode in each lane with one policy; mean fixations, share found and mean return."""
-    policy, keywords, lanes = (job.arguments[name] for name in ("policy", "keywords", "lanes"))
+    """Play one episode in each lane with a reference."""
+    keywords, lanes = job.arguments["keywords"], job.arguments["lanes"]
     env = make_lanes(job.arguments["env_id"], keywords, lanes, info="step")
     env.action_space.seed(job.seed)
+    policy = job.arguments["policy"]
     agent = ScanPolicy(env, False, job.seed) if policy == "forgetful scan" else make_reference(policy, env)
-    obs, _ = env.reset(seed=1_000_000_000 + lanes * job.seed)
+    return [play(env, agent, job.seed)]
+
+
+def play(env: Any, agent: Any, seed: int, **options: Any) -> Row:
+    """One episode in each lane; mean fixations, share found and mean return."""
+    lanes = env.num_envs
+    obs, _ = env.reset(seed=1_000_000_000 + lanes * seed)
     state, start, over = None, np.ones(lanes, bool), np.zeros(lanes, bool)
     fixations, returns, found = np.ones(lanes), np.zeros(lanes), np.zeros(lanes, bool)
     while not over.all():
-        actions, state = agent.predict(obs, state, start)
+        actions, state = agent.predict(obs, state, start, **options)
         obs, rewards, start, _, infos = env.step(actions)
         returns += np.where(over, 0.0, rewards)
         fixations = np.where(over, fixations, infos.get("fixations", fixations + 1))
@@ -40,7 +59,33 @@ def measure(job: Job) -> list[Row]:
         over |= start
     spread = float(fixations.std() / np.sqrt(lanes))
     means = {"fixations": float(fixations.mean()), "standard_error": spread, "found": float(found.mean())}
-    return [{**means, "return": float(returns.mean()), "environment_steps": int(fixations.sum() - lanes)}]
+    return {**means, "return": float(returns.mean()), "environment_steps": int(fixations.sum() - lanes)}
+
+
+def learn(job: Job) -> list[Row]:
+    """Train one searcher, then let it search; without memory it plays at random as it has learned to, or it would look
+    at the same cells for ever."""
+    import torch
+
+    from agents import RecurrentPPO
+    from agents.vec_env import make_sb3
+
+    policy, core, keywords = LEARNERS[job.conditions["learner"]]
+    env = make_sb3(GRID, LANES, seed=10_000 * (job.seed + 1), reward="dense")
+    torch.manual_seed(job.seed)
+    kwargs = {"net_arch": ()} if policy == "RecurrentPolicy" else {}
+    rate = RATES[policy]
+    agent = RecurrentPPO(
+        policy, env, core=core, core_kwargs=keywords, policy_kwargs=kwargs, seed=job.seed,
+        learning_rate=lambda left: rate * left, **PPO,
+    )  # fmt: skip
+    since = time.process_time()
+    agent.learn(job.arguments["steps"], log_interval=None)
+    spent = round(time.process_time() - since, 2)
+    lanes = make_lanes(GRID, {"moves": 900}, job.arguments["episodes"], info="step")
+    played = play(lanes, agent, job.seed, deterministic=core != "feedforward")
+    count = sum(part.numel() for part in agent.policy.parameters())
+    return [{**played, "parameters": count, "environment_steps": agent.num_timesteps, "cpu_seconds": spent}]
 
 
 def grid(seeds: int, quick: bool) -> list[Job]:
@@ -65,12 +110,19 @@ def memory(seeds: int, quick: bool) -> list[Job]:
     ]
 
 
-PARTS = {"grid": grid, "memory": memory}
+def learned(seeds: int, quick: bool) -> list[Job]:
+    """Searchers that learn by RecurrentPPO what ELM knows."""
+    arguments = {"steps": 20_000 if quick else STEPS, "episodes": 50 if quick else 2000}
+    names = list(LEARNERS)[:1] if quick else LEARNERS
+    return [Job("learned", {"learner": name}, seed, learn, arguments) for seed in range(seeds) for name in names]
+
+
+PARTS = {"grid": grid, "memory": memory, "learned": learned}
 
 
 def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
     """Jobs of the chosen parts; one seed if quick."""
-    return [job for part in parts or tuple(PARTS) for job in PARTS[part](1 if quick else seeds, quick)]
+    return jobs_of_parts(PARTS, parts, seeds, quick)
 
 
 def claims(rows: list[Row]) -> list[Claim]:
@@ -82,18 +134,32 @@ def claims(rows: list[Row]) -> list[Claim]:
             bounds = (1.0 - TOLERANCE) * figure, (1.0 + TOLERANCE) * figure
             if mine:
                 claim = f"{name}: {searcher} needs {figure:g} fixations"
-                found.append(
-                    make_claim(claim, "fixations", mine, lambda r: float(numbers(r, "fixations").mean()), *bounds)
-                )
-    searches = select(rows, table="memory")
-    if searches:
-        found.append(make_claim("a scan without memory scores lower by", "score", searches, _gap, 0.2))
+                found.append(make_claim(claim, "fixations", mine, lambda r: _mean(r, "fixations"), *bounds))
+    ideal = select(rows, table="grid", grid=LEARNED, searcher="elm")
+    for learner in LEARNERS:
+        mine = select(rows, table="learned", learner=learner)
+        if mine and ideal:
+            bound = 1.1 if "GridPolicy" in LEARNERS[learner] and learner != "no memory" else None
+            text = f"{learner}: fixations / those of ELM"
+            found.append(make_claim(text, "times", mine, lambda r: _mean(r, "fixations") / _mean(ideal, "fixations"),
+                                    None, bound))  # fmt: skip
+    forgetful, remembers = (select(rows, table="learned", learner=name) for name in ("no memory", "LSTM"))
+    if forgetful and remembers and ideal:
+        references = [select(rows, table="grid", grid=LEARNED, searcher="random"), remembers]
+        found.append(make_claim("learned without memory scores lower by", "score", forgetful,
+                                lambda r: _gap(references[0], r, references[1]), 0.2))  # fmt: skip
+    searches = [select(rows, table="memory", policy=name) for name in ("random", "forgetful scan", "scan")]
+    if all(searches):
+        text = "a scan without memory scores lower by"
+        found.append(make_claim(text, "score", searches[1], lambda r: _gap(searches[0], r, searches[2]), 0.2))
     return found
 
 
-def _gap(rows: list[Row]) -> float:
-    """1 less the score of the forgetful scan, between random (0) and the scan (1), by their returns."""
-    zero, middle, one = (
-        float(numbers(select(rows, policy=policy), "return").mean()) for policy in ("random", "forgetful scan", "scan")
-    )
-    return 1.0 - (middle - zero) / (one - zero)
+def _mean(rows: list[Row], measure: str) -> float:
+    return float(numbers(rows, measure).mean())
+
+
+def _gap(zero: list[Row], middle: list[Row], one: list[Row]) -> float:
+    """1 less the score of the middle policy, between two others, 0 and 1, by their returns."""
+    low, here, high = (_mean(rows, "return") for rows in (zero, middle, one))
+    return 1.0 - (here - low) / (high - low)

@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents import CORES, GymnasiumVecEnv, RecurrentPPO, load_checkpoint, make_sb3, save_checkpoint
+from agents import CORES, GridPolicy, GymnasiumVecEnv, RecurrentPPO, load_checkpoint, make_sb3, save_checkpoint
 from agents.losses import clipped_surrogate
 
 from .worlds import PointVectorEnv
@@ -275,3 +275,26 @@ def test_a_target_for_the_divergence_ends_the_passes() -> None:
         agent.learn(96, log_interval=None)
         steps.append(agent.optimizer.state[next(iter(agent.policy.parameters()))]["step"].item())
     assert steps[0] == 5 * agent.n_minibatches > steps[1]
+
+
+@pytest.mark.parametrize("core", ["lstm", "gated_delta", "feedforward"])
+def test_a_grid_policy_learns_one_rule_for_all_places(core: str, tmp_path: Any) -> None:
+    env = make_sb3("Foveal/GridSearch-v0", 4, seed=0, n=5, reward="dense")
+    agent = RecurrentPPO("GridPolicy", env, core=core, n_steps=8, seed=0).learn(64)
+    counts = []
+    for n in (5, 7):
+        spaces = make_sb3("Foveal/GridSearch-v0", 1, n=n)
+        policy = GridPolicy(spaces.observation_space, spaces.action_space, core=core)
+        counts.append(sum(part.numel() for part in policy.parameters()))
+    assert counts[0] == counts[1]
+    agent.save(tmp_path / "agent")
+    obs = env.reset()
+    actions = [a.predict(obs, deterministic=True)[0] for a in (agent, RecurrentPPO.load(tmp_path / "agent"))]
+    np.testing.assert_array_equal(*actions)
+    assert actions[0].shape == (4,)
+
+
+def test_a_grid_policy_needs_a_grid() -> None:
+    for env, message in (("Foveal/Parking-v0", "square"), ("Foveal/TargetDetection-v0", "Discrete")):
+        with pytest.raises(ValueError, match=message):
+            RecurrentPPO("GridPolicy", make_sb3(env, 4))

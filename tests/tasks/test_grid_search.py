@@ -119,6 +119,21 @@ def test_running_out_of_moves_names_nothing() -> None:
         np.testing.assert_allclose(rewards, -0.05)
 
 
+def test_the_dense_reward_pays_what_the_fixations_tell() -> None:
+    env, other = (lanes(20, reward=reward, threshold=0.999) for reward in ("sparse", "dense"))
+    belief, lane = Belief(env.unwrapped.task), np.arange(20)
+    obs, _ = env.reset(seed=4)
+    other.reset(seed=4)
+    before = belief.update(obs, None, np.ones(20, bool))
+    target = make_reference("oracle", env).predict(obs)[0]
+    actions = np.full(20, 30)
+    obs, rewards, terminated, _, _ = env.step(actions)
+    after = belief.update(obs, belief.log, np.zeros(20, bool))
+    told = (np.log(after) - np.log(before))[lane, target] / np.log(81)
+    assert not terminated.any()
+    np.testing.assert_allclose(other.step(actions)[1] - rewards, told, atol=1e-5)
+
+
 def test_the_threshold_lies_between_random_and_elm() -> None:
     threshold = gym.spec(ID).reward_threshold
     assert threshold is not None
@@ -136,6 +151,7 @@ def test_the_threshold_lies_between_random_and_elm() -> None:
         ({"threshold": 1.0}, "probability"),
         ({"cost": -1.0}, "at least 0"),
         ({"moves": 0}, "at least 1"),
+        ({"reward": "shaped"}, "'sparse', 'dense'"),
         ({"view": "image"}, "'evidence', 'posterior'"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents import FeedForward
-from agents.cores import CORES, Core, State, make_core
+from agents.cores import CORES, Core, State, Tiled, make_core
 
 from ..worlds import Elman
 
@@ -38,18 +38,24 @@ def make(name: str, learned: bool = False, **keywords: Any) -> Core:
     return core
 
 
+def tiled(name: str, form: str) -> Core:
+    """The core at each of four places, which read a number of their own and two others."""
+    torch.manual_seed(0)
+    return Tiled(make_core(name, 5, learn_initial_state=True, form=form), 6, 4).double()
+
+
 def some_state(core: Core) -> State:
     """A state in the middle of an episode."""
-    x = torch.randn(3, B, D, dtype=torch.float64)
+    x = torch.randn(3, B, core.input_size, dtype=torch.float64)
     with torch.no_grad():
         _, state = core.loop(x, core.initial_state(B), torch.zeros(3, B, dtype=torch.bool))
     return tuple(part.requires_grad_() for part in state)
 
 
-def inputs() -> tuple[Tensor, Tensor]:
+def inputs(width: int = D) -> tuple[Tensor, Tensor]:
     """Inputs, and starts: none, one at once, two in a row, and at random."""
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(T, B, D, dtype=torch.float64, generator=generator).requires_grad_()
+    x = torch.randn(T, B, width, dtype=torch.float64, generator=generator).requires_grad_()
     starts = torch.rand(T, B, generator=generator) < 0.15
     starts[:, :3] = False
     starts[0, 1] = starts[5, 2] = starts[6, 2] = True
@@ -94,6 +100,34 @@ def test_a_sequence_equals_its_steps(name: str, keywords: dict[str, Any], learne
         torch.testing.assert_close(one, other, **CLOSE)
     if learned:
         assert all(part.grad_fn is not None for part in core.initial_state(2))
+
+
+@pytest.mark.parametrize(("name", "form"), [pair for pair in FORMS if pair[0] in ("lstm", "gated_delta")])
+def test_a_sequence_of_tiles_equals_its_steps(name: str, form: str) -> None:
+    core = tiled(name, form)
+    (x, starts), state = inputs(6), some_state(core)
+    results = []
+    for compute in (core, lambda *arguments: steps(core, *arguments)):
+        y, after = compute(x, state, starts)
+        results.append([y, *after, *gradients(y, after, [x, *state, *core.parameters()])])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, **CLOSE)
+
+
+def test_all_places_obey_the_same_rule() -> None:
+    core = tiled("lstm", "loop")
+    core.where.zero_()
+    x, starts = torch.randn(1, 6, dtype=torch.float64), torch.ones(1, dtype=torch.bool)
+    order = torch.tensor([2, 0, 3, 1])
+    moved = torch.cat((x[:, order], x[:, 4:]), 1)
+    y, other = (core.step(inputs, core.initial_state(1), starts)[0].view(4, -1) for inputs in (x, moved))
+    torch.testing.assert_close(y[order], other)
+
+
+@pytest.mark.parametrize(("reads", "places"), [(6, 3), (6, 4)])
+def test_tiles_that_do_not_fit_are_refused(reads: int, places: int) -> None:
+    with pytest.raises(ValueError, match="must be a square"):
+        Tiled(make_core("lstm", reads), 6, places)
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS)

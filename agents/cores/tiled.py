@@ -1,0 +1,66 @@
+"""One core at every place of a map: the same weights, a memory for each place."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .core import Core, State
+
+
+class Tiled(Core):
+    """y_k(t), S_k(t) = core(x_k(t), rest(t), place of k; S_k(t-1)) for every place k of a square map.
+
+    What is learned at one place is known at all, as in the convolutional LSTM (Shi et al., arXiv 1506.04214), here
+    without neighbours: the number of weights does not depend on that of places.
+
+    Args:
+        core: reads, at each place, the map's number there, the rest, and (x, y) in [-1, 1], the place.
+        input_size: D: a map x of K = n x n numbers, row by row, then any others, the rest, which all places read.
+        places: K.
+
+    Raises:
+        ValueError: places that are no square, or a core for another number of inputs.
+    """
+
+    def __init__(self, core: Core, input_size: int, places: int) -> None:
+        super().__init__(input_size, places * core.output_size, learn_initial_state=core.learn_initial_state)
+        side, wanted = math.isqrt(places), input_size - places + 3
+        if side * side != places or core.input_size != wanted:
+            raise ValueError(f"places must be a square, not {places}, and the core must read {wanted} numbers, not "
+                             f"{core.input_size}")  # fmt: skip
+        self.core, self.places = core, places
+        self.forms, self.form = core.forms, core.form  # type: ignore[misc]
+        line = torch.linspace(-1, 1, side)
+        self.register_buffer("where", torch.stack((line.repeat(side), line.repeat_interleave(side)), -1))
+
+    def initial_state(self, batch_size: int) -> State:
+        """Tensors (batch_size, K, ...)."""
+        return tuple(part.unflatten(0, (-1, self.places)) for part in self.core.initial_state(batch_size * self.places))
+
+    def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """One step; see `Core.step`."""
+        y, state = self.core.step(self._spread(x), self._join(state), episode_start.repeat_interleave(self.places))
+        return y.view(len(x), -1), self._part(state)
+
+    def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """A sequence of steps; see `Core.forward`."""
+        starts = episode_start.repeat_interleave(self.places, 1)
+        self.core.form = self.form
+        y, state = self.core(self._spread(x), self._join(state), starts)
+        return y.reshape(*x.shape[:-1], -1), self._part(state)
+
+    def _spread(self, x: Tensor) -> Tensor:
+        """Inputs (..., B, D) of the map to those of its places (..., B K, D')."""
+        maps, rest = x[..., : self.places, None], x[..., None, self.places :]
+        shape = maps.shape[:-1]
+        parts = (maps, rest.expand(*shape, -1), self.where.expand(*shape, -1))
+        return torch.cat(parts, -1).flatten(-3, -2)
+
+    def _join(self, state: State) -> State:
+        return tuple(part.flatten(0, 1) for part in state)
+
+    def _part(self, state: State) -> State:
+        return tuple(part.unflatten(0, (-1, self.places)) for part in state)
