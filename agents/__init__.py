@@ -11,6 +11,7 @@ from .hq_learning import HQLearning, HQPolicy
 from .leg_evaluator import LegEvaluator, Quasimetric
 from .policy import ControllerPolicy
 from .presets import PRESETS
+from .recogniser import Recogniser, RecognitionPolicy
 from .recurrent_ppo import RecurrentPPO
 from .retina import Retina
 from .subgoals import SubgoalGenerator
@@ -22,6 +23,7 @@ from .world_model_controller import WorldModelController
 AGENTS: dict[str, type[Agent]] = {
     "HQLearning": HQLearning,
     "HierarchicalController": HierarchicalController,
+    "Recogniser": Recogniser,
     "RecurrentPPO": RecurrentPPO,
     "WorldModelController": WorldModelController,
 }
@@ -44,6 +46,8 @@ __all__ = [
     "HierarchicalPolicy",
     "LegEvaluator",
     "Quasimetric",
+    "Recogniser",
+    "RecognitionPolicy",
     "RecurrentPPO",
     "RecurrentPolicy",
     "Retina",

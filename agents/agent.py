@@ -63,6 +63,9 @@ class Agent(BaseAlgorithm):
             terminated: (N,) bool.
         """
 
+    def attend(self, infos: list[dict[str, Any]], ends: np.ndarray) -> None:
+        """Is told the infos of every step before `remember`, for agents that learn from more than rewards."""
+
     @abstractmethod
     def train(self, steps: int) -> None:
         """Learns from the rollout of `steps` steps just collected, and from older experience if it keeps any."""
@@ -119,6 +122,7 @@ class Agent(BaseAlgorithm):
             start = torch.from_numpy(self._last_episode_starts).to(self.device)
             actions, act, next_states = self.act(self._last_obs, start)
             obs, rewards, ends, infos = self.env.step(actions)
+            self.attend(infos, ends)
             self.remember({**act, "episode_start": start}, rewards, ends, *true_next(obs, ends, infos))
             self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states
             finished |= ends

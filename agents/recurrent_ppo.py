@@ -192,7 +192,7 @@ class RecurrentPPO(Agent):
             for columns in torch.randperm(self.lanes, device=self.device).chunk(self.n_minibatches):
                 batch = self.rollout.columns(columns)
                 state = tuple(part[columns] for part in self._first_state)
-                values, log_prob, entropy = self._evaluate(
+                values, log_prob, entropy, *more = self._evaluate(
                     batch["obs"], batch["action"], state, batch["episode_start"], through_time=self.bptt == "full"
                 )
                 returns, old_value, old_log_prob = (batch[name].flatten() for name in ("returns", "value", "log_prob"))
@@ -205,6 +205,7 @@ class RecurrentPPO(Agent):
                 value_loss = (values - returns).square().mean()
                 entropy_loss = -(-log_prob if entropy is None else entropy).mean()
                 loss = policy_loss + self.vf_coef * value_loss + self.ent_coef * entropy_loss
+                loss = loss + self.further_loss(batch, *more)
                 self._check(policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss)
                 descend(self.optimizer, loss, self.max_grad_norm)
                 divergence += (ratio - 1 - log_ratio).detach().mean() / self.n_minibatches  # Schulman's k3 estimator
@@ -218,6 +219,10 @@ class RecurrentPPO(Agent):
             "train/clip_fraction": ((ratio - 1).abs() > clip_range).float().mean(),
             "train/explained_variance": 1 - (fields["returns"] - value).var() / fields["returns"].var(),
         }
+
+    def further_loss(self, batch: dict[str, Any], *more: Tensor) -> Tensor | float:
+        """Is added to the loss; a subclass forms it of a minibatch and of what its policy evaluates beyond three."""
+        return 0.0
 
     def _tensors(self, obs: Any) -> Any:
         return each(obs, lambda part: torch.as_tensor(part, device=self.device))
