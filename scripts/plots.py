@@ -120,14 +120,14 @@ class Scanpath:
     Attributes:
         scene: (512, 512, 3) uint8, the objects alone, at the episode's start.
         path: (moves + 1, 2) positions of the gaze, pixels.
-        wanted: (2,) wanted position at the end, pixels.
+        wanted: (2,) wanted position at the end, pixels; None where the task has none.
         reach: radius of the fovea, pixels.
         success: the task's ``is_success`` at the end.
     """
 
     scene: np.ndarray
     path: np.ndarray
-    wanted: np.ndarray
+    wanted: np.ndarray | None
     reach: float
     success: bool
 
@@ -135,7 +135,7 @@ class Scanpath:
 def record_scanpaths(
     lanes: gym.vector.VectorEnv[Any, Any, Any], policy: Predictor, seed: int = 0, deterministic: bool = True
 ) -> list[Scanpath]:
-    """One episode in each lane of a looking task, all with the same number of moves.
+    """The first episode of each lane of a looking task.
 
     Args:
         lanes: native vector environment of N lanes, made with ``info="step"``.
@@ -147,22 +147,26 @@ def record_scanpaths(
         ValueError: the task has no fovea.
     """
     task = getattr(lanes.unwrapped, "task", None)
-    if not hasattr(task, "fovea") or "wanted" not in task.world.names:
-        raise ValueError(f"scanpaths need a task with a fovea and one wanted place, got {task!r}")
-    obs, infos = lanes.reset(seed=seed)
+    if not hasattr(task, "fovea"):
+        raise ValueError(f"scanpaths need a task with a fovea, got {task!r}")
+    obs, _ = lanes.reset(seed=seed)
     worlds = lanes.unwrapped.get_state()["worlds"]
     scenes, paths = [_scene(task, worlds, row) for row in range(len(worlds))], [worlds["gaze"][:, :2]]
-    state, start, over = None, np.ones(lanes.num_envs, bool), np.zeros(lanes.num_envs, bool)
-    while not over.any():
+    state, start, count = None, np.ones(lanes.num_envs, bool), lanes.num_envs
+    ends: dict[int, tuple[int, np.ndarray | None, bool]] = {}
+    while len(ends) < count:
         actions, state = policy.predict(obs, state, start, deterministic)
         obs, _, terminated, truncated, infos = lanes.step(actions)
-        start, over = np.zeros_like(start), terminated | truncated
+        start = terminated | truncated
         worlds = lanes.unwrapped.get_state()["worlds"]
         paths.append(worlds["gaze"][:, :2])
-    success = np.asarray(infos.get("is_success", over), bool)
+        success = np.asarray(infos.get("is_success", start), bool)
+        for row in np.flatnonzero(start).tolist():
+            wanted = worlds["wanted"][row, :2].copy() if "wanted" in task.world.names else None
+            ends.setdefault(row, (len(paths), wanted, bool(success[row])))
+    whole, reach = np.stack(paths, 1), task.fovea.retina.reach
     return [
-        Scanpath(scene, path, wanted, task.fovea.retina.reach, bool(found))
-        for scene, path, wanted, found in zip(scenes, np.stack(paths, 1), worlds["wanted"][:, :2], success, strict=True)
+        Scanpath(scenes[row], whole[row, : ends[row][0]], ends[row][1], reach, ends[row][2]) for row in range(count)
     ]
 
 
@@ -204,18 +208,19 @@ def _scanpath(axes: Axes, episode: Scanpath, crop: bool) -> None:
     axes.add_collection(LineCollection(list(pieces), array=way, cmap=TIME, linewidths=1.6))
     axes.scatter(*path[1:].T, c=way, cmap=TIME, s=9, zorder=3, linewidths=0)
     axes.scatter(*path[0], s=42, facecolors="white", edgecolors=COLOURS[1], linewidths=1.4, zorder=4)
-    axes.scatter(*episode.wanted, marker="+", s=70, color=COLOURS[2], linewidths=1.8, zorder=5)
+    wanted = path[-1:0] if episode.wanted is None else episode.wanted[None]
+    axes.scatter(*wanted.T, marker="+", s=70, color=COLOURS[2], linewidths=1.8, zorder=5)
     axes.add_patch(Circle(tuple(path[-1]), episode.reach, fill=False, color=COLOURS[0], linewidth=1.0))
     if crop:
-        points = np.vstack([path, episode.wanted])
+        points = np.vstack([path, wanted])
         middle = 0.5 * (points.min(0) + points.max(0))
         half = min(256.0, max(110.0, float(0.5 * (points.max(0) - points.min(0)).max() + episode.reach + 8)))
         left, top = np.clip(middle - half, 0.0, 512.0 - 2 * half)
         axes.set(xlim=(left, left + 2 * half), ylim=(top + 2 * half, top))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=COLOURS[2] if episode.success else COLOURS[1], linewidth=1.2)
-    distance = float(np.hypot(*(path[-1] - episode.wanted)))
-    axes.set_xlabel(f"{steps} moves, {distance:.1f} px", fontsize=8, color=SOFT, labelpad=3)
+    away = "".join(f", {np.hypot(*(path[-1] - place)):.1f} px" for place in wanted)
+    axes.set_xlabel(f"{steps} moves{away}", fontsize=8, color=SOFT, labelpad=3)
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:

@@ -30,7 +30,7 @@ class RAM(nn.Module):
     """
 
     def __init__(
-        self, env: Any, classes: int, size: int = 256, sigma: float = 0.2, learning_rate: float = 1e-3, seed: int = 0
+        self, env: Any, classes: int, size: int = 256, sigma: float = 0.4, learning_rate: float = 3e-3, seed: int = 0
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)

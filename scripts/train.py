@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from .evaluation import run_episodes, scores
-from .runs import algorithm, check_agents, make_lanes, parse_keywords, steers_a_fovea
+from .runs import algorithm, check_agents, make_lanes, parse_keywords
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
@@ -143,7 +143,7 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurv
     measure = next(name for name in measures if name in curve.points[0])
     learning_curve(curve.points, "environment_steps", measure, title=run.env_id).savefig(folder / "learning_curve.png")
     lanes = make_lanes(run.env_id, run.env_kwargs, 8, info="step")
-    if steers_a_fovea(lanes):
+    if hasattr(getattr(lanes.unwrapped, "task", None), "fovea"):
         scanpaths(record_scanpaths(lanes, agent, seed=7), title=run.env_id).savefig(folder / "scanpaths.png")
     lanes.close()
     lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")

@@ -50,3 +50,15 @@ def test_scanpaths(count: int, tmp_path: Path) -> None:
     plots.save(plots.scanpaths(episodes, columns=2, title="oracle"), tmp_path / "scanpaths.png", dpi=50)
     assert (tmp_path / "scanpaths.png").is_file()
     lanes.close()
+
+
+@pytest.mark.parametrize("task", ["SameDifferent", "VisualSearch"])
+def test_scanpaths_without_a_wanted_place_and_of_different_lengths(task: str, tmp_path: Path) -> None:
+    lanes = runs.make_lanes(f"Foveal/{task}-v0", {}, 4, info="step")
+    episodes = plots.record_scanpaths(lanes, runs.load_agent("oracle", lanes), seed=3)
+    assert all(episode.success for episode in episodes)
+    lengths = {len(episode.path) for episode in episodes}
+    assert (len(lengths) == 1) == (task == "SameDifferent")
+    assert all((episode.wanted is None) == (task == "SameDifferent") for episode in episodes)
+    plots.save(plots.scanpaths(episodes), tmp_path / "scanpaths.png", dpi=50)
+    lanes.close()
