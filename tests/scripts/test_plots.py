@@ -54,7 +54,7 @@ def test_scanpaths(count: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["SameDifferent", "VisualSearch"])
 def test_scanpaths_without_a_wanted_place_and_of_different_lengths(task: str, tmp_path: Path) -> None:
-    lanes = runs.make_lanes(f"Foveal/{task}-v0", {}, 4, info="step")
+    lanes = runs.make_lanes(f"Foveal/{task}-v0", {}, 12, info="step")
     episodes = plots.record_scanpaths(lanes, runs.load_agent("oracle", lanes), seed=3)
     assert all(episode.success for episode in episodes)
     lengths = {len(episode.path) for episode in episodes}
