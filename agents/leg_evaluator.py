@@ -18,7 +18,7 @@ class SquarePlus(nn.Module):
         width: b, of the bend.
     """
 
-    def __init__(self, width: float = 0.03) -> None:
+    def __init__(self, width: float = 0.05) -> None:
         super().__init__()
         self.width = width
 

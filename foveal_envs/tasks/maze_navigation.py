@@ -69,7 +69,8 @@ class MazeNavigation(Task):
     heading), or after ``moves`` moves. Info: ``is_success``, ``distance`` (straight), ``path_length``,
     ``shortest_path`` (exact, around all corners), ``cost_ratio`` and ``spl``.
     In the mean the shortest path is 26 units. The oracle returns -54 at an ``spl`` of 1.0 (``directions``: 0.88);
-    random moves return -391 and arrive in 4 % of episodes. Discount 0.99.
+    random moves return -391 and arrive in 4 % of episodes. What is not seen cannot be known: the reference ``planner``,
+    with a perfect map of all that it saw, reaches an ``spl`` of 0.91, and 0.82 with ``cells=22``. Discount 0.99.
 
     Args:
         cells: along each side, 2 to 47.
@@ -127,6 +128,7 @@ class MazeNavigation(Task):
         self.world = maze_record(side, len(table))
         self._graph = np.zeros(1, graph_record(side))
         pose = (4 if rotate else 2) if proprioception else 0
+        self.view = view
         settings = np.zeros(1, SETTINGS)
         settings[0] = (
             size, 0 if layout is not None else cells, loops, GOALS.index(goal), rotate, REWARDS.index(reward), moves,
