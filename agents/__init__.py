@@ -8,6 +8,7 @@ from .evaluator import Evaluator
 from .hierarchy import HierarchicalController, HierarchicalPolicy
 from .hq_learning import HQLearning, HQPolicy
 from .leg_evaluator import LegEvaluator, Quasimetric
+from .map_navigator import MapNavigator, MapPolicy
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .recurrent_ppo import RecurrentPPO
@@ -21,6 +22,7 @@ from .world_model_controller import WorldModelController
 AGENTS: dict[str, type[Agent]] = {
     "HQLearning": HQLearning,
     "HierarchicalController": HierarchicalController,
+    "MapNavigator": MapNavigator,
     "RecurrentPPO": RecurrentPPO,
     "WorldModelController": WorldModelController,
 }
@@ -41,6 +43,8 @@ __all__ = [
     "HierarchicalController",
     "HierarchicalPolicy",
     "LegEvaluator",
+    "MapNavigator",
+    "MapPolicy",
     "Quasimetric",
     "RecurrentPPO",
     "RecurrentPolicy",

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 
 from .gaze import CentrePolicy, RasterPolicy, ScanPolicy
+from .planner import PlannerPolicy
 from .policies import OraclePolicy, RandomPolicy
 from .searchers import Belief, ELMPolicy, IdealPolicy, MAPPolicy
 
@@ -19,6 +20,7 @@ REFERENCES: dict[str, Any] = {
     "map": MAPPolicy,
     "elm": ELMPolicy,
     "ideal": IdealPolicy,
+    "planner": PlannerPolicy,
 }
 
 
@@ -41,6 +43,7 @@ __all__ = [
     "IdealPolicy",
     "MAPPolicy",
     "OraclePolicy",
+    "PlannerPolicy",
     "RandomPolicy",
     "RasterPolicy",
     "ScanPolicy",
