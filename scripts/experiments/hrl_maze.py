@@ -37,9 +37,12 @@ FLAT = {
 FLAT_SEEDS = 3
 
 
-def fields() -> np.ndarray:
+FINE = {"name": "att1", "rings": 7, "spokes": 16, "growth": 1.4}  # 112 fields, as far as the default's 40
+
+
+def fields(retina: Any = "att1") -> np.ndarray:
     """Receptive fields (K, 3) of the task, (u, v, side) in units: squares of the area of the retina's discs."""
-    table: np.ndarray = gym.make(TASK).unwrapped.task.table  # type: ignore[attr-defined]
+    table: np.ndarray = gym.make(TASK, retina=retina).unwrapped.task.table  # type: ignore[attr-defined]
     return table * np.array([1.0, 1.0, 0.5 * np.sqrt(np.pi)])
 
 
@@ -51,11 +54,11 @@ def measure(policy: Any, mazes: int, **keywords: Any) -> dict[str, float]:
 
 def both_sizes(policy: Any, mazes: int = MAZES, **keywords: Any) -> dict[str, float]:
     """The same in mazes of the training's size, and under ``wide_`` in those twice as wide."""
-    wide = policy
+    wide, there = policy, {**WIDE, **keywords}
     if hasattr(getattr(policy, "policy", None), "in_space"):
-        wide = policy.policy.in_space(gym.make(TASK, **WIDE).observation_space)
+        wide = policy.policy.in_space(gym.make(TASK, **there).observation_space)
     small = measure(policy, mazes, **keywords)
-    return small | {f"wide_{name}": value for name, value in measure(wide, mazes, **WIDE, **keywords).items()}
+    return small | {f"wide_{name}": value for name, value in measure(wide, mazes, **there).items()}
 
 
 def reference(job: Job) -> list[Row]:
@@ -68,17 +71,17 @@ def reference(job: Job) -> list[Row]:
 def learn(job: Job) -> list[Row]:
     """Train one agent and evaluate it at both sizes; for goals as pictures at the first alone."""
     run, mazes = job.arguments["run"], job.arguments["mazes"]
-    goal = run.env_kwargs.get("goal", "place")
+    same = {name: value for name, value in run.env_kwargs.items() if name != "reward"}
 
     def score(agent: Any, starts: int) -> dict[str, float]:
-        return measure(agent, min(mazes, CURVE_MAZES), goal=goal)
+        return measure(agent, min(mazes, CURVE_MAZES), **same)
 
     budget = Budget(score, steps=run.steps, every=EVERY)
     agent = train(run, budget)
     began = time.process_time()
     if job.arguments.get("without_detours"):
         agent.policy.detours = lambda patches: np.zeros(len(patches))
-    row = both_sizes(agent, mazes) if goal == "place" else measure(agent, mazes, goal=goal)
+    row = measure(agent, mazes, **same) if same.get("goal") == "picture" else both_sizes(agent, mazes, **same)
     spent = budget.results["at_steps"]
     solved = first_reaching(budget.curve, "success", 0.95)
     return [
@@ -108,8 +111,12 @@ def place(seeds: int, quick: bool) -> list[Job]:
     if quick:
         return made
     run = Run(TASK, {}, "MapNavigator", agent_kwargs=keywords, steps=2 * EVERY)
-    made.insert(3, Job("place", {"agent": "hierarchy, E = 0"}, 0, learn,
-                       {"run": run, "mazes": mazes, "without_detours": True}))  # fmt: skip
+    arguments = {"run": run, "mazes": mazes, "without_detours": True}
+    made.append(Job("place", {"agent": "hierarchy, E = 0"}, 0, learn, arguments))
+    keywords = {"policy_kwargs": {"fields": fields(FINE).tolist()}}
+    for seed in range(min(seeds, FLAT_SEEDS)):
+        run = Run(TASK, {"retina": FINE}, "MapNavigator", agent_kwargs=keywords, steps=STEPS, seed=seed)
+        made.append(Job("place", {"agent": "hierarchy, 112 fields"}, seed, learn, {"run": run, "mazes": mazes}))
     names = ("random", "planner", "oracle")
     return [Job("references", {"agent": name}, 0, reference, {"goal": "place"}) for name in names] + made
 
@@ -133,7 +140,7 @@ def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
 def claims(rows: list[Row]) -> list[Claim]:
     """The bars of the hierarchy, and what the others reach."""
     made = []
-    for agent in (HIERARCHY, "hierarchy, E = 0", *FLAT, "planner", "random", "oracle"):
+    for agent in (HIERARCHY, "hierarchy, 112 fields", "hierarchy, E = 0", *FLAT, "planner", "random", "oracle"):
         own = [row for row in rows if row["table"] in ("place", "references") and row["agent"] == agent]
         bars = (0.95, 0.8) if agent == HIERARCHY else (None, None)
         made += [
