@@ -9,6 +9,7 @@ from .grid_policy import GridPolicy
 from .hierarchy import HierarchicalController, HierarchicalPolicy
 from .hq_learning import HQLearning, HQPolicy
 from .leg_evaluator import LegEvaluator, Quasimetric
+from .map_navigator import MapNavigator, MapPolicy
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .recogniser import Recogniser, RecognitionPolicy
@@ -23,6 +24,7 @@ from .world_model_controller import WorldModelController
 AGENTS: dict[str, type[Agent]] = {
     "HQLearning": HQLearning,
     "HierarchicalController": HierarchicalController,
+    "MapNavigator": MapNavigator,
     "Recogniser": Recogniser,
     "RecurrentPPO": RecurrentPPO,
     "WorldModelController": WorldModelController,
@@ -45,6 +47,8 @@ __all__ = [
     "HierarchicalController",
     "HierarchicalPolicy",
     "LegEvaluator",
+    "MapNavigator",
+    "MapPolicy",
     "Quasimetric",
     "Recogniser",
     "RecognitionPolicy",

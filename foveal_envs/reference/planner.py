@@ -1,4 +1,4 @@
-"""The best that an eye with a map of what it has seen can hope for in a maze: it takes the unseen as free."""
+"""The shortest path through a maze that is seen bit by bit: MazeNavigation without learning, but within its view."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ State = Any
 
 
 class PlannerPolicy:
-    """MazeNavigation with a perfect map of all squares that came within the view: the shortest path as far as known.
+    """Takes all that it has not seen yet as free, and walks the shortest path of MazeNavigation to the goal.
 
-    Planning under the free-space assumption (Koenig, Tovey & Smirnov, "Performance bounds for planning in unknown
-    terrain", Artificial Intelligence 147, 2003): squares never seen count as free, but for the outer walls; after every
-    move it plans anew, around all corners. It knows more of what is near than the view tells, for that blurs towards
-    its rim, and nothing of what is far. With ``goal="picture"`` it knows where the picture was taken.
+    It sees and remembers every square with a part no farther than ``view`` cells from the body, behind walls too, as
+    the receptive fields do; it knows where the goal is, and plans anew at every move.
 
     Args:
         env: a native vector environment of MazeNavigation.
@@ -33,25 +31,26 @@ class PlannerPolicy:
         self._env = native(env)
         task = self._env.task
         if not isinstance(task, MazeNavigation):
-            raise ValueError(f"the planner needs a MazeNavigation, got {type(task).__name__}")
-        self._task, self._reach = task, CELL * task.view
-        size = int(task.render_size[0])
-        side = self._env.get_state()["worlds"]["walls"].shape[-1]
-        self._given = np.zeros((side, side), bool)
-        self._given[[0, size - 1], :size] = self._given[:size, [0, size - 1]] = True
+            raise ValueError(f"the planner walks a MazeNavigation, got {type(task).__name__}")
+        self._task = task
 
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, State]:
-        """Actions (N, ...), and which squares were seen (N, S, S) bool."""
+        """Actions (N, ...), and which squares have been seen (N, S, S) bool."""
         worlds = self._env.get_state()["worlds"]
-        count, side = worlds["walls"].shape[:2]
-        seen = np.zeros((count, side, side), bool) if state is None else state.copy()
+        walls, size = worlds["walls"], int(self._task.render_size[0])
+        seen = np.zeros(walls.shape, bool) if state is None else state.copy()
         if episode_start is not None:
             seen[episode_start] = False
-        middle = np.arange(side) + 0.5
-        x, y = worlds["pose"][:, :1], worlds["pose"][:, 1:2]
-        dx, dy = ((np.abs(place - middle) - 0.5).clip(0) for place in (x, y))  # to the nearest point of a square
-        seen |= np.hypot(dx[:, None, :], dy[:, :, None]) < self._reach
-        worlds["walls"] = ((worlds["walls"] == 1) & seen) | self._given
+        seen |= self._in_view(worlds["pose"][:, :2], walls.shape[1])
+        rim = np.ones(walls.shape[1:], bool)
+        rim[1 : size - 1, 1 : size - 1] = False
+        worlds["walls"] = (walls == 1) & (seen | rim)
         return self._task.oracle(worlds), seen
+
+    def _in_view(self, places: np.ndarray, side: int) -> np.ndarray:
+        """Squares (N, side, side) with a part within the view from places (N, 2)."""
+        away = np.maximum(np.abs(np.arange(side) + 0.5 - places[..., None]) - 0.5, 0.0)  # (N, 2, side)
+        inside: np.ndarray = np.hypot(away[:, 0, None, :], away[:, 1, :, None]) <= CELL * self._task.view
+        return inside

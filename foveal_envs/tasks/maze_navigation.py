@@ -128,13 +128,12 @@ class MazeNavigation(Task):
         self.world = maze_record(side, len(table))
         self._graph = np.zeros(1, graph_record(side))
         pose = (4 if rotate else 2) if proprioception else 0
-        self.view = view
         settings = np.zeros(1, SETTINGS)
         settings[0] = (
             size, 0 if layout is not None else cells, loops, GOALS.index(goal), rotate, REWARDS.index(reward), moves,
             len(table), pose,
         )  # fmt: skip
-        self._settings, self._rotate, self._goal = settings, rotate, goal
+        self._settings, self._rotate, self._goal, self.view = settings, rotate, goal, view
         farthest = np.float32((0.5 if goal != "relative" else 1.0) * size / SCALE)
         low, high = np.zeros(len(table) + pose, np.float32), np.ones(len(table) + pose, np.float32)
         low[len(table) :], high[len(table) : len(table) + 2] = -1.0, farthest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from foveal_envs.scenes.swamps import CAPACITY, leg_area
-from scripts.experiments import hrl1, hrl2
+from scripts.experiments import hrl1, hrl2, hrl_maze
 from scripts.experiments.jobs import Job, run_jobs
 
 torch.set_num_threads(1)
@@ -59,3 +60,17 @@ def test_jobs_run_and_claims_are_measured(module: Any, parts: tuple[str, ...], m
     assert claims
     assert all(np.isfinite(claim.measured) for claim in claims)
     assert module.claims([]) == []
+
+
+def test_jobs_in_unseen_mazes_run_and_their_claims_are_measured() -> None:
+    made = hrl_maze.jobs((), 4, False)
+    assert len({job.key() for job in made}) == len(made)
+    assert sum(job.conditions["agent"] == hrl_maze.HIERARCHY for job in made) == 4
+    quick = hrl_maze.jobs(("place",), 1, True)[0]
+    run = dataclasses.replace(quick.arguments["run"], steps=400, lanes=4, env_kwargs={"moves": 20})
+    run.agent_kwargs |= {"rollout_steps": 50}
+    rows = run_jobs([dataclasses.replace(quick, arguments={"run": run, "mazes": 3})], None, "", processes=1)
+    claims = hrl_maze.claims(rows)
+    assert {claim.claim.split(":")[0] for claim in claims} == {"hierarchy"}
+    assert all(0 <= claim.measured <= 1 for claim in claims[:2])
+    assert hrl_maze.claims([]) == []

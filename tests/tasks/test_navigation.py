@@ -374,34 +374,3 @@ def test_her_trains(name: str, keywords: dict[str, Any]) -> None:
         "MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, learning_starts=30, batch_size=8, device="cpu",
         buffer_size=200,
     ).learn(60)  # fmt: skip
-
-
-def test_the_planner_finds_the_goal_by_what_it_sees() -> None:
-    env = gym.make_vec("Foveal/MazeNavigation-v0", 40, vectorization_mode="vector_entry_point", info="step")
-    planner, oracle = (make_reference(name, env) for name in ("planner", "oracle"))
-    obs, _ = env.reset(seed=5)
-    np.testing.assert_array_equal(planner.predict(obs)[1].shape[0], 40)
-    state, start, over, spl = None, np.ones(40, bool), np.zeros(40, bool), np.zeros(40)
-    differs = False
-    while not over.all():
-        actions, state = planner.predict(obs, state, start)
-        differs |= not np.allclose(actions[~over], oracle.predict(obs)[0][~over])
-        obs, _, start, _, infos = env.step(actions)
-        spl[start & ~over] = infos["spl"][start & ~over]
-        assert infos["is_success"][start].all()
-        over |= start
-    assert differs
-    assert 0.8 < spl.mean() < 0.99
-
-
-def test_the_planner_is_the_oracle_where_everything_is_in_view() -> None:
-    env = gym.make_vec("Foveal/MazeNavigation-v0", 20, vectorization_mode="vector_entry_point", cells=2)
-    obs, _ = env.reset(seed=5)
-    planner, oracle = (make_reference(name, env).predict(obs)[0] for name in ("planner", "oracle"))
-    np.testing.assert_allclose(planner, oracle)
-
-
-def test_the_planner_refuses_other_tasks() -> None:
-    env = gym.make_vec("Foveal/FourRooms-v0", 2, vectorization_mode="vector_entry_point")
-    with pytest.raises(ValueError, match="MazeNavigation"):
-        make_reference("planner", env)
