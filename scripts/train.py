@@ -134,8 +134,8 @@ def fit(run: Run, folder: Path, progress_bar: bool = True) -> tuple[BaseAlgorith
 
 
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurve) -> None:
-    """Draw learning_curve.png, scanpaths.png (of looking tasks) and episode.gif into the run folder."""
-    from .plots import learning_curve, record_scanpaths, scanpaths
+    """Draw learning_curve.png, scanpaths.png (where a fovea seeks one place) and episode.gif into the run folder."""
+    from .plots import learning_curve, record_scanpaths, scanpaths, wants_a_place
     from .watch import run as play_episodes
     from .watch import write
 
@@ -143,7 +143,7 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurv
     measure = next(name for name in measures if name in curve.points[0])
     learning_curve(curve.points, "environment_steps", measure, title=run.env_id).savefig(folder / "learning_curve.png")
     lanes = make_lanes(run.env_id, run.env_kwargs, 8, info="step")
-    if steers_a_fovea(lanes):
+    if steers_a_fovea(lanes) and wants_a_place(lanes):
         scanpaths(record_scanpaths(lanes, agent, seed=7), title=run.env_id).savefig(folder / "scanpaths.png")
     lanes.close()
     lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")
