@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 import foveal_envs  # noqa: F401  registers the ids
 
+from .load_limit import lines_of_a_glimpse, load_limit
 from .suite import suite_ids
 from .timing import Claim, ratio, report, seconds, write
 from .training_speed import training, workers
@@ -55,31 +56,35 @@ def envs(quick: bool = False, json_output: bool = False, output: Path | None = N
 
 
 def images(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
-    """Speed of the image bank, as of ImageSearch in 8 textures, beside the same task written the usual way.
+    """Speed of the image bank, as of ImageSearch in 8 textures, beside the same task written the usual way, and beside
+    the load-and-cache-line limit: loading cache lines of the bank at random and writing the observation, once with a
+    line for every field, and once with as few lines as a glimpse needs, whose fields share some.
 
     Args:
         quick, json_output, output: as of ``envs``.
     """
-    makers: dict[str, tuple[Callable[[], Any], int]] = {}
+    steppers: dict[str, tuple[Callable[[int], None], int]] = {}
     for fields, retina in RETINAS.items():
-        bank = lambda retina=retina: _native(IMAGES, 256, target="glimpse", retina=retina)  # noqa: E731
-        makers[f"image bank, {fields} fields, N = 256"] = (bank, 256)
-        makers[f"the usual way, {fields} fields"] = (lambda retina=retina: ImageYardstick(retina), 1)
-    nanoseconds = measure(
-        {name: (stepper(make()), steps) for name, (make, steps) in makers.items()}, 20 if quick else 200
-    )
+        env = _native(IMAGES, 256, target="glimpse", retina=retina)
+        steppers[f"image bank, {fields} fields, N = 256"] = (stepper(env), 256)
+        steppers[f"the usual way, {fields} fields"] = (stepper(ImageYardstick(retina)), 1)
+        steppers[f"a cache line a field, {fields} fields"] = (load_limit(env, fields), 256)
+        lines = lines_of_a_glimpse(env.unwrapped.task)  # type: ignore[attr-defined]
+        steppers[f"distinct cache lines, {fields} fields"] = (load_limit(env, lines), 256)
+    nanoseconds = measure(steppers, 20 if quick else 200)
     report(nanoseconds, compare_images(nanoseconds), json_output, output)
 
 
 def compare_images(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
     """The ratios of the image bank that have a bar."""
-    return [
-        ratio(
-            nanoseconds, f"the usual way / image bank, {fields} fields", f"the usual way, {fields} fields",
-            f"image bank, {fields} fields, N = 256", ">=", bar,
-        )
-        for fields, bar in ((40, 70.0), (192, 80.0), (193, 80.0))
-    ]  # fmt: skip
+    claims = []
+    for fields, bar in ((40, 70.0), (192, 80.0), (193, 80.0)):
+        own, usual = f"image bank, {fields} fields, N = 256", f"the usual way, {fields} fields"
+        claims.append(ratio(nanoseconds, f"the usual way / image bank, {fields} fields", usual, own, ">=", bar))
+        for limit in ("a cache line a field", "distinct cache lines"):
+            name = f"image bank / {limit}, {fields}"
+            claims.append(ratio(nanoseconds, name, own, f"{limit}, {fields} fields", "<=", 4.0))
+    return claims
 
 
 def suite(rounds: int = 10, output: Path = Path("docs/results/speed"), lanes: tuple[int, ...] = LANES) -> None:

@@ -38,7 +38,8 @@ def evaluate(
         json_output: print JSON instead of a table.
         suite: score the whole suite.
         seeds: with --suite, times that each reference plays so many episodes.
-        report: with --suite, write an HTML page with scanpaths, fixation-number curves and saccade amplitudes here.
+        report: with --suite, write an HTML page here: scanpaths, fixation-number curves, saccade amplitudes, and the
+            learning curves of the agents.
     """
     check_agents()
     if suite:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from foveal_envs.rendering import Canvas, pixels
 from .runs import Predictor
 
 INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
-COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825", "#546e7a")
+COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825",
+           "#546e7a", "#00acc1", "#6d4c41", "#d81b60", "#7cb342")  # fmt: skip
 TIME = LinearSegmentedColormap.from_list("time", ["#ffccbc", "#f4511e", "#8e1b00"])
 Row = Mapping[str, Any]
 
@@ -77,6 +79,7 @@ def learning_curve(
     x_label: str | None = None,
     y_label: str | None = None,
     title: str = "",
+    colours: Mapping[str, str] | None = None,
 ) -> Figure:
     """Interquartile mean over seeds with a 95 % bootstrap interval; a lone run is a line without one.
 
@@ -87,14 +90,16 @@ def learning_curve(
         by: column whose values become curves of their own.
         references: name and height of dashed lines, as of random and oracle.
         x_label, y_label, title: texts; default: the columns' names.
+        colours: of the curves; default: in turn.
     """
     curves: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if isinstance(row.get(x), int | float) and isinstance(row.get(y), int | float):
             curves[str(row[by]) if by else y][float(row[x])].append(float(row[y]))
     figure, axes = new_figure(6.4, 4.0)
-    for colour, (label, points) in zip(_colours(len(curves)), curves.items(), strict=True):
-        places = np.array(sorted(points))
+    colours = colours or colours_of(curves)
+    for label, points in curves.items():
+        places, colour = np.array(sorted(points)), colours[label]
         seeds = [np.array(points[place]) for place in places]
         axes.plot(places, [interquartile_mean(values) for values in seeds], color=colour, linewidth=2, label=label)
         if max(len(values) for values in seeds) > 1:
@@ -108,7 +113,7 @@ def learning_curve(
         )  # fmt: skip
     axes.set(xlabel=x_label or x.replace("_", " "), ylabel=y_label or y.replace("_", " "))
     axes.set_title(title, loc="left", color=INK, fontsize=11)
-    if len(curves) > 1:
+    if by:
         axes.legend(frameon=False, fontsize=9)
     return figure
 
@@ -246,5 +251,6 @@ def new_figure(width: float, height: float, lines: int = 1, columns: int = 1) ->
     return figure, grid
 
 
-def _colours(count: int) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name, in turn."""
+    return dict(zip(names, itertools.cycle(COLOURS), strict=False))

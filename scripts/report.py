@@ -1,26 +1,29 @@
-"""The HTML report of the suite: table, scanpaths, fixation-number curves, histograms of saccade amplitudes."""
+"""The HTML report of the suite: table, scanpaths, curves of fixation numbers and of learning, saccade amplitudes."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from . import measures
-from .plots import COLOURS, SOFT, new_figure
+from .plots import COLOURS, colours_of, learning_curve, new_figure
 from .suite import Line, format_suite
 
 STYLE = """body{font:15px system-ui,sans-serif;color:#263238;max-width:1080px;margin:2em auto;padding:0 1em}
 pre{background:#f4f6f8;padding:1em;overflow:auto;font-size:13px}img{max-width:100%}h2{margin-top:2em}
 table{border-collapse:collapse;font-size:13px}td,th{padding:.25em .8em;text-align:right}
 td:first-child{text-align:left}"""
+STEPS, RETURN = "time/total_timesteps", "rollout/ep_rew_mean"  # columns of a training log
 NEAR = 0.03  # of the scene's longer side: what counts as the same place
+BINS = 40  # of saccade amplitudes
 
 
 def write_report(lines: Sequence[Line], path: Path) -> None:
@@ -33,6 +36,8 @@ def write_report(lines: Sequence[Line], path: Path) -> None:
         if looking:
             parts += [measures_table(looking), picture(scanpaths(looking))]
         parts.append(picture(curves(mine, looking)))
+        if any(RETURN in row for line in mine for row in line.progress):
+            parts.append(picture(learning(mine)))
     path.parent.mkdir(parents=True, exist_ok=True)
     body = "\n".join(parts)
     path.write_text(
@@ -55,7 +60,7 @@ def measures_table(lines: Sequence[Line]) -> str:
         "search efficiency",
         "revisit rate",
         "MultiMatch shape",
-        "position",
+        "MultiMatch position",
     ]
     rows = ["<tr><th></th>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"]
     best = lines[1].outcome
@@ -101,27 +106,38 @@ def scanpaths(lines: Sequence[Line], columns: int = 4) -> Figure:
 
 
 def curves(lines: Sequence[Line], looking: Sequence[Line]) -> Figure:
-    """Left: share of episodes over after so many fixations (or moves). Right: histogram of saccade amplitudes."""
-    figure, grid = new_figure(9.6, 3.2, 1, 2 if looking else 1)
-    axes = np.ravel(grid)
-    for colour, line in zip(_colours(len(lines)), lines, strict=True):
-        ended = np.sort(line.outcome.fixations)
-        found = line.outcome.measures.get("is_success", np.ones(len(ended), bool))
-        share = np.cumsum(found[np.argsort(line.outcome.fixations)]) / len(ended)
-        axes[0].step(
-            np.append(ended, ended[-1]), np.append(share, share[-1]), where="post", color=colour, label=line.policy
-        )
-    axes[0].set(xlabel="fixations", ylabel="share that has succeeded", ylim=(-0.02, 1.02))
+    """Left: share of episodes that stand as successful after so many moves. Right: saccade amplitudes."""
+    figure, grid = new_figure(9.6, 3.6, 1, 2 if looking else 1)
+    axes, colours = np.ravel(grid), colours_of(line.policy for line in lines)
+    for line in lines:
+        moves = np.arange(1, 1 + len(line.outcome.success))
+        axes[0].plot(moves, line.outcome.success, color=colours[line.policy], label=line.policy)
+    axes[0].set(xlabel="fixations after the first" if looking else "moves", ylabel="share of successes")
+    axes[0].set_ylim(-0.02, 1.02)
     axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].legend(frameon=False, fontsize=9)
-    for colour, line in zip(_colours(len(looking)), looking, strict=True):
-        amplitudes = line.outcome.amplitudes / max(line.outcome.size)
-        axes[1].hist(amplitudes, bins=30, range=(0, 1), density=True, histtype="step", color=colour, label=line.policy)
+    figure.legend(loc="outside upper left", ncols=8, frameon=False, fontsize=9)
     if looking:
-        axes[1].set(xlabel="saccade amplitude, sides of the scene", ylabel="density")
-        axes[1].yaxis.label.set_color(SOFT)
+        _amplitudes(axes[1], looking, colours)
     return figure
 
 
-def _colours(count: int) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+def _amplitudes(axes: Axes, lines: Sequence[Line], colours: Mapping[str, str]) -> None:
+    """A histogram of saccade amplitudes above the other, each as high as its fullest bin."""
+    most = max(float(line.outcome.amplitudes.max()) for line in lines)
+    for row, line in enumerate(reversed(lines)):
+        shares, edges = np.histogram(line.outcome.amplitudes, BINS, (0.0, most))
+        heights = row + 0.85 * shares / max(1, shares.max())
+        axes.stairs(heights, edges / max(line.outcome.size), baseline=row, fill=True, color=colours[line.policy])
+    axes.set_yticks(range(len(lines)), [line.policy for line in reversed(lines)])
+    axes.set(xlabel="saccade amplitude, sides of the scene")
+    axes.set_xlim(left=0.0)
+
+
+def learning(lines: Sequence[Line]) -> Figure:
+    """Mean return of the latest training episodes of all agents of one task, between random and the best reference."""
+    rows = [{**row, "agent": line.policy} for line in lines for row in line.progress]
+    heights = {line.policy: float(line.outcome.returns.mean()) for line in lines[:2]}
+    colours = colours_of(line.policy for line in lines)
+    return learning_curve(
+        rows, STEPS, RETURN, "agent", heights, "environment steps", "return of training episodes", colours=colours
+    )

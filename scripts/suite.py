@@ -14,7 +14,7 @@ from tqdm import tqdm
 from foveal_envs.reference import make_reference
 
 from .evaluation import EVALUATION_SEED
-from .plots import bootstrap_interval, interquartile_mean
+from .plots import Row, bootstrap_interval, interquartile_mean, read_rows
 from .runs import load_agent, make_lanes, read_config
 
 PATHS = 6  # scanpaths kept of a policy
@@ -30,6 +30,7 @@ class Outcome:
         returns, fixations: (N,) sum of rewards; observations until the episode's end.
         measures: last infos, each (N,).
         distance: mean over all moves and lanes, where the task measures it.
+        success: (moves,) share of lanes that stand as successful after each move; empty where nothing says so.
         paths: gaze (F, 2) in the first lanes, in scene units; empty where nothing looks.
         amplitudes: of all saccades.
         size: of the scene.
@@ -39,6 +40,7 @@ class Outcome:
     fixations: np.ndarray
     measures: dict[str, np.ndarray]
     distance: float
+    success: list[float] = field(default_factory=list)
     paths: list[np.ndarray] = field(default_factory=list)
     targets: list[np.ndarray] = field(default_factory=list)
     amplitudes: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -74,7 +76,10 @@ def suite_ids() -> list[str]:
 
 @dataclass
 class Line:
-    """One policy on one task: its values (S,) in the natural unit, and its normalised scores (S,)."""
+    """One policy on one task: its values (S,) in the natural unit, and its normalised scores (S,).
+
+    ``progress`` holds the rows of the training logs of its seeds; references have none.
+    """
 
     env_id: str
     policy: str
@@ -82,6 +87,7 @@ class Line:
     values: np.ndarray
     scores: np.ndarray
     outcome: Outcome
+    progress: list[Row] = field(default_factory=list)
 
 
 def score_suite(ids: Sequence[str], agents: Sequence[str], episodes: int, seeds: int) -> list[Line]:
@@ -115,7 +121,9 @@ def score_suite(ids: Sequence[str], agents: Sequence[str], episodes: int, seeds:
         zero, one = values["random"].mean(), values[best].mean()
         for name, outcomes in mine:
             scores = (values[name] - zero) / (one - zero)
-            lines.append(Line(env_id, name, unit, values[name], scores, outcomes[0]))
+            logs = [Path(folder) / "progress.csv" for folder in groups.get(env_id, {}).get(name, ())]
+            progress = [row for log in logs if log.is_file() for row in read_rows(log)]
+            lines.append(Line(env_id, name, unit, values[name], scores, outcomes[0], progress))
     return lines
 
 
@@ -129,7 +137,7 @@ def run(policy: str, env_id: str, keywords: dict[str, Any], episodes: int, seed:
     state, start, over = None, np.ones(episodes, bool), np.zeros(episodes, bool)
     returns, fixations = np.zeros(episodes), np.ones(episodes)
     measures: dict[str, np.ndarray] = {}
-    distances, gazes = [], [_gazes(env)] if looks else []
+    distances, success, gazes = [], [], [_gazes(env)] if looks else []
     first_wanted = _wanted(env)
     while not over.all():
         actions, state = agent.predict(obs, state, start, deterministic=True)
@@ -141,13 +149,17 @@ def run(policy: str, env_id: str, keywords: dict[str, Any], episodes: int, seed:
         for name, values in infos.items():
             if not name.startswith("_") and name != "episode_key":
                 measures[name] = np.where(over, measures.get(name, values), values)
+        if "is_success" in measures:
+            success.append(float(measures["is_success"].mean()))
         if looks:
             gazes.append(_gazes(env))
         start = terminated | truncated
         over |= start
     size = env.unwrapped.task.render_size
     env.close()
-    outcome = Outcome(returns, measures.get("fixations", fixations), measures, float(np.mean(distances or [0.0])))
+    outcome = Outcome(
+        returns, measures.get("fixations", fixations), measures, float(np.mean(distances or [0.0])), success
+    )
     if looks:
         paths = [path[: int(count)] for path, count in zip(np.stack(gazes, 1), fixations, strict=True)]
         outcome.amplitudes = np.concatenate([np.hypot(*np.diff(path, axis=0).T) for path in paths])

@@ -134,7 +134,7 @@ def fit(run: Run, folder: Path, progress_bar: bool = True) -> tuple[BaseAlgorith
 
 
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurve) -> None:
-    """Draw learning_curve.png, scanpaths.png (of looking tasks) and episode.gif into the run folder."""
+    """Draw learning_curve.png, scanpaths.png (where the task has a fovea) and episode.gif into the run folder."""
     from .plots import learning_curve, record_scanpaths, scanpaths
     from .watch import run as play_episodes
     from .watch import write

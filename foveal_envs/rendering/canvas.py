@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 import pygame
@@ -90,12 +91,21 @@ class Canvas:
         """One line of text, vertically centred on y; ``align``: "left", "center" or "right" of it stands at x."""
         write(self._surface, text, self._place((x, y)), colour, size, align)
 
-    def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
-        """An (H, W, 3) or (H, W) uint8 picture, its top left corner at (x, y), stretched to width and height."""
+    def image(self, pixels: np.ndarray, x: float, y: float, width: float, height: float, angle: float = 0.0) -> None:
+        """A picture (H, W) or (H, W, 3 or 4) uint8, its top left corner at (x, y), stretched to width and height.
+
+        A fourth channel is opacity; ``angle`` turns it about its middle, radians.
+        """
         colours = np.repeat(pixels[..., None], 3, 2) if pixels.ndim == 2 else pixels
-        source = pygame.surfarray.make_surface(np.ascontiguousarray(colours.swapaxes(0, 1)))
-        target = (max(1, round(width * self._fine)), max(1, round(height * self._fine)))
-        self._surface.blit(pygame.transform.smoothscale(source, target), self._place((x, y)))
+        mode: Literal["RGB", "RGBA"] = "RGB" if colours.shape[2] == 3 else "RGBA"
+        picture = pygame.image.frombuffer(colours.tobytes(), (colours.shape[1], colours.shape[0]), mode)
+        wide, tall = max(1, round(width * self._fine)), max(1, round(height * self._fine))
+        picture = pygame.transform.smoothscale(picture, (wide, tall))
+        left, top = self._place((x, y))
+        if angle != 0.0:
+            picture = pygame.transform.rotate(picture, -math.degrees(angle))
+            left, top = left + (wide - picture.get_width()) // 2, top + (tall - picture.get_height()) // 2
+        self._surface.blit(picture, (left, top))
 
     def scene(self, objects: np.ndarray, background: np.ndarray, channels: int = 3, wrap: bool = False) -> None:
         """Objects on an empty scene.

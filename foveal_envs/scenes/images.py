@@ -12,35 +12,41 @@ import numpy as np
 
 TEXTURES = 8  # different ones
 SMALLEST = 16  # side of a picture, pixels
-KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".tga", ".ppm", ".pgm")
+KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".svg")
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "moon", "rocket")
 NAMES = ("textures", "photographs")
 Images = str | Path | Sequence[Any] | np.ndarray
 
 
-def load_pictures(images: Images, side: int, channels: int = 1, count: int | None = None) -> np.ndarray:
+def load_pictures(
+    images: Images, side: int, channels: int = 1, count: int | None = None, sprites: bool = False
+) -> np.ndarray:
     """Square pictures (M, side, side, channels) uint8, the largest square in the middle of each, resized by area.
+
+    What is transparent shows white. SVG files are drawn at the wanted size.
 
     Args:
         images: "textures" (procedural), "photographs" (of scikit-image), a folder, a file, a sequence of files or
-            arrays, or an array (M, H, W) or (M, H, W, 3) uint8.
+            arrays, or an array (M, H, W) or (M, H, W, 3 or 4) uint8; a fourth channel is opacity.
         side: pixels.
         channels: 1 (grey) or 3.
         count: at most so many; None: all.
+        sprites: keep the whole of each, on transparent ground, and append a channel of transparency, 255 where nothing
+            is: (M, side, side, channels + 1), as a bank of sprites needs them.
 
     Raises:
         ValueError: nothing is left that can be used; it names the last file and what is wrong with it.
         ModuleNotFoundError: an optional package is missing; it says which to install.
     """
     if isinstance(images, str) and images == "textures":
-        return np.repeat(textures(min(TEXTURES, count or TEXTURES), side)[..., None], channels, 3)
+        images = textures(min(TEXTURES, count or TEXTURES), side)
     pictures: list[np.ndarray] = []
     skipped = []
     for name, source in _sources(images):
         if count is not None and len(pictures) == count:
             break
         try:
-            pictures.append(_fitted(_checked(_read(source)), side, channels))
+            pictures.append(_fitted(_checked(_read(source, side)), side, channels, sprites))
         except ValueError as error:
             skipped.append(f"{name}: {error}")
     if not pictures:
@@ -154,8 +160,8 @@ def _sources(images: Images) -> Iterator[tuple[str, Any]]:
             yield str(picture) if path_like else f"picture {i}", Path(picture) if path_like else picture
 
 
-def _read(source: Any) -> np.ndarray:
-    """Pixels of a file, or the array itself."""
+def _read(source: Any, side: int) -> np.ndarray:
+    """Pixels (H, W, 4) of a file, or the array itself; drawings are ``side`` pixels wide or high."""
     if not isinstance(source, Path):
         return np.asarray(source)
     if source.suffix.lower() not in KINDS:
@@ -168,12 +174,15 @@ def _read(source: Any) -> np.ndarray:
     import pygame
 
     try:
-        surface = pygame.image.load(str(source))
+        if source.suffix.lower() == ".svg":
+            surface = pygame.image.load_sized_svg(str(source), (max(side, SMALLEST),) * 2)
+        else:
+            surface = pygame.image.load(str(source))
     except (pygame.error, OSError) as error:
         raise ValueError(f"it cannot be read ({error})") from error
     width, height = surface.get_size()
-    pixels = np.frombuffer(pygame.image.tobytes(surface, "RGB"), np.uint8)
-    return pixels.reshape(height, width, 3)
+    pixels = np.frombuffer(pygame.image.tobytes(surface, "RGBA"), np.uint8)
+    return pixels.reshape(height, width, 4)
 
 
 def _checked(picture: np.ndarray) -> np.ndarray:
@@ -184,23 +193,43 @@ def _checked(picture: np.ndarray) -> np.ndarray:
         raise ValueError(f"its shape {picture.shape} is not (H, W) or (H, W, 1, 3 or 4)")
     if min(picture.shape[:2]) < SMALLEST:
         raise ValueError(f"its {picture.shape[0]} x {picture.shape[1]} pixels are fewer than {SMALLEST} a side")
-    return picture[..., None] if picture.ndim == 2 else picture[..., :3]
+    return picture[..., None] if picture.ndim == 2 else picture
 
 
-def _fitted(picture: np.ndarray, side: int, channels: int) -> np.ndarray:
-    """The square in the middle, resized by area, as grey or colour."""
-    height, width, depth = picture.shape
-    square = min(height, width)
-    top, left = (height - square) // 2, (width - square) // 2
-    part = picture[top : top + square, left : left + square].astype(np.float64)
-    if depth == 3 and channels == 1:
+def _fitted(picture: np.ndarray, side: int, channels: int, sprite: bool) -> np.ndarray:
+    """The square in the middle, or the whole of a sprite, on white, resized by area, as grey or colour."""
+    part = _square(picture, sprite).astype(np.float64)
+    square, _, depth = part.shape
+    opacity = part[..., 3:] / 255.0 if depth == 4 else np.ones((square, square, 1))
+    part = 255.0 - opacity * (255.0 - part[..., :3])
+    if depth >= 3 and channels == 1:
         part = part @ np.array([[0.299], [0.587], [0.114]])
     elif depth == 1 and channels == 3:
         part = np.repeat(part, 3, 2)
-    shares = _overlaps(square, side)
-    resized = np.einsum("ay,bx,yxc->abc", shares, shares, part, optimize=True)
-    fitted: np.ndarray = np.clip(np.rint(resized), 0, 255).astype(np.uint8)
+    if sprite:
+        part = np.concatenate([part, 255.0 * (1.0 - opacity)], axis=2)
+    if square != side:
+        shares = _overlaps(square, side)
+        part = np.einsum("ay,bx,yxc->abc", shares, shares, part, optimize=True)
+    fitted: np.ndarray = np.clip(np.rint(part), 0, 255).astype(np.uint8)
     return fitted
+
+
+def _square(picture: np.ndarray, whole: bool) -> np.ndarray:
+    """The square in the middle of a picture (H, W, C), or the square of which it is the middle, transparent around."""
+    height, width, depth = picture.shape
+    if not whole:
+        square = min(height, width)
+        top, left = (height - square) // 2, (width - square) // 2
+        return picture[top : top + square, left : left + square]
+    if height == width:
+        return picture
+    square = max(height, width)
+    top, left = (square - height) // 2, (square - width) // 2
+    ground = np.zeros((square, square, 4), np.uint8)
+    inside = ground[top : top + height, left : left + width]
+    inside[..., :3], inside[..., 3:] = picture[..., :3], picture[..., 3:] if depth == 4 else 255
+    return ground
 
 
 def _overlaps(old: int, new: int) -> np.ndarray:

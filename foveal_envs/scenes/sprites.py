@@ -16,10 +16,20 @@ SPRITE = np.dtype(
         ("y", np.float64),
         ("angle", np.float64),
         ("radius", np.float64),  # of the circle that holds all that is drawn on it, scene pixels
-        ("picture", np.int64),  # of a bank of stencils: one channel, nothing outside; its darkness is the opacity
-        ("value", np.float32, (3,)),  # darkness of the ink in each channel
+        ("picture", np.int64),  # of a bank with nothing outside; the last channel's darkness is the opacity
+        ("value", np.float32, (3,)),  # darkness of a stencil's ink in each channel
     ]
 )
+
+
+@kernel
+def place_sprite(sprite: np.void, picture: int, x: float, y: float, angle: float, half: float) -> None:
+    """A coloured sprite at a pose; ``half`` of its side, scene pixels."""
+    sprite["picture"] = picture
+    sprite["x"] = x
+    sprite["y"] = y
+    sprite["angle"] = angle
+    sprite["radius"] = math.sqrt(2.0) * half
 
 
 @kernel
@@ -40,13 +50,14 @@ def add_sprite(
 
     Args:
         sprite: record SPRITE.
-        bank: of stencils.
-        pixel: side of a stencil's pixel in the scene, scene pixels.
-        half: half the side of a stencil, in its own pixels.
+        bank: of stencils, with one channel, which show the sprite's own ink; or of coloured sprites, with ``channels``
+            for opacity times darkness and one for opacity.
+        pixel: side of a picture's pixel in the scene, scene pixels.
+        half: half the side of a picture, in its own pixels.
         x, y, angle: pose of the gaze in the scene.
         reach: radius around the gaze that holds all fields.
         channels: of ``out``.
-        share: (K,) work space.
+        share: work space for every channel of every field of the bank.
         out: (K * channels,), changed in place.
 
     Returns:
@@ -60,10 +71,18 @@ def add_sprite(
         c, s = math.cos(sprite["angle"]), math.sin(sprite["angle"])
     u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
     look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
-    value = sprite["value"]
-    for k in range(bank[6][2]):
-        if share[k] > ZERO:
+    planes, fields = bank[6][1], bank[6][2]
+    if planes == 1:
+        value = sprite["value"]
+        for k in range(fields):
+            if share[k] > ZERO:
+                for channel in range(channels):
+                    i = k * channels + channel
+                    out[i] += share[k] * (value[channel] - out[i])
+    else:
+        for k in range(fields):
+            opacity = share[k * planes + channels]
             for channel in range(channels):
                 i = k * channels + channel
-                out[i] += share[k] * (value[channel] - out[i])
+                out[i] += share[k * planes + channel] - opacity * out[i]
     return True

@@ -32,7 +32,8 @@ class ImageBank:
     """Disc-averaged pictures for one retina.
 
     Args:
-        pictures: (M, S, S) or (M, S, S, C) uint8, ordinary pictures: 0 is black. C is 1 or 3.
+        pictures: (M, S, S) or (M, S, S, C) uint8, ordinary pictures: 0 is black. C is 1 or 3; of sprites one more, for
+            transparency, see ``load_pictures``.
         retina: whose fields look at them.
         pixel: side of a picture's pixel in the scene, scene pixels.
         exact: a grid of a quarter of a field instead of half of it: four times the memory, a third of the error.
@@ -59,10 +60,10 @@ class ImageBank:
     ) -> None:
         pictures = np.asarray(pictures)
         pictures = pictures[..., None] if pictures.ndim == 3 else pictures
-        square = pictures.ndim == 4 and pictures.shape[1] == pictures.shape[2] and pictures.shape[3] in (1, 3)
+        square = pictures.ndim == 4 and pictures.shape[1] == pictures.shape[2] and 1 <= pictures.shape[3] <= 4
         if not square or pictures.dtype != np.uint8 or pictures.size == 0:
             raise ValueError(
-                f"pictures must be uint8 (M, S, S) or (M, S, S, 1 or 3), got {pictures.dtype} {pictures.shape}"
+                f"pictures must be uint8 (M, S, S) or (M, S, S, 1 to 4), got {pictures.dtype} {pictures.shape}"
             )
         self.pictures, self.pixel = pictures, pixel
         count, side, _, channels = pictures.shape

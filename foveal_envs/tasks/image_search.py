@@ -14,9 +14,20 @@ from ..fovea import SCENE, Fovea, add_noise, displacement, move_gaze, require
 from ..goals import Goal, measures, world_reward, write_pose
 from ..retinas import Retina
 from ..scenes.images import Images
+from ..scenes.sprites import SPRITE, place_sprite
 from ..task import Observation, Task
 from .looking import START_RADIUS, STARTS, Looks, looking_record, place_object, start_near
-from .picture import PICTURE, View, look_over_picture, paint_picture, picture_view
+from .picture import (
+    PICTURE,
+    Sprites,
+    View,
+    look_at_sprites,
+    look_over_picture,
+    paint_picture,
+    paint_sprites,
+    picture_view,
+    sprite_view,
+)
 
 if TYPE_CHECKING:
     from ..rendering import Canvas
@@ -29,8 +40,9 @@ class ImageSearch(Task):
     """Find a target in a picture: an object pasted into it, or the place that a glimpse shows.
 
     The scene of 512 x 512 pixels is one of many pictures: procedural textures, photographs, or the user's own. With
-    ``target="paste"`` a dark object lies on it; with ``target="glimpse"`` nothing does, and only the goal says where to
-    go. Pictures are averaged once over the discs of the retina, so that a glimpse costs one lookup a field.
+    ``target="paste"`` a dark object or one of your sprites lies on it; with ``target="glimpse"`` nothing does, and only
+    the goal says where to go. Pictures are averaged once over the discs of the retina, so that a glimpse costs one
+    lookup a field.
 
     ### Observation
     As in TargetDetection: ``observation`` and ``achieved_goal`` (40,) the present glimpse, the mean darkness in [0, 1]
@@ -52,12 +64,14 @@ class ImageSearch(Task):
         images: "textures" (procedural), "photographs" (needs ``foveal-envs[images]``), a folder, a list of files or
             arrays, or an array (M, H, W) or (M, H, W, 3) of uint8; up to 64 are taken. Files that are broken, empty,
             tiny or of 16 bits are left out with one warning.
+        sprites: pictures to paste instead of objects, 60 pixels wide, whose transparency is kept: a folder, a list of
+            files (PNG, SVG, ...) or arrays, or an array (M, H, W, 4) of uint8; up to 64 are taken. None: objects.
         target: "paste" or "glimpse".
-        shape: of the pasted object, as in TargetDetection.
+        shape: of the pasted object, as in TargetDetection; sprites have their own.
         rotate: the object lies at a random angle, or the wanted glimpse is turned, and the fovea turns.
         start: "near": uniform in a disc of 72 pixels around the wanted place; "anywhere": uniform in the scene.
         exact: a finer bank: an error of 1 grey level instead of 3, four times the memory.
-        memory: most MiB that the bank may take.
+        memory: most MiB that the bank may take, and that of the sprites.
         moves, retina, actuators, reward, goal, goal_format, proprioception, channels, noise, largest_jump,
             largest_turn: as in TargetDetection.
 
@@ -68,6 +82,7 @@ class ImageSearch(Task):
     def __init__(
         self,
         images: Images = "textures",
+        sprites: Images | None = None,
         target: str = "paste",
         shape: str | Sequence[str] = "triangle",
         rotate: bool = False,
@@ -88,18 +103,23 @@ class ImageSearch(Task):
     ) -> None:
         require(start in STARTS, "start", STARTS, start)
         require(target in TARGETS, "target", TARGETS, target)
+        require(sprites is None or target == "paste", "target", "'paste' where there are sprites", target)
         self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
         self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
-        self.world = looking_record(self.goal.observed, self.fovea.values, 1, *PICTURE)
+        pasted: list[tuple[Any, ...]] = [*PICTURE, ("pasted", np.int64), ("sprites", SPRITE, (1,))]
+        self.world = looking_record(self.goal.observed, self.fovea.values, 1, *pasted)
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self.bank, self._view = picture_view(images, self.fovea, exact, memory)
+        self.sprites, self._sprites = sprite_view(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
         self._looks = Looks(shape, RADIUS, None)
-        self._rules = len(self.bank), -1.0 if start == "anywhere" else START_RADIUS, rotate, target == "paste"
+        start_radius = -1.0 if start == "anywhere" else START_RADIUS
+        number = 0 if sprites is None else len(self.sprites)
+        self._rules = len(self.bank), start_radius, rotate, target == "paste", number
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         looks, goal = self._looks, self.goal
         _reset(worlds, rows, keys, goal.settings, self._rules, looks.shapes, looks.table, looks.ranges, self._view,
-               self.fovea.noise)  # fmt: skip
+               self._sprites, self.fovea.noise)  # fmt: skip
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
@@ -107,7 +127,7 @@ class ImageSearch(Task):
         fovea = self.fovea
         _step(
             worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings, self._view,
-            fovea.noise, rewards, terminated,
+            self._sprites, fovea.noise, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
@@ -123,8 +143,10 @@ class ImageSearch(Task):
         return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
 
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        """The scene alone: picture and object."""
-        paint_picture(canvas, self.bank, worlds[row], self.fovea.channels)
+        """The scene alone: picture, and object or sprite."""
+        w = worlds[row]
+        paint_picture(canvas, self.bank, w, self.fovea.channels)
+        paint_sprites(canvas, self.sprites, w["sprites"][: w["pasted"]])
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w, fovea, goal = worlds[row], self.fovea, self.goal
@@ -142,14 +164,21 @@ class ImageSearch(Task):
         canvas.status("distance", f"{np.hypot(*(w['gaze'] - w['wanted'])[:2]):.1f} px")
 
 
-Rules = tuple[int, float, bool, bool]  # number of pictures, radius of starts, whether it turns, whether to paste
+# Number of pictures, radius of starts, whether it turns, whether to paste, number of sprites
+Rules = tuple[int, float, bool, bool, int]
 
 
 @kernel
-def _perceive(w: np.void, settings: np.void, view: View, noise: np.ndarray) -> None:
+def _look(w: np.void, view: View, sprites: Sprites, x: float, y: float, angle: float, out: np.ndarray) -> None:
+    look_over_picture(w, view, x, y, angle, out)
+    look_at_sprites(w["sprites"], w["pasted"], view, sprites, x, y, angle, out)
+
+
+@kernel
+def _perceive(w: np.void, settings: np.void, view: View, sprites: Sprites, noise: np.ndarray) -> None:
     """Glimpse (with noise), pose, and proprioception at the end of the observation."""
     gaze, glimpse = w["gaze"], w["glimpse"]
-    look_over_picture(w, view, gaze[0], gaze[1], gaze[2], glimpse)
+    _look(w, view, sprites, gaze[0], gaze[1], gaze[2], glimpse)
     if settings["noisy"]:
         add_noise(w, noise, settings["channels"], w["moves"], glimpse)
     write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
@@ -169,18 +198,22 @@ def _reset(
     table: np.ndarray,
     ranges: np.ndarray,
     view: View,
+    sprites: Sprites,
     noise: np.ndarray,
 ) -> None:
     settings = all_settings[0]
-    pictures, start_radius, rotate, paste = rules
+    pictures, start_radius, rotate, paste, number = rules
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         w["picture"] = keys.below(key, 0, pictures)
         x = keys.between(key, 10, START_RADIUS, SCENE - START_RADIUS)
         y = keys.between(key, 11, START_RADIUS, SCENE - START_RADIUS)
         angle = keys.between(key, 12, -math.pi, math.pi) if rotate else 0.0
-        w["count"] = 0
-        if paste:
+        w["pasted"], w["count"] = 0, 0
+        if number > 0:
+            place_sprite(w["sprites"][0], keys.below(key, 13, number), x, y, angle, RADIUS)
+            w["pasted"] = 1
+        elif paste:
             place_object(w["objects"][0], key, 0, x, y, angle, shapes, table, ranges, w["background"])
             w["count"] = 1
         wanted = w["wanted"]
@@ -191,8 +224,8 @@ def _reset(
         if settings["by_pose"]:
             write_pose(x, y, angle, w["desired"], 0, settings["pose_length"])
         else:
-            look_over_picture(w, view, x, y, angle, w["desired"])
-        _perceive(w, settings, view, noise)
+            _look(w, view, sprites, x, y, angle, w["desired"])
+        _perceive(w, settings, view, sprites, noise)
 
 
 @kernel
@@ -204,6 +237,7 @@ def _step(
     moves: np.ndarray,
     all_settings: np.ndarray,
     view: View,
+    sprites: Sprites,
     noise: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
@@ -215,6 +249,6 @@ def _step(
             w["moves"] += 1
             right, down, turn = displacement(strengths, i, low, moves)
             move_gaze(w, right, down, turn)
-            _perceive(w, settings, view, noise)
+            _perceive(w, settings, view, sprites, noise)
             rewards[i] = world_reward(w, settings)
             terminated[i] = w["moves"] >= settings["moves"]

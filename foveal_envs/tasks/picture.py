@@ -1,4 +1,4 @@
-"""What tasks over pictures share: the record, the look at picture and objects, and the painting of both."""
+"""What tasks over pictures share: the record, the look at picture and objects, coloured sprites, and the painting."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..fovea import SCENE, Fovea
 from ..scenes.coverage import ONE, ZERO
 from ..scenes.images import Images, load_pictures
 from ..scenes.objects import add_object
+from ..scenes.sprites import add_sprite
 from ..scenes.textures import Bank, ImageBank, look_at_picture
 
 if TYPE_CHECKING:
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 LARGEST_COUNT = 64  # pictures taken of a folder
 SIDE = 512  # of a picture, pixels
+SPRITE_SIDE = 64  # of a sprite's picture, pixels
 PICTURE = [("picture", np.int64)]
 # bank, pixel, fields, reach, channels, values, scratch of the retina
 View = tuple[Bank, float, np.ndarray, float, int, int, np.ndarray]
+Sprites = tuple[Bank, float, np.ndarray]  # bank, pixel, work space
 
 
 def picture_view(images: Images, fovea: Fovea, exact: bool, memory: float) -> tuple[ImageBank, View]:
@@ -29,6 +32,27 @@ def picture_view(images: Images, fovea: Fovea, exact: bool, memory: float) -> tu
                      memory=memory)  # fmt: skip
     retina = fovea.retina
     return bank, (bank.arrays, bank.pixel, retina.fields, retina.reach, fovea.channels, fovea.values, fovea.scratch)
+
+
+def sprite_view(
+    images: Images | None, side: float, fovea: Fovea, exact: bool, memory: float
+) -> tuple[ImageBank, Sprites]:
+    """The bank of coloured sprites of ``side`` scene pixels, and what ``look_at_sprites`` needs; None: an empty one."""
+    pictures = np.full((1, SPRITE_SIDE, SPRITE_SIDE, fovea.channels + 1), 255, np.uint8)
+    if images is not None:
+        pictures = load_pictures(images, SPRITE_SIDE, fovea.channels, LARGEST_COUNT, sprites=True)
+    bank = ImageBank(pictures, fovea.retina, side / SPRITE_SIDE, exact, outside=0.0, memory=memory)
+    return bank, (bank.arrays, bank.pixel, np.zeros(len(fovea.retina) * (fovea.channels + 1), np.float32))
+
+
+@kernel
+def look_at_sprites(
+    sprites: np.ndarray, count: int, view: View, bank: Sprites, x: float, y: float, angle: float, out: np.ndarray
+) -> None:
+    """Lay the first ``count`` of (M,) records SPRITE over a glimpse at a pose; see ``add_sprite``."""
+    pictures, pixel, share = bank
+    for i in range(count):
+        add_sprite(sprites[i], pictures, pixel, 0.5 * SPRITE_SIDE, x, y, angle, view[3], view[4], share, out)
 
 
 @kernel
@@ -60,6 +84,18 @@ def paint_picture(canvas: Canvas, bank: ImageBank, w: np.void, channels: int) ->
     pixels = bank.pictures[int(w["picture"])]
     canvas.image(pixels[..., 0] if pixels.shape[2] == 1 else pixels, 0.0, 0.0, SCENE, SCENE)
     canvas.objects(w["objects"][: w["count"]], channels)
+
+
+def paint_sprites(canvas: Canvas, bank: ImageBank, sprites: np.ndarray) -> None:
+    """Coloured sprites (M,) of ``sprite_view`` on what is there already."""
+    side = bank.pixel * SPRITE_SIDE
+    for sprite in sprites:
+        planes = bank.pictures[int(sprite["picture"])].astype(np.float64)
+        opacity = 1.0 - planes[..., -1:] / 255.0
+        colour = 255.0 - (255.0 - planes[..., :-1]) / np.maximum(opacity, 1.0 / 255.0)  # without the white ground
+        image = np.concatenate([np.broadcast_to(colour, (SPRITE_SIDE, SPRITE_SIDE, 3)), 255.0 * opacity], axis=2)
+        corner = float(sprite["x"]) - 0.5 * side, float(sprite["y"]) - 0.5 * side
+        canvas.image(np.clip(np.rint(image), 0, 255).astype(np.uint8), *corner, side, side, float(sprite["angle"]))
 
 
 def shares_of_areas(shapes: np.ndarray) -> np.ndarray:

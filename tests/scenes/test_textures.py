@@ -12,7 +12,7 @@ import pytest
 
 from foveal_envs.retinas import RETINAS, Retina, make_retina
 from foveal_envs.scenes.images import digits, glyphs, load_pictures, textures
-from foveal_envs.scenes.sprites import SPRITE, add_sprite
+from foveal_envs.scenes.sprites import SPRITE, add_sprite, place_sprite
 from foveal_envs.scenes.textures import ImageBank, bank_bytes, look_at_picture
 
 FINE = 6
@@ -130,6 +130,51 @@ def test_a_turned_sprite_is_a_turned_gaze() -> None:
     x, y = np.cos(0.7) * 3.0 - np.sin(0.7) * 2.0, -2.0 * np.cos(0.7) - 3.0 * np.sin(0.7)
     look_at_picture(bank.arrays, 0, x + 14.0, y + 14.0, 0.0, plain)
     np.testing.assert_allclose(turned, plain, atol=0.005)
+
+
+DROP = """<svg xmlns="http://www.w3.org/2000/svg" width="8" height="4">
+<rect width="4" height="4" fill="#e00000" fill-opacity="0.5"/></svg>"""
+
+
+def test_drawings_and_transparency(tmp_path: Path) -> None:
+    (tmp_path / "drop.svg").write_text(DROP)
+    (sprite,) = load_pictures(tmp_path / "drop.svg", 64, 3, sprites=True)
+    pink = [255 - 127.5 * 31 / 255, 127, 127]  # half of the red over white
+    np.testing.assert_allclose(sprite[32, 16], [*pink, 127], atol=2)
+    for place in ((32, 48), (8, 16), (56, 16)):  # the right half, and above and below it
+        np.testing.assert_array_equal(sprite[place], 255)
+    (picture,) = load_pictures(tmp_path / "drop.svg", 64, 3)  # the square in the middle: half of the rectangle
+    np.testing.assert_allclose(picture[32, 16], pink, atol=2)
+    np.testing.assert_array_equal(picture[32, 48], 255)
+    see_through = np.zeros((20, 20, 4), np.uint8)
+    see_through[..., 3] = 51
+    assert (load_pictures([see_through], 16, 1) == 204).all()
+    assert (load_pictures([see_through[..., :3]], 16, 1, sprites=True) == 0).all()  # black, nowhere transparent
+
+
+def test_coloured_sprites_lie_over_a_photograph() -> None:
+    """Eight of them, one upon the other, seen as in the picture into which they are drawn."""
+    retina, side, rng = make_retina("multiscale"), 160, np.random.default_rng(0)
+    under = load_pictures("photographs", side, 3, 1)
+    spots = rng.integers(0, 256, (8, 32, 32, 4), dtype=np.uint8)
+    spots[:] = load_pictures(list(spots), 4, 3, sprites=True).repeat(8, 1).repeat(8, 2)  # squares of 8 pixels
+    spots[..., 3] = 255 - spots[..., 3]
+    stencils = load_pictures(list(spots), 32, 3, sprites=True)
+    drawn, sprites = under[0].astype(float), np.zeros(8, SPRITE)
+    for number, (sprite, spot) in enumerate(zip(sprites, spots, strict=True)):
+        x, y = (int(a) for a in rng.integers(50, 110, 2))
+        place_sprite(sprite, number, x, y, 0.0, 16.0)
+        patch, opacity = drawn[y - 16 : y + 16, x - 16 : x + 16], spot[..., 3:] / 255.0
+        patch += opacity * (spot[..., :3] - patch)
+    below, above = ImageBank(under, retina, exact=True), ImageBank(stencils, retina, exact=True, outside=0.0)
+    whole = ImageBank(np.rint(drawn[None]).astype(np.uint8), retina, exact=True)
+    seen, wanted, work = (np.zeros(size * len(retina), np.float32) for size in (3, 3, 4))
+    for gaze in ((70.0, 75.5), (91.3, 88.0)):
+        look_at_picture(below.arrays, 0, *gaze, 0.0, seen)
+        assert all(add_sprite(s, above.arrays, 1.0, 16.0, *gaze, 0.0, retina.reach, 3, work, seen) for s in sprites)
+        look_at_picture(whole.arrays, 0, *gaze, 0.0, wanted)
+        assert np.sqrt(np.mean((255.0 * (seen - wanted)) ** 2)) < 4.0
+        assert wanted.std() > 0.1
 
 
 def write(folder: Path) -> None:

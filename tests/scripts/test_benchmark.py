@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import gymnasium as gym
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents import make_sb3
-from scripts import benchmark, timing, training_speed
+from scripts import benchmark, load_limit, timing, training_speed
 from scripts.loop_ppo import LoopPPO
 from scripts.yardstick import ImageYardstick, Yardstick
 
@@ -101,7 +102,17 @@ def test_suite_and_images_write_what_they_measured(tmp_path, monkeypatch, capsys
     assert "GridSearch-v0" in capsys.readouterr().out
     monkeypatch.setattr(benchmark, "measure", lambda steppers, rounds: {n: np.ones(2) for n in steppers})
     benchmark.images(quick=True, json_output=True)
-    assert len(json.loads(capsys.readouterr().out)["claims"]) == 3
+    assert len(json.loads(capsys.readouterr().out)["claims"]) == 9
+
+
+def test_the_load_limit_loads_the_lines_of_a_glimpse():
+    make = functools.partial(gym.make_vec, benchmark.IMAGES, 4, vectorization_mode="vector_entry_point", channels=3)
+    for retina, fields in (("att1", 40), ("multiscale", 192)):
+        env = make(retina=retina)
+        lines = load_limit.lines_of_a_glimpse(env.unwrapped.task)
+        assert lines % 3 == 0
+        assert 3 * fields / 16 <= lines <= 3 * fields  # a line holds 16 samples
+        load_limit.load_limit(env, lines)(3)
 
 
 def test_training_compares_learners(capsys, monkeypatch):

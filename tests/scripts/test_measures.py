@@ -10,6 +10,7 @@ import pytest
 from scripts import measures
 from scripts.evaluate import evaluate
 from scripts.suite import TASKS, aggregate, run, score_suite, suite_ids
+from scripts.train import train
 
 SQUARE = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 10.0], [0.0, 0.0]])
 
@@ -63,14 +64,23 @@ def test_paths_end_with_their_episode() -> None:
             assert np.hypot(*(path[-1] - target)) <= 16.0
 
 
+def test_successes_are_counted_after_every_move() -> None:
+    detection = run("oracle", "Foveal/TargetDetection-v0", {}, 30, 0)
+    assert len(detection.success) == 25
+    assert detection.success[0] < detection.success[-1] == 1.0
+    grid = run("elm", "Foveal/GridSearch-v0", {}, 100, 0)
+    assert len(grid.success) == grid.fixations.max() - 1
+    assert (np.diff(grid.success) >= 0.0).all()
+
+
 def test_aggregate_is_stratified() -> None:
     mean, low, high = aggregate([np.zeros(5), np.ones(5), np.ones(5), np.ones(5)])
     assert (mean, low, high) == (1.0, 1.0, 1.0)
 
 
 def test_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = tmp_path / "report.html"
-    evaluate("Foveal/GridSearch-v0", suite=True, episodes=20, seeds=2, report=page)
+    page, id = tmp_path / "report.html", "Foveal/GridSearch-v0"
+    evaluate(id, suite=True, episodes=20, seeds=2, report=page)
     printed = capsys.readouterr().out
     assert "IQM of scores" in printed
     text = page.read_text()
@@ -78,3 +88,16 @@ def test_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "scanpath ratio" in text
     with pytest.raises(SystemExit, match="--suite"):
         evaluate()
+
+
+def test_a_report_shows_how_agents_learned(tmp_path: Path) -> None:
+    page, id, runs = tmp_path / "report.html", "Foveal/GridSearch-v0", []
+    for seed in range(2):
+        runs.append(str(tmp_path / f"run{seed}"))
+        train(id, ("moves=9",), "PPO", agent=("n_steps=16", "batch_size=64"), steps=512, lanes=8, seed=seed,
+              folder=Path(runs[-1]), progress_bar=False)  # fmt: skip
+    (line,) = (line for line in score_suite([id], runs, 10, 1) if line.policy == "PPO")
+    assert len(line.values) == 2
+    assert len(line.progress) == 2 * 512 // (16 * 8)
+    evaluate(id, agents=tuple(runs), suite=True, episodes=10, seeds=1, report=page)
+    assert page.read_text().count("data:image/png;base64") == 3

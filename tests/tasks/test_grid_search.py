@@ -98,6 +98,30 @@ def test_evidence_has_the_stated_mean_and_spread() -> None:
             np.testing.assert_allclose(obs[rows, i].std(), d[i], rtol=0.06)
 
 
+def tiling_bound(cells: int, window: int) -> float:
+    """Fewest mean fixations with a noise-free window; see GridSearch."""
+    return sum(1.0 - seen / cells for seen in range(0, cells - 1, window))
+
+
+@pytest.mark.parametrize(
+    ("n", "e2", "window", "closed"), [(9, 1.5, 9, 5.0), (3, 0.5, 1, 8 * 11 / 18), (15, 1.5, 9, 13)]
+)
+def test_the_tiling_bound_is_reached_and_not_beaten(n: int, e2: float, window: int, closed: float) -> None:
+    """Without noise the target alone decides the number of fixations: the mean over all targets is exact."""
+    keywords = {"n": n, "d_prime": 10.0, "falloff": "window", "e2": e2}
+    assert tiling_bound(n * n, window) == pytest.approx(closed)
+    env = lanes(3000, **keywords)
+    env.reset(seed=1)  # as in `search`
+    target = env.get_state()["worlds"]["target"]
+    for reference in ("elm", "map", "raster", "random"):
+        fixations, found, _ = search(reference, 3000, **keywords)
+        mean = np.mean([fixations[target == cell].mean() for cell in range(n * n)])
+        assert found.all()
+        assert mean >= closed - 1e-9
+        if reference == "elm" or (reference == "map" and window == 1):
+            assert mean == pytest.approx(closed)
+
+
 def test_answers_end_the_search() -> None:
     fixations, found, returns = search("elm", 500, stop="answer")
     assert found.mean() >= 0.95

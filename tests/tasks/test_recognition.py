@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
+from foveal_envs import check_vector_env
 from foveal_envs.reference import ScanPolicy, make_reference
 from foveal_envs.scenes.objects import FIXED_SHAPES, copy_shape, shape_table
 from foveal_envs.tasks.picture import shares_of_areas
@@ -163,6 +165,32 @@ def test_image_search_takes_the_users_pictures() -> None:
     assert set(env.get_state()["worlds"]["picture"].tolist()) == {0, 1, 2}
     with pytest.raises(TypeError, match="JSON"):
         gym.make("Foveal/ImageSearch-v0", images=pictures).spec.to_json()
+
+
+def test_image_search_pastes_the_users_sprites(tmp_path: Path) -> None:
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><circle cx="8" cy="8" r="8" fill="{}"/></svg>'
+    )
+    for name, colour in (("green", "#0f0"), ("red", "#f00")):
+        (tmp_path / f"{name}.svg").write_text(drawing.format(colour))
+    keywords = {"sprites": str(tmp_path), "channels": 3, "rotate": True}
+    env = lanes("ImageSearch", 60, **keywords)
+    obs, _ = env.reset(seed=0)
+    sprites = env.get_state()["worlds"]["sprites"][:, 0]
+    fovea = obs["desired_goal"].reshape(60, 40, 3)[:, np.argmin(env.unwrapped.task.fovea.retina.table[:, 2])]
+    ink = np.where(sprites["picture"][:, None] == 1, [0.0, 1.0, 1.0], [1.0, 0.0, 1.0])  # darkness of red and of green
+    np.testing.assert_allclose(fovea, ink, atol=0.01)
+    assert set(sprites["picture"].tolist()) == {0, 1}
+    _, found = play(env, make_reference("oracle", env))
+    assert found.all()
+    single = gym.make("Foveal/ImageSearch-v0", render_mode="rgb_array", **keywords)
+    single.reset(seed=0)
+    red, green, blue = np.moveaxis(single.render().astype(int), 2, 0)
+    assert ((abs(red - green) > 200) & (blue < 60)).sum() > 200
+    assert str(tmp_path) in single.spec.to_json()
+    check_vector_env(lambda n: lanes("ImageSearch", n, **keywords), steps=60)
+    with pytest.raises(ValueError, match="'paste' where there are sprites"):
+        lanes("ImageSearch", 1, target="glimpse", sprites=str(tmp_path))
 
 
 def test_no_glimpse_holds_both_objects() -> None:
