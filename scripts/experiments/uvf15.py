@@ -18,7 +18,7 @@ TITLE = "universal value functions in four rooms: held-out goals and a held-out 
 PARTS = ("goals", "room", "ranks")
 DISCOUNT, TEMPERATURE = 0.95, 0.005
 RANK, RANKS = 40, (1, 2, 5, 10, 20, 30, 40, 50)
-UPDATES, RATE = 3000, 1e-2  # of 1e-3, 3e-3, 1e-2 and 2e-2 the best rate for each net, on seeds 100 to 102
+UPDATES, RATE = 3000, 1e-2  # the rate was chosen on seeds from 100 on: see docs/papers/uvf.md
 NETS = ("concatenated", "two streams", "two streams, factorised")
 
 
