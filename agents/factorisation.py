@@ -106,7 +106,7 @@ def fit_factors(
         goals: (C, G).
         table: (S, C, A) values.
         seen: (S, C, A) bool.
-        updates, batch_size, learning_rate: see `descend_along`; a batch holds so many states and goals.
+        updates, batch_size, learning_rate: see `descend_along`; a batch holds so many states and goals, or all.
         ridge: see `factorise`.
 
     Returns:
@@ -117,7 +117,7 @@ def fit_factors(
     left = left.unflatten(0, (len(states), -1))
 
     def error() -> Tensor:
-        s, g = torch.randint(len(states), (batch_size,)), torch.randint(len(goals), (batch_size,))
+        s, g = torch.randperm(len(states))[:batch_size], torch.randperm(len(goals))[:batch_size]
         of_state = (net.state_factors(states[s]) - left[s]).square().sum(-1).mean()
         return of_state + (net.goal_factors(goals[g]) - right[g]).square().sum(-1).mean()
 

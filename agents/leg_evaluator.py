@@ -11,20 +11,22 @@ from torch import Tensor, nn
 from .cores.feedforward import Activation, FeedForward
 
 
-class SquarePlus(nn.Module):
-    """(x + sqrt(x^2 + b^2)) / 2 > 0, near 0 for x < 0, where its gradient fades slowly: Barron, arXiv 2112.11687.
+class HalfParabola(nn.Module):
+    """((x + sqrt(x^2 + b^2)) / 2)^2 > 0: x^2 for x > 0, near 0 for x < 0, with a slowly fading gradient.
+
+    The square of Barron's squareplus, arXiv 2112.11687: a cost that begins softly, and a tail of about b^4 / 16 x^2.
 
     Args:
         width: b, of the bend.
     """
 
-    def __init__(self, width: float = 0.05) -> None:
+    def __init__(self, width: float = 0.1) -> None:
         super().__init__()
         self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
         """Positive numbers of the shape of x."""
-        return 0.5 * (x + (x.square() + self.width**2).sqrt())
+        return (0.5 * (x + (x.square() + self.width**2).sqrt())).square()
 
 
 class LegEvaluator(nn.Module):
@@ -66,7 +68,7 @@ class LegEvaluator(nn.Module):
         place = torch.zeros(1, place_size)
         width = self.features(place, place, torch.zeros(1, self.width)).shape[-1]
         core = FeedForward(width, hidden, activation)
-        self.net = nn.Sequential(core.layers, nn.Linear(core.output_size, 1), SquarePlus())
+        self.net = nn.Sequential(core.layers, nn.Linear(core.output_size, 1), HalfParabola())
         self.slow = copy.deepcopy(self.net).requires_grad_(False)
 
     def forward(self, start: Tensor, goal: Tensor, context: Tensor) -> Tensor:
@@ -133,8 +135,9 @@ def regress(
     updates: int = 5000,
     batch_size: int = 1024,
     learning_rate: float = 2e-3,
+    relative: float = 0.0,
 ) -> list[float]:
-    """Trains E on observed costs: 1/2 (E(start, goal) - c)^2.
+    """Trains E on observed costs: 1/2 (E(start, goal) - c)^2 / (1 + u E), no gradient through the divisor.
 
     Args:
         evaluator: E.
@@ -142,16 +145,18 @@ def regress(
         updates: gradient steps of Adam, whose rate falls to 0 along a cosine.
         batch_size: legs a step.
         learning_rate: Adam's first rate.
+        relative: u; above 0 small costs weigh more than large ones, and E still tends to the mean cost of a leg.
 
     Returns:
-        The mean squared error at each update.
+        The mean error, weighted so, at each update.
     """
     optimizer = torch.optim.Adam(evaluator.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     errors = []
     for _ in range(updates):
         *leg, costs = sample(batch_size)
-        error = (evaluator(*leg) - costs).square().mean()
+        expected = evaluator(*leg)
+        error = ((expected - costs).square() / (1 + relative * expected.detach())).mean()
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

@@ -77,6 +77,14 @@ def test_a_learned_evaluator_adds_over_the_items() -> None:
         LegEvaluator(1, 4, items=3)
 
 
+def test_errors_relative_to_the_cost_still_teach_its_mean() -> None:
+    torch.manual_seed(0)
+    evaluator, ends = LegEvaluator(1, 1, hidden=(8,)), torch.zeros(256, 1)
+    sample = lambda count: (ends, ends, ends, 4.0 * (torch.rand(count) < 0.25))  # noqa: E731
+    regress(evaluator, sample, updates=600, batch_size=256, learning_rate=1e-2, relative=100.0)
+    assert abs(evaluator(ends[:1], ends[:1], ends[:1]).item() - 1.0) < 0.15
+
+
 def test_differences_in_time_teach_the_whole_cost() -> None:
     """On a line of unit steps E(s, g) is the number of steps."""
     torch.manual_seed(0)
