@@ -8,6 +8,7 @@ from .evaluator import Evaluator
 from .grid_policy import GridPolicy
 from .hierarchy import HierarchicalController, HierarchicalPolicy
 from .hq_learning import HQLearning, HQPolicy
+from .imitation import Lessons, Teacher
 from .leg_evaluator import LegEvaluator, Quasimetric
 from .map_navigator import MapNavigator, MapPolicy
 from .policy import ControllerPolicy
@@ -47,6 +48,7 @@ __all__ = [
     "HierarchicalController",
     "HierarchicalPolicy",
     "LegEvaluator",
+    "Lessons",
     "MapNavigator",
     "MapPolicy",
     "Quasimetric",
@@ -57,6 +59,7 @@ __all__ = [
     "Retina",
     "SaveCheckpoint",
     "SubgoalGenerator",
+    "Teacher",
     "TwoStream",
     "TwoStreamExtractor",
     "WorldModel",

@@ -142,6 +142,10 @@ class RecurrentPolicy(BasePolicy):
             return np.clip(array, self.action_space.low, self.action_space.high)
         return array
 
+    def from_env(self, actions: np.ndarray) -> np.ndarray:
+        """The policy's part of actions (B, ...) as the environment takes them, the inverse of `to_env`."""
+        return actions
+
     def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
         return make_core(name, width, **keywords)
 

@@ -60,6 +60,10 @@ class RecognitionPolicy(RecurrentPolicy):
         saccades = np.clip(actions.cpu().numpy(), self.jumps.low, self.jumps.high)
         return np.concatenate((saccades, scores.detach().cpu().numpy()), -1)
 
+    def from_env(self, actions: np.ndarray) -> np.ndarray:
+        """The saccades (B, J) of actions (B, J + C)."""
+        return actions[:, : self.jumps.shape[0]]
+
     def evaluate_actions(  # type: ignore[override]
         self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:

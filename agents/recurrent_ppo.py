@@ -16,6 +16,7 @@ from .actor_critic import RecurrentPolicy
 from .agent import INHERITED, Agent
 from .cores import State
 from .grid_policy import GridPolicy
+from .imitation import Lessons, Teacher
 from .losses import clipped_surrogate, descend, lambda_returns
 from .sequences import Rollout, each
 from .workers import average, working
@@ -62,6 +63,7 @@ class RecurrentPPO(Agent):
         "GridPolicy": GridPolicy,
     }
     policy: RecurrentPolicy
+    _lessons: Lessons | None = None  # while `imitate` runs
 
     def __init__(
         self,
@@ -150,6 +152,47 @@ class RecurrentPPO(Agent):
         with working(self, self.workers, total_timesteps=total_timesteps, reset_num_timesteps=reset_num_timesteps):
             return super().learn(total_timesteps, *arguments)
 
+    def imitate(
+        self,
+        teacher: Teacher,
+        total_timesteps: int,
+        *,
+        fade: float = 0.5,
+        learning_rate: float | Schedule | None = None,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 10,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Learns what a teacher would do, before `learn` makes it better: DAgger, see `Lessons`.
+
+        The policy loss is -mean log pi(teacher's action | h) at every step; values, and what a subclass adds, are
+        learned as in `learn`. The standard deviation of Box actions is afterwards what it was before: how to explore
+        cannot be learned from a teacher that does not. Steps are counted from 0.
+
+        Args:
+            teacher: a reference (`foveal_envs.reference`) of this agent's environment, or any agent of
+                Stable-Baselines3 that observes the same.
+            total_timesteps: steps of all lanes together.
+            fade: share of them after which the agent acts alone.
+            learning_rate: while it does so; None: the agent's own.
+            callback, log_interval, progress_bar: see `Agent.learn`.
+
+        Raises:
+            ValueError: several workers, or a `fade` outside (0, 1].
+        """
+        if self.workers != 1:
+            raise ValueError(f"a teacher looks at one environment: imitate needs workers=1, not {self.workers}")
+        schedule, spread = self.lr_schedule, getattr(self.policy, "log_std", torch.zeros(0))
+        before = spread.detach().clone()
+        self._lessons = Lessons(teacher, fade)
+        if learning_rate is not None:
+            self.lr_schedule = FloatSchedule(learning_rate)
+        try:
+            return self.learn(total_timesteps, callback, log_interval, "imitation", progress_bar=progress_bar)
+        finally:
+            self._lessons, self.lr_schedule = None, schedule
+            spread.data.copy_(before)
+
     def share_work(self, total_timesteps: int, reset_num_timesteps: bool) -> None:
         """Learns beside the first of several workers."""
         super().learn(total_timesteps, log_interval=None, reset_num_timesteps=reset_num_timesteps)
@@ -162,9 +205,12 @@ class RecurrentPPO(Agent):
             self._first_state = state
         inputs = self._tensors(obs)
         distribution, value, self._next_state = self.policy.step(inputs, state, episode_start)
-        action = distribution.get_actions()
+        action = taken = distribution.get_actions()
+        if self._lessons is not None:
+            action = self._tensors(self.policy.from_env(self._lessons.shown(obs, episode_start))).to(taken)
+            taken = self._lessons.mix(action, distribution.mode(), self._current_progress_remaining)
         act = {"obs": inputs, "action": action, "value": value, "log_prob": distribution.log_prob(action)}
-        return self.policy.to_env(action), act, (self._next_state,)
+        return self.policy.to_env(taken), act, (self._next_state,)
 
     def remember(
         self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
@@ -181,6 +227,7 @@ class RecurrentPPO(Agent):
         """`n_epochs` passes over the rollout, each in `n_minibatches` sets of columns."""
         self._update_learning_rate(self.optimizer)
         clip_range = self._clip_schedule(self._current_progress_remaining)
+        target_kl = None if self._lessons else self.target_kl
         self.policy.set_training_mode(True)
         fields = self.rollout.fields
         value, ended = fields["value"], fields["ended"]
@@ -201,7 +248,7 @@ class RecurrentPPO(Agent):
                     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
                 log_ratio = log_prob - old_log_prob
                 ratio = log_ratio.exp()
-                policy_loss = clipped_surrogate(ratio, advantage, clip_range)
+                policy_loss = -log_prob.mean() if self._lessons else clipped_surrogate(ratio, advantage, clip_range)
                 value_loss = (values - returns).square().mean()
                 entropy_loss = -(-log_prob if entropy is None else entropy).mean()
                 loss = policy_loss + self.vf_coef * value_loss + self.ent_coef * entropy_loss
@@ -209,7 +256,7 @@ class RecurrentPPO(Agent):
                 self._check(policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss)
                 descend(self.optimizer, loss, self.max_grad_norm)
                 divergence += (ratio - 1 - log_ratio).detach().mean() / self.n_minibatches  # Schulman's k3 estimator
-            if self.target_kl is not None and average([torch.as_tensor(divergence)])[0] > 1.5 * self.target_kl:
+            if target_kl is not None and average([torch.as_tensor(divergence)])[0] > 1.5 * target_kl:
                 break
         self.measures |= {
             "train/policy_gradient_loss": policy_loss.detach(),
@@ -240,4 +287,4 @@ class RecurrentPPO(Agent):
         return ["policy", "optimizer"], []
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "rollout", "_first_state", "_next_state", "_evaluate"]
+        return [*super()._excluded_save_params(), "rollout", "_first_state", "_next_state", "_evaluate", "_lessons"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from .gaze import CentrePolicy, RasterPolicy, ScanPolicy
+from .gaze import CentrePolicy, RasterPolicy, ScanPolicy, SeekPolicy
 from .planner import PlannerPolicy
 from .policies import OraclePolicy, RandomPolicy
 from .searchers import Belief, ELMPolicy, IdealPolicy, MAPPolicy
@@ -17,6 +17,7 @@ REFERENCES: dict[str, Any] = {
     "raster": RasterPolicy,
     "centre": CentrePolicy,
     "scan": ScanPolicy,
+    "seek": SeekPolicy,
     "map": MAPPolicy,
     "elm": ELMPolicy,
     "ideal": IdealPolicy,
@@ -47,5 +48,6 @@ __all__ = [
     "RandomPolicy",
     "RasterPolicy",
     "ScanPolicy",
+    "SeekPolicy",
     "make_reference",
 ]

@@ -1,8 +1,8 @@
-"""Raster and centre, gazes that ignore what is seen, for any task that can aim; and the scan of VisualSearch."""
+"""Raster and centre, gazes that ignore what is seen; the scan of VisualSearch, and the seeking of SameDifferent."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -12,6 +12,8 @@ from ..env import FovealVectorEnv
 State = Any
 ARRIVED = 1e-3  # of the scene's side
 COLUMNS = 4
+ON = 10.0  # pixels from gaze to an object that is looked at
+SQUARES = 8  # along a side of what was seen
 
 
 def aim(task: Any, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -124,6 +126,54 @@ class ScanPolicy:
         away[seen | (np.arange(things.shape[1]) >= worlds["count"][:, None])] = np.inf
         goal = np.where(fixated == worlds["target"], fixated, away.argmin(1))
         return aim(self._env.task, worlds, places[lanes, goal]), seen
+
+
+class SeekPolicy:
+    """Looks at every object of the scene, knowing of them only what has come into view; then rests.
+
+    It goes to the nearest object in view that it has not looked at yet, and if there is none, to where the next glimpse
+    shows most that none has shown.
+
+    Args:
+        env: a native vector environment of SameDifferent.
+
+    Raises:
+        ValueError: the environment is another one.
+    """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+        self._env = native(env)
+        self._task = cast(Any, self._env.task)
+        if not {"objects", "answer"} <= set(self._env.task.world.names or ()):
+            raise ValueError(f"seeking needs a SameDifferent, got {type(self._env.task).__name__}")
+        table, size = self._task.fovea.retina.table, np.array(self._task.render_size)
+        self._reach = reach = float((np.abs(table[:, :2]).max(1) + 0.5 * table[:, 2]).max())
+        self._squares = np.stack(np.meshgrid(*(np.arange(SQUARES) + 0.5,) * 2), -1).reshape(-1, 2) / SQUARES * size
+        self._places = np.stack(np.meshgrid(*np.linspace(reach, size - reach, 3).T), -1).reshape(-1, 2)
+        self._shown = np.abs(self._places[:, None] - self._squares).max(2) < reach  # (9, 64), from each place
+
+    def predict(
+        self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, State]:
+        """Actions (N, ...), and which objects (N, M) were looked at and which squares of the scene (N, 64) seen."""
+        worlds = self._env.get_state()["worlds"]
+        lanes, gaze, things = np.arange(len(worlds)), worlds["gaze"][:, None, :2], worlds["objects"]
+        if state is None:
+            state = np.zeros(things.shape, bool), np.zeros((len(worlds), SQUARES**2), bool)
+        looked, seen = (part.copy() for part in state)
+        if episode_start is not None:
+            looked[episode_start] = seen[episode_start] = False
+        places = np.stack([things["x"], things["y"]], axis=2)
+        away = np.abs(places - gaze).max(2)
+        looked |= away < ON
+        seen |= np.abs(self._squares - gaze).max(2) < self._reach
+        away[looked | (away > self._reach)] = np.inf
+        far = np.hypot(*(self._places - gaze).transpose(2, 0, 1))
+        worth = ~seen @ self._shown.T.astype(float) - far / sum(self._task.render_size)
+        unseen, nearest = self._places[worth.argmax(1)], places[lanes, away.argmin(1)]
+        goal = np.where(np.isinf(away).all(1)[:, None], unseen, nearest)
+        goal = np.where(looked.all(1)[:, None], gaze[:, 0], goal)
+        return aim(self._task, worlds, goal), (looked, seen)
 
 
 def native(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:

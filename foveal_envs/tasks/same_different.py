@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ..rendering import Canvas
 
 RADIUS = 30.0  # of an object, pixels
-NEAREST, FARTHEST = 40.0, 90.0  # of an object's centre from its side of the scene
-WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 4.0}  # 256 pixels: less than from object to object
+NEAREST, FARTHEST = 40.0, 60.0  # of an object's centre from its side of the scene
+WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 5.0}  # 320 pixels: less than from object to object
 Eye = tuple[np.ndarray, float, int, np.ndarray, np.ndarray]  # fields, reach, values, scratch, noise
 
 
@@ -30,8 +30,8 @@ class SameDifferent(Task):
     """Say whether two distant objects have the same shape.
 
     The same-different task of Fleuret et al., "Comparing machines and humans on a visual categorization test" (PNAS
-    108, 2011), for an eye that must move: the objects stand at opposite sides of the scene, at least 332 pixels apart,
-    and a glimpse is 256 wide. What the first one looks like must be remembered. Half of the pairs are the same.
+    108, 2011), for an eye that must move: the objects stand at opposite sides of the scene, at least 392 pixels apart,
+    and a glimpse is 320 wide. What the first one looks like must be remembered. Half of the pairs are the same.
 
     ### Observation
     Box(0, 1, (256,)) float32: the glimpse, the mean darkness of every field; with ``proprioception`` then the gaze
@@ -66,7 +66,7 @@ class SameDifferent(Task):
         self,
         shapes: Sequence[str] = FIXED_SHAPES,
         rotate: bool = False,
-        moves: int = 6,
+        moves: int = 12,
         retina: str | Mapping[str, Any] | Retina = WIDE,
         reward: str = "dense",
         proprioception: bool = False,
@@ -111,7 +111,7 @@ class SameDifferent(Task):
         return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        """Look at the nearer object, then at the other, two saccades for each, since one does not go as far; and know."""
+        """Look at the nearer object, then at the other, two saccades for each, for one is too short; and know."""
         objects, gaze = worlds["objects"], worlds["gaze"]
         distance = np.hypot(objects["x"] - gaze[:, :1], objects["y"] - gaze[:, 1:2])
         turn = (distance[:, 0] > distance[:, 1]) ^ (worlds["moves"] == 2)

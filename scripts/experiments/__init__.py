@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 EXPERIMENTS = (
-    "att1", "search", "ram", "memory", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall", "hrl1",
-    "hrl2", "hrl-maze", "uvf15", "hq-maze", "hq-keydoor",
+    "att1", "search", "ram", "same-different", "memory", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2",
+    "recall", "hrl1", "hrl2", "hrl-maze", "uvf15", "hq-maze", "hq-keydoor",
 )  # fmt: skip

@@ -31,7 +31,7 @@ LEARNERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # policy, core and its
 }
 RATES = {"GridPolicy": 1e-2, "RecurrentPolicy": 3e-3}  # of learning, at the start
 STEPS, LANES = 400_000, 128
-PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 3, "gamma": 0.5, "gae_lambda": 0.5}
+PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 6, "gamma": 0.5, "gae_lambda": 0.5}
 
 
 def measure(job: Job) -> list[Row]:

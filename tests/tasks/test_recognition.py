@@ -201,7 +201,20 @@ def test_no_glimpse_holds_both_objects() -> None:
         worlds = env.get_state()["worlds"]
         things = worlds["objects"]
         apart = np.maximum(*(np.abs(np.diff(things[a], axis=1)[:, 0]) for a in "xy"))
-        assert apart.min() > 256.0 + 2 * 30.0
+        assert apart.min() > 320.0 + 2 * 30.0
+
+
+def test_what_is_not_known_is_found_by_looking_around() -> None:
+    env = lanes("SameDifferent", 200)
+    obs, _ = env.reset(seed=3)
+    agent, state = make_reference("seek", env), None
+    for _ in range(11):
+        actions, state = agent.predict(obs, state)
+        obs, *_ = env.step(actions)
+    agent.predict(obs, state)
+    assert state[0].all(1).mean() > 0.98
+    with pytest.raises(ValueError, match="SameDifferent"):
+        make_reference("seek", lanes("VisualSearch", 2))
 
 
 def test_labels_are_balanced_and_right() -> None:
