@@ -18,6 +18,8 @@ import numpy as np
 from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
+from . import vectors
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -63,17 +65,19 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def digest(function: Callable[..., Any]) -> str:
-    """Hexadecimal digest of the code of ``function`` and of all that it reaches: callees and constants."""
-    hasher = hashlib.blake2b(digest_size=16)
+    """Hexadecimal digest of the code of ``function`` and of all that it reaches: callees, constants and vectors."""
+    hasher = hashlib.blake2b(vectors.SOURCE, digest_size=16)
     for line in _describe(function, set()):
         hasher.update(line.encode())
     return hasher.hexdigest()
 
 
 def _describe(function: Callable[..., Any], seen: set[int]) -> Iterator[str]:
-    """Lines that identify ``function``, depth first; each function once."""
+    """Lines that identify ``function``, depth first, each once; none of those that Numba replaces by its own."""
     function = getattr(function, "py_func", function)
     if id(function) in seen or not isinstance(function, types.FunctionType):
+        return
+    if function.__module__ == vectors.__name__ or function.__module__.startswith("numpy."):
         return
     seen.add(id(function))
     yield f"{function.__qualname__} {function.__defaults__}"

@@ -13,7 +13,8 @@ from . import keys
 from .compiled import aligned, kernel
 from .retinas import Retina, make_retina
 from .scenes.coverage import ONE, ZERO
-from .scenes.objects import add_object
+from .scenes.objects import LINE, add_object
+from .vectors import LANES, full, larger, load, smaller, store
 
 SCENE = 512.0  # side of the square scene, pixels
 TRAIL = 64  # fixations remembered for drawing
@@ -91,7 +92,7 @@ class Fovea:
         }[actuators]
         self._one_hot = np.eye(len(self.moves), dtype=np.float32)
         self.low = -1.0 if actuators == "saccade" else 0.0
-        self.scratch = aligned((4, self.retina.fields.shape[1]))
+        self.scratch = aligned((LINE + 1, self.retina.fields.shape[1]))  # for ``add_object``, and a row of shares
 
     def strengths(self, actions: np.ndarray) -> np.ndarray:
         """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
@@ -219,12 +220,12 @@ def look(
         fields, reach: of the retina.
         channels: 1 or 3; channel c of field k goes to out[k * channels + c].
         values: channels times the number of the retina's fields.
-        scratch: (4, K) float32 work space.
+        scratch: (LINE + 1, K) float32 work space.
         out: receives ``values`` numbers.
     """
-    background, objects, share = w["background"], w["objects"], scratch[3]
+    background, objects, share = w["background"], w["objects"], scratch[LINE]
     if channels == 1:  # shares of ink go straight to the glimpse
-        _fill(share, background[0])
+        fill(share, background[0])
         for i in range(w["count"]):
             ink = objects[i]["value"][0] - background[0]
             add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share)
@@ -233,7 +234,7 @@ def look(
     for k in range(values):
         out[k] = background[k % channels]
     for i in range(w["count"]):
-        _fill(share, ZERO)
+        fill(share, ZERO)
         if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
             for k in range(values):
                 out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
@@ -241,17 +242,20 @@ def look(
 
 
 @kernel
-def _fill(out: np.ndarray, value: np.float32) -> None:
-    for k in range(out.shape[0]):
-        out[k] = value
+def fill(out: np.ndarray, value: np.float32) -> None:
+    """Set all numbers of an array whose length is a multiple of 16."""
+    for k in range(0, out.shape[0], LANES):
+        store(out, k, full(value))
 
 
 @kernel
 def _clip(source: np.ndarray, out: np.ndarray) -> None:
-    """Numbers of ``source`` to ``out``, kept in [0, 1]."""
-    for k in range(out.shape[0]):
-        value = source[k] if source[k] > ZERO else ZERO
-        out[k] = value if value < ONE else ONE
+    """Numbers of ``source``, which is as long or longer, to ``out``, kept in [0, 1]."""
+    whole = out.shape[0] // LANES * LANES
+    for k in range(0, whole, LANES):
+        store(out, k, smaller(larger(load(source, k), ZERO), ONE))
+    for k in range(whole, out.shape[0]):
+        out[k] = min(ONE, max(ZERO, source[k]))
 
 
 @kernel

@@ -11,6 +11,7 @@ import numpy as np
 from .compiled import kernel
 from .fovea import SCENE, Fovea, add_noise, look, require
 from .task import Observation
+from .vectors import LANES
 
 SUCCESS_RADIUS = 10.0  # pixels
 SUCCESS_ANGLE = math.radians(15.0)
@@ -39,11 +40,12 @@ SETTINGS = np.dtype(  # what the kernels know of a task's configuration
 
 
 def goal_fields(values: int) -> list[tuple[Any, ...]]:
-    """Fields of a looking task's record for the wanted pose and goal vectors of up to ``values`` numbers."""
+    """Fields of a looking task's record for the wanted pose and goal vectors of up to ``values`` numbers, which kernels
+    may write in vectors."""
     return [
         ("wanted", np.float64, (3,)),
         ("pose", np.float32, (4,)),
-        ("desired", np.float32, (max(values, 4),)),
+        ("desired", np.float32, (-(-values // LANES) * LANES,)),
     ]
 
 

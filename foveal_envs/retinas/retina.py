@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..compiled import aligned
+from ..vectors import LANES
 from .att1 import att1
 from .logpolar import logpolar
 from .multiscale import multiscale
 from .uniform import uniform
 
-LANES = 16  # numbers in the widest vector register
 NOWHERE = 1e6  # pixels from the gaze
 
 
@@ -26,8 +26,9 @@ class Retina:
         spec: how the table was made, a JSON-able name or dict; None for a table given by the user.
 
     Attributes:
-        fields: (4, K') float32, rows u, v, radius and 1 / radius, for the kernels. K' is K rounded up to a multiple of
-            16, so that their loops have no remainder; the fields beyond K lie where no object ever is.
+        fields: (8, K') float32 for the kernels: rows u, v, radius and 1 / radius; then u, v, half the width and half
+            the height of a box that holds the 16 successive fields of which this is one. K' is K rounded up to a
+            multiple of 16; the fields beyond K lie where no object ever is.
         reach: radius in pixels of the circle around the gaze that holds every field.
 
     Raises:
@@ -44,9 +45,14 @@ class Retina:
         self.table.setflags(write=False)
         self.spec = spec
         radius = 0.5 * table[:, 2]
-        self.fields = aligned((4, -(-len(table) // LANES) * LANES))
+        self.fields = aligned((8, -(-len(table) // LANES) * LANES))
         self.fields[:2], self.fields[2:] = NOWHERE, 1.0
-        self.fields[:, : len(table)] = table[:, 0], table[:, 1], radius, 1.0 / radius
+        self.fields[:4, : len(table)] = table[:, 0], table[:, 1], radius, 1.0 / radius
+        for start in range(0, len(table), LANES):
+            u, v, size = table[start : start + LANES].T
+            sides = [[(w - 0.5 * size).min(), (w + 0.5 * size).max()] for w in (u, v)]
+            box = np.concatenate([np.mean(sides, axis=1), 0.5 * np.ptp(sides, axis=1)])
+            self.fields[4:, start : start + LANES] = box[:, None]
         self.reach = float((np.hypot(table[:, 0], table[:, 1]) + 0.5 * table[:, 2]).max())
 
     def __len__(self) -> int:

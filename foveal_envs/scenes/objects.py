@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import keys
 from ..compiled import kernel
-from .coverage import ONE, ZERO, half_plane, polygon_share, segment
+from ..vectors import LANES, absolute, anywhere, full, larger, load, root, smaller, store, where
+from .coverage import ONE, ZERO, half_plane, piece_beyond
 
 EDGES, PARTS = 8, 4
 HALF, TINY = np.float32(0.5), np.float32(1e-6)
-ONE_CUT, CORNERS = np.float32(2.0), 16  # marks of a field: what one edge leaves, and the first of the corners
+LINE = 5  # numbers of an edge in the work space, see ``_find_lines``
 PART = np.dtype(
     [
         ("edges", np.int32),  # 0: a disc
@@ -202,9 +204,9 @@ def add_object(
         thing: the object.
         ink: what a field that it covers wholly receives.
         x, y, angle: pose of the fovea in the scene, pixels and radians.
-        fields: (4, K) float32, rows u, v (offset from the gaze in the fovea's frame), radius and 1 / radius; pixels.
+        fields: (8, K) float32 of a ``Retina``.
         reach: radius of the circle around the gaze that holds all fields.
-        scratch: (3, K) or more, float32: work space.
+        scratch: (LINE, K) or more, float32: work space.
         out: (K,) or longer, float32: added to, in place.
 
     Returns:
@@ -224,124 +226,63 @@ def add_object(
     for n in range(thing["parts"]):
         part = thing["part"][n]
         weight = ink * part["sign"]
-        if part["edges"] == 0:
-            qx, qy = part["x"] - ox, part["y"] - oy
-            centre_u, centre_v = np.float32(c * qx + s * qy), np.float32(c * qy - s * qx)
-            _add_disc(centre_u, centre_v, part["radius"], weight, fields, out)
-        else:
-            _add_polygon(part, weight, ox, oy, c, s, fields, reach, scratch, out)
+        qx, qy = part["x"] - ox, part["y"] - oy  # its circle in the fovea's frame
+        u, v, radius = np.float32(c * qx + s * qy), np.float32(c * qy - s * qx), part["radius"]
+        edges = part["edges"]
+        _find_lines(part, ox, oy, c, s, scratch)
+        for k in range(0, fields.shape[1], LANES):
+            if abs(fields[4, k] - u) < fields[6, k] + radius and abs(fields[5, k] - v) < fields[7, k] + radius:
+                share = (
+                    _share_of_polygon(edges, scratch, fields, k) if edges else _share_of_disc(u, v, radius, fields, k)
+                )
+                store(out, k, load(out, k) + weight * share)
     return True
 
 
 @kernel
-def _add_polygon(
-    part: np.void,
-    weight: np.float32,
-    ox: float,
-    oy: float,
-    c: float,
-    s: float,
-    fields: np.ndarray,
-    reach: float,
-    scratch: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """Fields without a corner that at most one edge cuts, all at once; then, one by one, the few others.
-
-    A disc that holds no corner is cut by the edges on which the foot of its centre's perpendicular lies. If that is
-    one, the share inside is 1, or 0 if the centre lies outside, less or plus the smaller segment. An edge whose line
-    passes all fields by cuts none.
+def _find_lines(part: np.void, ox: float, oy: float, c: float, s: float, scratch: np.ndarray) -> None:
+    """Write the edges of a polygon as the fovea sees them, one a column: a field's centre (u, v) lies a u + b v + away
+    beyond an edge, and a v - b u + along from its first corner towards the second, which is ``length`` from the first.
     """
-    normal_x, normal_y, offset, edges = part["normal_x"], part["normal_y"], part["offset"], part["edges"]
+    for i in range(part["edges"]):
+        nx, ny = part["normal_x"][i], part["normal_y"][i]
+        x, y = ox - part["vertex_x"][i], oy - part["vertex_y"][i]
+        scratch[0, i] = c * nx + s * ny
+        scratch[1, i] = c * ny - s * nx
+        scratch[2, i] = nx * x + ny * y
+        scratch[3, i] = nx * y - ny * x
+        scratch[4, i] = part["length"][i]
+
+
+@kernel
+def _share_of_polygon(edges: int, lines: np.ndarray, fields: np.ndarray, k: int) -> Any:
+    """Shares of the 16 fields from k on that a convex polygon covers; see ``piece_beyond``."""
+    u, v, per_r = load(fields[0], k), load(fields[1], k), load(fields[3], k)
+    share, outermost = full(ZERO), full(-ONE)
     for i in range(edges):
-        if normal_x[i] * ox + normal_y[i] * oy - offset[i] >= reach:
-            return
-    u, v, r, per_r, cut, most, marks = fields[0], fields[1], fields[2], fields[3], scratch[0], scratch[1], scratch[2]
-    _fill(cut, -ONE)
-    _fill(most, -ONE)
-    _fill(marks, ONE)
-    corner = np.float32(CORNERS)
-    for i in range(edges):
-        nx, ny = normal_x[i], normal_y[i]
-        away = nx * ox + ny * oy - offset[i]
-        if away > -reach:
-            x, y = ox - part["vertex_x"][i], oy - part["vertex_y"][i]
-            a, b, along = np.float32(c * nx + s * ny), np.float32(c * ny - s * nx), np.float32(nx * y - ny * x)
-            _cut(a, b, np.float32(away), along, part["length"][i], corner, u, v, per_r, cut, most, marks)
-        corner += corner
-    left = _add_shares(weight, cut, most, marks, out)
-    for k in range(u.shape[0]):
-        if left == 0:
-            break
-        if marks[k] > ONE_CUT:
-            left -= 1
-            px, py = ox + c * u[k] - s * v[k], oy + s * u[k] + c * v[k]
-            exact = polygon_share(px, py, float(r[k]), int(marks[k]) // CORNERS, part)
-            out[k] += weight * (np.float32(exact) - cut[k])
-
-
-# The loops over fields below take scalars, not records: LLVM vectorises them only if no record may alias the arrays.
+        a, b = lines[0, i], lines[1, i]
+        away = (a * u + b * v + lines[2, i]) * per_r
+        outermost = larger(outermost, away)
+        if anywhere(absolute(away) < ONE):
+            begin = (b * u - a * v - lines[3, i]) * per_r  # of the edge, along it, from the foot of the perpendicular
+            half = root(larger(ONE - away * away, ZERO))  # of the chord
+            enter, leave = larger(begin, ZERO - half), smaller(begin + lines[4, i] * per_r, half)
+            cut = enter < leave
+            if anywhere(cut):
+                piece = piece_beyond(away, enter, leave)
+                share += where(cut, where(away > ZERO, piece, ZERO - piece), ZERO)
+    return share + where(outermost > ZERO, ZERO, ONE)
 
 
 @kernel
-def _add_disc(
-    x: np.float32, y: np.float32, radius: np.float32, weight: np.float32, fields: np.ndarray, out: np.ndarray
-) -> None:
-    """The lens of two circles is a segment of each, cut off by their common chord."""
-    u, v, r = fields[0], fields[1], fields[2]
-    for k in range(r.shape[0]):
-        dx, dy = u[k] - x, v[k] - y
-        squared = dx * dx + dy * dy + TINY
-        distance = math.sqrt(squared)
-        chord = HALF * (squared + r[k] * r[k] - radius * radius) / distance
-        ratio = radius / r[k]
-        lens = half_plane(chord / r[k]) + ratio * ratio * half_plane((distance - chord) / radius)
-        out[k] += weight * lens
-
-
-@kernel
-def _fill(out: np.ndarray, value: np.float32) -> None:
-    for k in range(out.shape[0]):
-        out[k] = value
-
-
-@kernel
-def _cut(
-    a: np.float32,
-    b: np.float32,
-    away: np.float32,
-    along: np.float32,
-    length: np.float32,
-    corner: np.float32,
-    u: np.ndarray,
-    v: np.ndarray,
-    per_r: np.ndarray,
-    cut: np.ndarray,
-    most: np.ndarray,
-    marks: np.ndarray,
-) -> None:
-    """One edge. In ``cut``: how far, in radii, a field's centre has left the edge that cuts it; in ``most``: the edge
-    that it has left most; in ``marks``: 1, plus 1 for each edge that cuts it, plus ``corner`` if it holds the first.
-
-    A centre (u, v) is a u + b v + away beyond the edge, and a v - b u + along from its first corner towards the second.
+def _share_of_disc(x: np.float32, y: np.float32, radius: np.float32, fields: np.ndarray, k: int) -> Any:
+    """Shares of the 16 fields from k on that a disc covers: the lens of two circles is a segment of each, cut off by
+    their common chord.
     """
-    for k in range(u.shape[0]):
-        d = (a * u[k] + b * v[k] + away) * per_r[k]
-        t = (a * v[k] - b * u[k] + along) * per_r[k]
-        cuts = (abs(d) < ONE) & (t > ZERO) & (t < length * per_r[k])
-        before = most[k]
-        cut[k] = d if cuts else cut[k]
-        most[k] = d if d > before else before
-        marks[k] += (ONE if cuts else ZERO) + (corner if d * d + t * t < ONE else ZERO)
-
-
-@kernel
-def _add_shares(weight: np.float32, cut: np.ndarray, most: np.ndarray, marks: np.ndarray, out: np.ndarray) -> int:
-    """Add the shares of fields that at most one edge cuts, and leave them in ``cut``; how many others are left."""
-    left = 0
-    for k in range(cut.shape[0]):
-        share = segment(cut[k]) + (ZERO if most[k] > ZERO else ONE)
-        cut[k] = share
-        out[k] += weight * share
-        left += marks[k] > ONE_CUT
-    return left
+    u, v, r, per_r = load(fields[0], k), load(fields[1], k), load(fields[2], k), load(fields[3], k)
+    dx, dy = u - x, v - y
+    squared = dx * dx + dy * dy + TINY
+    distance = root(squared)
+    chord = HALF * (squared + r * r - radius * radius) / distance
+    ratio = radius * per_r
+    return half_plane(chord * per_r) + ratio * ratio * half_plane((distance - chord) * (ONE / radius))

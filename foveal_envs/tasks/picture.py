@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..compiled import kernel
-from ..fovea import SCENE, Fovea
+from ..fovea import SCENE, Fovea, fill
 from ..scenes.coverage import ONE, ZERO
 from ..scenes.images import Images, load_pictures
-from ..scenes.objects import add_object
+from ..scenes.objects import LINE, add_object
 from ..scenes.sprites import add_sprite
 from ..scenes.textures import Bank, ImageBank, look_at_picture
+from ..vectors import LANES, anywhere, larger, load, smaller, store
 
 if TYPE_CHECKING:
     from ..rendering import Canvas
@@ -67,16 +68,28 @@ def look_over_picture(w: np.void, view: View, x: float, y: float, angle: float, 
     """
     bank, pixel, fields, reach, channels, values, scratch = view
     look_at_picture(bank, w["picture"], x / pixel, y / pixel, angle, out)
-    share, objects = scratch[3], w["objects"]
+    share, objects = scratch[LINE], w["objects"]
+    fill(share, ZERO)
     for i in range(w["count"]):
-        dx, dy, near = objects[i]["x"] - x, objects[i]["y"] - y, reach + objects[i]["radius"]
-        if dx * dx + dy * dy < near * near:
-            for k in range(share.shape[0]):
-                share[k] = ZERO
-            if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
-                for k in range(values):
-                    covered = min(ONE, max(ZERO, share[k // channels]))
-                    out[k] += covered * (objects[i]["value"][k % channels] - out[k])
+        if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
+            _cover(share, objects[i]["value"], channels, values, out)
+            fill(share, ZERO)
+
+
+@kernel
+def _cover(share: np.ndarray, value: np.ndarray, channels: int, values: int, out: np.ndarray) -> None:
+    """Lay an object of darkness ``value`` over a glimpse, where it covers the given shares of the fields; ``out`` is as
+    long as ``share``, or longer, if there is one channel."""
+    for start in range(0, share.shape[0], LANES):
+        covered = smaller(larger(load(share, start), ZERO), ONE)
+        if anywhere(covered > ZERO):
+            if channels == 1:
+                below = load(out, start)
+                store(out, start, below + covered * (value[0] - below))
+            else:
+                store(share, start, covered)
+                for k in range(start * channels, min((start + LANES) * channels, values)):
+                    out[k] += share[k // channels] * (value[k % channels] - out[k])
 
 
 def paint_picture(canvas: Canvas, bank: ImageBank, w: np.void, channels: int) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from foveal_envs import FovealVectorEnv
 from foveal_envs.retinas import make_retina
-from foveal_envs.scenes.coverage import half_plane
-from foveal_envs.scenes.objects import OBJECT, SHAPES, add_object, random_polygon, set_polygon
+from foveal_envs.scenes.objects import LINE, OBJECT, SHAPES, add_object, random_polygon, set_polygon
 
 RETINA = make_retina("att1")
 GREY = 255.0
@@ -79,13 +78,6 @@ def test_a_far_object_is_not_sensed() -> None:
     assert (glimpses[gap < 60.0].max(1) > 0.0).all()
 
 
-def test_half_plane_is_the_segment_area() -> None:
-    for t in np.linspace(-1.2, 1.2, 401):
-        inner = min(1.0, max(-1.0, t))
-        exact = 0.5 - (inner * math.sqrt(1 - inner**2) + math.asin(inner)) / math.pi
-        assert abs(half_plane(np.float32(t)) - exact) < 3e-6
-
-
 def test_random_polygons_lie_in_their_circle_and_differ() -> None:
     areas = set()
     for key in range(50):
@@ -122,7 +114,7 @@ def test_shares_of_convex_polygons_are_exact(squeeze: float) -> None:
     turn = 2.0 * np.pi * np.arange(1024) / 1024
     circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     whole = 0.5 * len(turn) * math.sin(turn[1])
-    scratch = np.zeros((3, RETINA.fields.shape[1]), np.float32)
+    scratch = np.zeros((LINE, RETINA.fields.shape[1]), np.float32)
     rng = np.random.default_rng(0)
     for key in range(4):
         thing = np.zeros(1, OBJECT)[0]
