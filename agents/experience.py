@@ -60,6 +60,6 @@ class Experience(Replay):
         self.add(
             **{**act, "episode_start": act["episode_start"][:, None]},
             next_percept=next_percept,
-            **{name: torch.from_numpy(values).unsqueeze(1) for name, values in outcome.items()},
+            **{name: torch.as_tensor(values, device=self.data.device)[:, None] for name, values in outcome.items()},
             **{name: torch.cat([part.flatten(1) for part in state], 1) for name, state in named if state},
         )

@@ -148,7 +148,8 @@ class HierarchicalController(Agent):
         batch_size: legs, or problems, in each.
         capacity: moves remembered of every lane.
         policy_kwargs: other keywords of `HierarchicalPolicy`.
-        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, but that the CPU computes on
+            any device.
         _init_setup_model: whether the nets are built at once.
 
     Raises:
@@ -183,7 +184,7 @@ class HierarchicalController(Agent):
         settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         build = settings.pop("_init_setup_model")
         inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
-        super().__init__(**inherited, support_multi_env=True)
+        super().__init__(**{**inherited, "device": "cpu"}, support_multi_env=True)
         if isinstance(controller, BaseAlgorithm):
             settings["controller"] = controller.policy
         vars(self).update(settings)

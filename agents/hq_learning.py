@@ -121,7 +121,8 @@ class HQLearning(Agent):
             loops if it has one lane: the same numbers, some hundred times faster, but a callback only every 100
             trials. False: always step.
         policy_kwargs: other keywords of `HQPolicy`.
-        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, but that the CPU computes on
+            any device.
         _init_setup_model: whether the tables are made at once.
 
     Attributes:
@@ -166,7 +167,9 @@ class HQLearning(Agent):
         if temperature <= 0 or not 0 <= p_start <= 1:
             raise ValueError(f"temperature must be positive and p_start in [0, 1], got {temperature=}, {p_start=}")
         inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
-        super().__init__(**inherited, support_multi_env=True, supported_action_spaces=(spaces.Discrete,))
+        super().__init__(
+            **{**inherited, "device": "cpu"}, support_multi_env=True, supported_action_spaces=(spaces.Discrete,)
+        )
         vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
         if build:
             self._setup_model()

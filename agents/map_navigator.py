@@ -206,7 +206,8 @@ class MapNavigator(Agent):
         batch_size: squares in each.
         capacity: squares remembered.
         policy_kwargs: keywords of `MapPolicy`; `fields` has no default.
-        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, but that the CPU computes on
+            any device.
         _init_setup_model: whether the nets are built at once.
 
     Raises:
@@ -238,7 +239,7 @@ class MapNavigator(Agent):
         settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         build = settings.pop("_init_setup_model")
         inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
-        super().__init__(**inherited, support_multi_env=True)
+        super().__init__(**{**inherited, "device": "cpu"}, support_multi_env=True)
         vars(self).update(settings)
         if build:
             self._setup_model()

@@ -129,7 +129,8 @@ class RecurrentPPO(Agent):
         core = self.policy.core
         if core.form == "compiled" and self.device.type != "cpu" and "form" not in (self.core_kwargs or {}):
             core.form = next(form for form in core.forms if form != "compiled")
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, fused=True)
+        fused = self.device.type == "cpu"  # on a GPU it refuses gradients that lie otherwise than their parameters
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, fused=fused)
         self.core_states = (core.initial_state(self.lanes),)
         self.rollout = Rollout(self.n_steps)
         self._evaluate = torch.compile(self.policy.evaluate_actions) if self.compile else self.policy.evaluate_actions

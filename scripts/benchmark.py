@@ -1,4 +1,4 @@
-"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark``, envs, images, suite or training."""
+"""Measure speed, in ratios taken inside one run: ``python -m scripts.benchmark --help`` lists what can be timed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 import foveal_envs  # noqa: F401  registers the ids
 
+from .core_speed import cores
 from .load_limit import lines_of_a_glimpse, load_limit
 from .suite import suite_ids
 from .timing import Claim, ratio, report, seconds, write
@@ -219,5 +220,5 @@ def _child(code: str, **variables: str) -> float:
 
 if __name__ == "__main__":
     tyro.extras.subcommand_cli_from_dict(
-        {"envs": envs, "images": images, "suite": suite, "training": training, "workers": workers}
+        {"envs": envs, "images": images, "suite": suite, "training": training, "workers": workers, "cores": cores}
     )

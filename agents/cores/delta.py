@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -63,21 +63,26 @@ class Delta(FastWeights):
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """q (..., heads, K'), then k, v (..., heads, V), beta (..., heads, 1) of each update, then log a if gated."""
-        q, *pairs = self.slow(x)
-        gate = (self._log_gate(pairs.pop()),) if self.gate else ()
+        q, pairs, rate = self._sort(self.slow(x))
+        gate = () if rate is None else (self._log_gate(rate),)
         keys = [self.features(key) for key in pairs[::3]]
         betas = [self.beta_max * torch.sigmoid(beta) for beta in pairs[2::3]]
         updates = [part for update in zip(keys, pairs[1::3], betas, strict=True) for part in update]
         return (self.features(q), *updates, *gate)
+
+    def _sort(self, parts: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor], Tensor | None]:
+        """q; the keys, values and betas of all updates, in turn; and the gate, if there is one."""
+        end = 1 + 3 * self.updates
+        return parts[0], parts[1:end], parts[end] if self.gate else None
 
     def _log_gate(self, x: Tensor) -> Tensor:
         return -self.rate.exp()[:, None] * F.softplus(x + self.offset[:, None])
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Decays, writes, then reads; the state is S (B, heads, K', V)."""
-        (q, *pairs), (memory,) = inputs, state
-        if self.gate:
-            memory = pairs.pop().exp().unsqueeze(-1) * memory
+        (q, pairs, gate), (memory,) = self._sort(inputs), state
+        if gate is not None:
+            memory = gate.exp().unsqueeze(-1) * memory
         for i in range(0, len(pairs), 3):
             memory = write_delta(memory, *pairs[i : i + 3])
         return read(memory, q), (memory,)
@@ -94,8 +99,7 @@ class Delta(FastWeights):
         self, rule: Callable[..., Any], x: Tensor, state: State, episode_start: Tensor
     ) -> tuple[Tensor, State]:
         """All steps by `rule`; each of n updates is a step of its own, the last of which reads."""
-        q, *pairs = self.project(x)
-        gate = pairs.pop() if self.gate else None
+        q, pairs, gate = self._sort(self.project(x))
         key, value, beta = (self._interleave(pairs[i::3]) for i in range(3))
         out, memory = rule(
             self._spread(q, last=True),
@@ -109,7 +113,7 @@ class Delta(FastWeights):
         )
         return self.emit(out[self.updates - 1 :: self.updates], x), (memory,)
 
-    def _interleave(self, parts: list[Tensor]) -> Tensor:
+    def _interleave(self, parts: Sequence[Tensor]) -> Tensor:
         return parts[0] if len(parts) == 1 else torch.stack(parts, 1).flatten(0, 1)
 
     def _spread(self, x: Tensor, last: bool = False) -> Tensor:

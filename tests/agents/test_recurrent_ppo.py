@@ -234,10 +234,12 @@ def test_workers_train_together_and_stop_together() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler of PyTorch warns of itself
-def test_a_compiled_pass_over_a_minibatch_is_the_same_pass() -> None:
+@pytest.mark.parametrize(("core", "form"), [("lstm", "compiled"), ("gated_delta", "parallel")])
+def test_a_compiled_pass_over_a_minibatch_is_the_same_pass(core: str, form: str) -> None:
     trained = []
     for compile in (False, True):
-        agent = RecurrentPPO("MultiInputPolicy", lane(), compile=compile, **SMALL)
+        settings = {**SMALL, "core": core, "core_kwargs": {"size": 8, "form": form}}
+        agent = RecurrentPPO("MultiInputPolicy", lane(), compile=compile, **settings)
         trained.append(parameters(agent.learn(96, log_interval=None)))
     torch.testing.assert_close(*trained, rtol=1e-3, atol=1e-5)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents import make_sb3
-from scripts import benchmark, load_limit, timing, training_speed
+from scripts import benchmark, core_speed, load_limit, timing, training_speed
 from scripts.loop_ppo import LoopPPO
 from scripts.yardstick import ImageYardstick, Yardstick
 
@@ -132,6 +132,14 @@ def test_the_loop_over_steps_learns_what_needs_memory():
         rewards.append(rollout["reward"].mean().item())
         learner.update(rollout, first)
     assert np.mean(rewards[-10:]) > 0.95 * 0.5  # an answer every second step; 0.25 by chance
+
+
+def test_cores_are_timed_in_each_form(tmp_path, capsys):
+    core_speed.cores(names=("elman", "gated_delta"), lanes=2, steps=3, rounds=2, output=tmp_path)
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 4
+    lines = (tmp_path / "cores_cpu.csv").read_text().splitlines()
+    assert lines[1] == "core,form,device,seed,nanoseconds"
+    assert len(lines) == 2 + 2 * 6
 
 
 def test_workers_are_timed_by_the_wall_clock(capsys, monkeypatch):
