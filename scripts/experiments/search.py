@@ -28,8 +28,12 @@ LEARNERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # policy, core and its
     "gated delta": ("GridPolicy", "gated_delta", FAST),
     "no memory": ("GridPolicy", "feedforward", {"hidden": (8,)}),
     "LSTM of 128 cells, not tiled": ("RecurrentPolicy", "lstm", {"size": 128}),
+    "LSTM, taught": ("GridPolicy", "lstm", {"size": 8}),
+    "gated delta, taught": ("GridPolicy", "gated_delta", FAST),
 }
 RATES = {"GridPolicy": 1e-2, "RecurrentPolicy": 3e-3}  # of learning, at the start
+TAUGHT_RATES = 5e-3, 1e-3  # in the lessons, and afterwards
+LESSONS = 0.75  # share of the steps of those who are taught
 STEPS, LANES = 400_000, 128
 PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 6, "gamma": 0.5, "gae_lambda": 0.5}
 
@@ -63,8 +67,8 @@ def play(env: Any, agent: Any, seed: int, **options: Any) -> Row:
 
 
 def learn(job: Job) -> list[Row]:
-    """Train one searcher, then let it search; without memory it plays at random as it has learned to, or it would look
-    at the same cells for ever."""
+    """Train one searcher, then let it search. Without memory it plays at random as it has learned to, or it would look
+    at the same cells for ever; who is taught first imitates ELM."""
     import torch
 
     from agents import RecurrentPPO
@@ -74,18 +78,22 @@ def learn(job: Job) -> list[Row]:
     env = make_sb3(GRID, LANES, seed=10_000 * (job.seed + 1), reward="dense")
     torch.manual_seed(job.seed)
     kwargs = {"net_arch": ()} if policy == "RecurrentPolicy" else {}
-    rate = RATES[policy]
+    taught = "taught" in job.conditions["learner"]
+    lessons, rate = (int(LESSONS * job.arguments["steps"]), TAUGHT_RATES[1]) if taught else (0, RATES[policy])
     agent = RecurrentPPO(
         policy, env, core=core, core_kwargs=keywords, policy_kwargs=kwargs, seed=job.seed,
         learning_rate=lambda left: rate * left, **PPO,
     )  # fmt: skip
     since = time.process_time()
-    agent.learn(job.arguments["steps"], log_interval=None)
+    if taught:
+        agent.imitate(make_reference("elm", env.env), lessons, learning_rate=lambda left: TAUGHT_RATES[0] * left,
+                      log_interval=None)  # fmt: skip
+    agent.learn(job.arguments["steps"] - lessons, log_interval=None)
     spent = round(time.process_time() - since, 2)
     lanes = make_lanes(GRID, {"moves": 900}, job.arguments["episodes"], info="step")
     played = play(lanes, agent, job.seed, deterministic=core != "feedforward")
     count = sum(part.numel() for part in agent.policy.parameters())
-    return [{**played, "parameters": count, "environment_steps": agent.num_timesteps, "cpu_seconds": spent}]
+    return [{**played, "parameters": count, "environment_steps": lessons + agent.num_timesteps, "cpu_seconds": spent}]
 
 
 def grid(seeds: int, quick: bool) -> list[Job]:
