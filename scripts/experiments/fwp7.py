@@ -21,7 +21,7 @@ def gradient(seeds: int, quick: bool) -> list[Job]:
     made = []
     for core in RECALLING[:1] if quick else RECALLING:
         for name, window in GRADIENTS.items():
-            training = {"cpu_seconds": 4.0, "rate": 1e-2, "window": window}
+            training = {"cpu_seconds": 4.0 if quick else 16.0, "rate": 1e-2, "window": window}
             conditions = {"core": core, "gradient": name}
             made += jobs_of("gradient", conditions, min(seeds, 3), core=core, task=RECALL, training=training)
     return sorted(made, key=lambda job: job.seed)
@@ -31,7 +31,7 @@ def programmes(seeds: int, quick: bool) -> list[Job]:
     """Programmes over five variables; three seeds."""
     made = []
     for core in EXECUTING:
-        training = {"cpu_seconds": 4.0 if quick else 6.0, "rate": 1e-2}
+        training = {"cpu_seconds": 4.0 if quick else 24.0, "rate": 1e-2}
         made += jobs_of("programmes", {"core": core}, min(seeds, 3), core=core, task=Variables(), training=training)
     return sorted(made, key=lambda job: job.seed)
 
