@@ -64,7 +64,7 @@ class Memory:
 
 TASKS = {
     "recall": Memory("Foveal/AssociativeRecall-v0", "correct", 0.98, 1_000_000, {"n_steps": 32, "ent_coef": 0.01}),
-    "flip_flop": Memory("Foveal/FlipFlop-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.0}),
+    "flip_flop": Memory("Foveal/FlipFlop-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.1}),
     "parking": Memory("Foveal/Parking-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.0}),
     "catch": Memory(
         "Foveal/Catch-v0",
