@@ -20,6 +20,7 @@ from .coverage import ONE, ZERO, half_plane, piece_beyond
 
 EDGES, PARTS = 8, 4
 HALF, TINY = np.float32(0.5), np.float32(1e-6)
+NUDGE_X, NUDGE_Y = 4.1e-5, 2.7e-5  # pixels: no field's centre lies exactly on a corner, whose edges it sees edge-on
 LINE = 5  # numbers of an edge in the work space, see ``_find_lines``
 PART = np.dtype(
     [
@@ -220,6 +221,7 @@ def add_object(
     if thing["angle"] != 0.0:
         cos, sin = math.cos(thing["angle"]), math.sin(thing["angle"])
         ox, oy = cos * dx + sin * dy, cos * dy - sin * dx
+    ox, oy = ox + NUDGE_X, oy + NUDGE_Y
     c, s = 1.0, 0.0  # a field at (u, v) stands at (ox + c u - s v, oy + s u + c v) there
     if angle != thing["angle"]:
         c, s = math.cos(angle - thing["angle"]), math.sin(angle - thing["angle"])

@@ -9,7 +9,7 @@ import pytest
 
 from foveal_envs import FovealVectorEnv
 from foveal_envs.retinas import make_retina
-from foveal_envs.scenes.objects import LINE, OBJECT, SHAPES, add_object, random_polygon, set_polygon
+from foveal_envs.scenes.objects import LINE, OBJECT, SHAPES, add_object, random_polygon, set_polygon, shape_table
 
 RETINA = make_retina("att1")
 GREY = 255.0
@@ -129,3 +129,16 @@ def test_shares_of_convex_polygons_are_exact(squeeze: float) -> None:
         for share, (u, v, r) in zip(shares, RETINA.fields[:3, : len(RETINA)].T, strict=False):
             centre = np.array([x + c * u - s * v, y + s * u + c * v])
             assert share == pytest.approx(clipped_area(centre + r * circle, part) / (whole * r * r), abs=2e-5)
+
+
+@pytest.mark.parametrize(("shape", "angles"), [("square", [90.0] * 4), ("triangle", [50.0, 65.0, 65.0])])
+def test_a_field_on_a_corner_sees_the_corner(shape: str, angles: list[float]) -> None:
+    """Its centre on the very corner of two edges, neither of which has a side to it."""
+    thing = shape_table(60.0)[SHAPES.index(shape)]
+    scratch = np.zeros((LINE, RETINA.fields.shape[1]), np.float32)
+    u, v = RETINA.table[0, :2].astype(float)
+    for i, angle in enumerate(angles):
+        shares = np.zeros(RETINA.fields.shape[1], np.float32)
+        x, y = float(thing["part"][0]["vertex_x"][i]) - u, float(thing["part"][0]["vertex_y"][i]) - v
+        add_object(thing, np.float32(1.0), x, y, 0.0, RETINA.fields, RETINA.reach, scratch, shares)
+        assert shares[0] == pytest.approx(angle / 360.0, abs=0.03)
