@@ -33,11 +33,12 @@ class GlimpseClassification(Task):
 
     Mnih, Heess, Graves & Kavukcuoglu, "Recurrent models of visual attention" (2014): a digit of 28 x 28 pixels lies
     anywhere on a picture of 60 x 60 (or 100 x 100), among pieces of 8 x 8 pixels cut from other digits. A glimpse is
-    three nested grids of 12 x 12 fields, the finest as fine as the pixels. Digit and clutter are sprites, averaged
-    once over the fields: no picture is ever drawn. In the published form the clutter is of four pieces.
+    two nested grids of 12 x 12 fields, the finer as fine as the pixels. Digit and clutter are sprites, averaged once
+    over the fields: no picture is ever drawn. In the published form there is a third grid, 48 pixels wide, which shows
+    most of the picture at once, so that a gaze need hardly move: ``scales=3`` is no gaze problem.
 
     ### Observation
-    Box(0, 1, (434,)) float32: the glimpse, the mean darkness of each of 432 fields, then the gaze (x, y) in [-1, 1].
+    Box(0, 1, (290,)) float32: the glimpse, the mean darkness of each of 288 fields, then the gaze (x, y) in [-1, 1].
 
     ### Actions
     Box(-1, 1, (12,)): a saccade, times half the picture right and down, then a score for each of ten classes. The
@@ -59,9 +60,10 @@ class GlimpseClassification(Task):
         split: "train": four fifths of the digits; "test": every fifth; "all".
         size: side of the picture, pixels, 28 to 200.
         clutter: number of pieces, 0 to 16.
+        scales: number of nested grids, 1 to 4, each twice as wide as the last.
         moves: number of glimpses that are judged.
         retina: as in TargetDetection, in units of the scene, which is 512 wide: a pixel of the picture is 512 / size.
-            None: 12 x 12 x 3 as published.
+            None: 12 x 12 x ``scales``.
         reward: "dense" or "final".
         proprioception: whether the gaze is observed.
         noise: standard deviation of the noise of one pixel of the scene; a field averages it over its area.
@@ -79,6 +81,7 @@ class GlimpseClassification(Task):
         split: str = "all",
         size: int = 60,
         clutter: int = 4,
+        scales: int = 2,
         moves: int = 8,
         retina: str | Mapping[str, Any] | Retina | None = None,
         reward: str = "dense",
@@ -91,8 +94,9 @@ class GlimpseClassification(Task):
         require(split in SPLITS, "split", SPLITS, split)
         require(SIDE <= size <= 200, "size", f"{SIDE} to 200 pixels", size)
         require(0 <= clutter <= LARGEST_CLUTTER, "clutter", f"0 to {LARGEST_CLUTTER}", clutter)
+        require(1 <= scales <= 4, "scales", "1 to 4", scales)
         pixel = SCENE / size
-        default = {"name": "multiscale", "size": 12, "scales": 3, "pixel": pixel}
+        default = {"name": "multiscale", "size": 12, "scales": scales, "pixel": pixel}
         self.fovea = Fovea(retina or default, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
         self._verdict = Verdict(self.fovea, tuple("0123456789"), reward, moves, proprioception)
         pictures, labels = digits() if images == "digits" else glyphs()
