@@ -22,7 +22,7 @@ from .core_speed import cores
 from .load_limit import lines_of_a_glimpse, load_limit
 from .suite import suite_ids
 from .timing import Claim, ratio, report, seconds, write
-from .training_speed import training, workers
+from .training_speed import memory, training, workers
 from .yardstick import ImageYardstick, Yardstick
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
@@ -220,5 +220,5 @@ def _child(code: str, **variables: str) -> float:
 
 if __name__ == "__main__":
     tyro.extras.subcommand_cli_from_dict(
-        {"envs": envs, "images": images, "suite": suite, "training": training, "workers": workers, "cores": cores}
+        {each.__name__: each for each in (envs, images, suite, training, workers, memory, cores)}
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import multiprocessing
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +22,7 @@ from tqdm import tqdm
 from agents import GymnasiumVecEnv, RecurrentPPO
 
 from .loop_ppo import LoopPPO
-from .timing import Claim, ratio, report, seconds
+from .timing import Claim, ratio, report, seconds, write
 
 STEPS, EPOCHS, MINIBATCHES, HIDDEN = 64, 4, 4, 128
 SHARED = {"n_steps": STEPS, "n_epochs": EPOCHS, "learning_rate": 3e-4, "gamma": 0.99, "gae_lambda": 0.95}
@@ -101,8 +104,38 @@ class _Clock(BaseCallback):
         self.times.append(time.perf_counter())
 
 
-def learners() -> dict[str, Callable[[int], Any]]:
-    """What is timed, made for a number of lanes."""
+def memory(lanes: int = 256, steps: int = 128, json_output: bool = False, output: Path | None = None) -> None:
+    """Peak of a process's memory that training adds to what it held when the learner was made: two rollouts and their
+    updates, each learner in a process of its own.
+
+    Args:
+        lanes: parallel environments.
+        steps: T, of a rollout.
+        json_output: print JSON instead of tables.
+        output: folder for memory.csv.
+    """
+    context = multiprocessing.get_context("spawn")
+    rows = []
+    for name in tqdm(learners(), unit="learner", file=sys.stderr, disable=None):
+        with context.Pool(1) as pool:
+            rows.append({"learner": name, "seed": 0, "mebibytes": pool.apply(peak, (name, lanes, steps))})
+    if output is not None:
+        write(output / "memory.csv", rows, f"python -m scripts.benchmark memory --lanes {lanes} --steps {steps}")
+    print(json.dumps(rows) if json_output else "\n".join(f"{r['learner']:24} {r['mebibytes']:8} MiB" for r in rows))
+
+
+def peak(name: str, lanes: int, steps: int) -> int:
+    """MiB by which the peak of this process's memory grows as a learner goes through two rollouts."""
+    torch.set_num_threads(1)
+    learner = learners(steps)[name](lanes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    learner.learn(2 * lanes * steps, log_interval=None)
+    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def learners(steps: int = STEPS) -> dict[str, Callable[[int], Any]]:
+    """What is timed, made for a number of lanes, with rollouts of so many steps."""
+    shared = {**SHARED, "n_steps": steps}
 
     def ours(core: str, **keywords: Any) -> Callable[[int], Any]:
         return lambda count: RecurrentPPO(
@@ -112,7 +145,7 @@ def learners() -> dict[str, Callable[[int], Any]]:
             core=core,
             core_kwargs=keywords,
             policy_kwargs={"net_arch": ()},
-            **SHARED,
+            **shared,
         )
 
     made = {
@@ -120,7 +153,7 @@ def learners() -> dict[str, Callable[[int], Any]]:
         "delta": ours("delta", **FAST_WEIGHTS),
         "gated delta": ours("gated_delta", **FAST_WEIGHTS),
         "loop over steps": lambda count: LoopPPO(
-            _lanes(count), STEPS, EPOCHS, MINIBATCHES, HIDDEN, SHARED["learning_rate"]
+            _lanes(count), steps, EPOCHS, MINIBATCHES, HIDDEN, SHARED["learning_rate"]
         ),
     }
     if importlib.util.find_spec("sb3_contrib") is None:
@@ -133,10 +166,10 @@ def learners() -> dict[str, Callable[[int], Any]]:
         return lambda count: Contrib(
             "MlpLstmPolicy",
             _lanes(count),
-            batch_size=STEPS * count // MINIBATCHES,
+            batch_size=steps * count // MINIBATCHES,
             policy_kwargs=policy,
             device="cpu",
-            **SHARED,
+            **shared,
         )
 
     made["sb3-contrib"] = contrib()

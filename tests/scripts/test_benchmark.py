@@ -142,6 +142,14 @@ def test_cores_are_timed_in_each_form(tmp_path, capsys):
     assert len(lines) == 2 + 2 * 6
 
 
+def test_memory_is_measured_in_processes_of_their_own(tmp_path, capsys, monkeypatch):
+    made = training_speed.learners(4)
+    monkeypatch.setattr(training_speed, "learners", lambda: {"LSTM": made["LSTM"]})
+    training_speed.memory(lanes=4, steps=4, output=tmp_path)
+    assert capsys.readouterr().out.startswith("LSTM")
+    assert (tmp_path / "memory.csv").read_text().splitlines()[1] == "learner,seed,mebibytes"
+
+
 def test_workers_are_timed_by_the_wall_clock(capsys, monkeypatch):
     monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
     monkeypatch.setattr(training_speed, "STEPS", 4)
