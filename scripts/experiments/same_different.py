@@ -64,7 +64,7 @@ def learn(job: Job) -> list[Row]:
 
 def learned(seeds: int, quick: bool) -> list[Job]:
     """Three cores with the gaze that they learn, the LSTM with three that ignore what is seen."""
-    arguments = {"steps": (20_000, 10_000) if quick else (1_000_000, 1_000_000), "episodes": 200 if quick else 2000}
+    arguments = {"steps": (20_000, 10_000) if quick else (1_000_000, 2_000_000), "episodes": 200 if quick else 2000}
     pairs = [*((core, "learned") for core in CORES), *(("lstm", gaze) for gaze in GAZES)]
     return [
         Job("learned", {"core": core, "gaze": gaze}, seed, learn, arguments)
