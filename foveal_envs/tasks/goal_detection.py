@@ -69,8 +69,8 @@ class GoalDetection(Task):
         start: "near": uniform in a disc of 72 pixels around the wanted object; "other": around one of the others, the
             swapped-goal control: an agent that ignores the goal ends at ``origin``; "anywhere": uniform in the scene.
         moves: length of an episode.
-        retina, actuators, reward, goal, goal_format, proprioception, channels, noise, randomise, largest_jump,
-            largest_turn: as in TargetDetection.
+        retina, actuators, reward, goal, goal_format: as in TargetDetection.
+        proprioception, channels, noise, randomise, largest_jump, largest_turn: likewise.
 
     Raises:
         ValueError: an impossible keyword; the message names the allowed values.

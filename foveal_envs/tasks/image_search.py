@@ -72,8 +72,8 @@ class ImageSearch(Task):
         start: "near": uniform in a disc of 72 pixels around the wanted place; "anywhere": uniform in the scene.
         exact: a finer bank: an error of 1 grey level instead of 3, four times the memory.
         memory: most MiB that the bank may take, and that of the sprites.
-        moves, retina, actuators, reward, goal, goal_format, proprioception, channels, noise, largest_jump,
-            largest_turn: as in TargetDetection.
+        moves, retina, actuators, reward, goal, goal_format: as in TargetDetection.
+        proprioception, channels, noise, largest_jump, largest_turn: likewise.
 
     Raises:
         ValueError: an impossible keyword or no usable picture; the message names the allowed values, or the file.
