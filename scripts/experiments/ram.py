@@ -129,12 +129,12 @@ def claims(rows: list[Row]) -> list[Claim]:
                    _error(theirs) if theirs else None),
     ]  # fmt: skip
     for table, scales, bar in (("digits", "three grids", None), ("narrow", "two grids", 0.5)):
-        best = select(rows, table=table, learner="Recogniser", gaze="learned")
-        for gaze in GAZES if best else ():
-            mine = select(rows, table=table, gaze=gaze)
+        looking = select(rows, table=table, learner="Recogniser", gaze="learned")
+        gap = CHANCE - _error(looking) if looking else 0.0
+        for gaze in GAZES if looking else ():
             text = f"{scales}, {gaze} gaze, trained for it: share of the gap from chance to the learned gaze"
-            share = (CHANCE - _error(mine)) / (CHANCE - _error(best)) if mine else 0.0
-            made.append(make_claim(text, "share", mine, lambda _, share=share: share, None, bar))
+            made.append(make_claim(text, "share", select(rows, table=table, gaze=gaze),
+                                   lambda r, gap=gap: (CHANCE - _error(r)) / gap, None, bar))  # fmt: skip
     return [claim for claim in made if claim.seeds]
 
 

@@ -28,9 +28,8 @@ LEARNERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # policy, core and its
     "gated delta": ("GridPolicy", "gated_delta", FAST),
     "no memory": ("GridPolicy", "feedforward", {"hidden": (8,)}),
     "LSTM of 128 cells, not tiled": ("RecurrentPolicy", "lstm", {"size": 128}),
-    "LSTM, taught": ("GridPolicy", "lstm", {"size": 8}),
-    "gated delta, taught": ("GridPolicy", "gated_delta", FAST),
 }
+LEARNERS |= {f"{name}, taught": LEARNERS[name] for name in ("LSTM", "gated delta")}
 RATES = {"GridPolicy": 1e-2, "RecurrentPolicy": 3e-3}  # of learning, at the start
 TAUGHT_RATES = 5e-3, 1e-3  # in the lessons, and afterwards
 LESSONS = 0.75  # share of the steps of those who are taught
