@@ -5,6 +5,7 @@ from .agent import Agent
 from .checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .cores import CORES, Core, FeedForward
 from .evaluator import Evaluator
+from .field_policy import FieldPolicy
 from .grid_policy import GridPolicy
 from .hierarchy import HierarchicalController, HierarchicalPolicy
 from .hq_learning import HQLearning, HQPolicy
@@ -41,6 +42,7 @@ __all__ = [
     "Core",
     "Evaluator",
     "FeedForward",
+    "FieldPolicy",
     "GridPolicy",
     "GymnasiumVecEnv",
     "HQLearning",

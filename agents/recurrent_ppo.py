@@ -15,6 +15,7 @@ from typing_extensions import Self
 from .actor_critic import RecurrentPolicy
 from .agent import INHERITED, Agent
 from .cores import State
+from .field_policy import FieldPolicy
 from .grid_policy import GridPolicy
 from .imitation import Lessons, Teacher
 from .losses import clipped_surrogate, descend, lambda_returns
@@ -30,7 +31,7 @@ class RecurrentPPO(Agent):
     rollout began; episodes start inside it wherever they did, so nothing is padded or masked.
 
     Args:
-        policy: "RecurrentPolicy", "GridPolicy", or a subclass.
+        policy: "RecurrentPolicy", "FieldPolicy", "GridPolicy", or a subclass.
         env: a VecEnv (`make_sb3`), an environment or its id.
         learning_rate: Adam's; a number or Stable-Baselines3's schedule of the progress remaining.
         n_steps: T, steps of every environment between updates.
@@ -60,6 +61,7 @@ class RecurrentPPO(Agent):
 
     policy_aliases: ClassVar[dict[str, type[RecurrentPolicy]]] = {
         **dict.fromkeys(("RecurrentPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), RecurrentPolicy),
+        "FieldPolicy": FieldPolicy,
         "GridPolicy": GridPolicy,
     }
     policy: RecurrentPolicy

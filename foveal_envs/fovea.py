@@ -19,7 +19,8 @@ from .vectors import LANES, full, larger, load, smaller, store
 SCENE = 512.0  # side of the square scene, pixels
 TRAIL = 64  # fixations remembered for drawing
 CAPACITIES = (64, 256, 1024, 4096)  # of a glimpse, so that few sizes of record are ever compiled
-ACTUATORS = ("saccade", "muscles", "directions")
+DISCRETE = "directions", "fields"
+ACTUATORS = ("saccade", "muscles", *DISCRETE)
 NOISE_STREAM = 7
 
 
@@ -45,9 +46,10 @@ class Fovea:
     Args:
         retina: name, dict or Retina.
         actuators: all in the fovea's own frame, which turns with it. "saccade": Box(-1, 1), times the largest jump
-            right and down (and turn clockwise); "muscles":
-            Box(0, 1), pushes up, down, left, right (and clockwise, counter-clockwise) as in 1990; "directions":
-            Discrete, the 8 compass directions at the largest jump and at a quarter of it, (4 turns,) and no move.
+            right and down (and turn clockwise); "muscles": Box(0, 1), pushes up, down, left, right (and clockwise,
+            counter-clockwise) as in 1990; "directions": Discrete, the 8 compass directions at the largest jump and at a
+            quarter of it, (4 turns,) and no move; "fields": Discrete, to the centre of each field of the retina,
+            whatever the largest jump, (4 turns,) and no move.
         largest_jump: pixels along each axis.
         largest_turn: radians.
         rotate: whether the fovea turns.
@@ -81,22 +83,21 @@ class Fovea:
             raise ValueError(f"a glimpse holds at most {CAPACITIES[-1]} numbers; this retina gives {self.values}")
         self.noise = (2.0 * noise / np.sqrt(np.pi * self.retina.table[:, 2] ** 2)).astype(np.float32)
         self.noisy = noise > 0
-        self.moves = _moves(actuators, largest_jump, largest_turn if rotate else None)
+        self.moves = _moves(actuators, largest_jump, largest_turn if rotate else None, self.retina.table)
         self.largest_jump, self.largest_turn = largest_jump, largest_turn
         self.actuators = actuators
         shape = (len(self.moves),)
         self.action_space: gym.Space[Any] = {
             "saccade": gym.spaces.Box(-1.0, 1.0, shape, np.float32),
             "muscles": gym.spaces.Box(0.0, 1.0, shape, np.float32),
-            "directions": gym.spaces.Discrete(len(self.moves)),
-        }[actuators]
+        }.get(actuators, gym.spaces.Discrete(len(self.moves)))
         self._one_hot = np.eye(len(self.moves), dtype=np.float32)
         self.low = -1.0 if actuators == "saccade" else 0.0
         self.scratch = aligned((LINE + 1, self.retina.fields.shape[1]))  # for ``add_object``, and a row of shares
 
     def strengths(self, actions: np.ndarray) -> np.ndarray:
         """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
-        return self._one_hot[actions] if self.actuators == "directions" else actions
+        return self._one_hot[actions] if self.actuators in DISCRETE else actions
 
     def aim(self, displacements: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Actions (N, ...) whose moves come nearest to the wanted ones.
@@ -111,7 +112,7 @@ class Fovea:
         wanted[:, 1] = cos * displacements[:, 1] - sin * displacements[:, 0]
         wanted[:, 2] = wrap(wanted[:, 2])
         limits = np.array([self.largest_jump, self.largest_jump, self.largest_turn])
-        if self.actuators == "directions":
+        if self.actuators in DISCRETE:
             gap = (wanted[:, None] - self.moves[None]) / limits
             return np.asarray(np.argmin((gap[..., : 3 if self.rotate else 2] ** 2).sum(-1), axis=1))
         x, y, turn = np.clip(wanted / limits, -1.0, 1.0).T
@@ -126,7 +127,7 @@ class Fovea:
         return self.aim(np.column_stack([places - gaze[:, :2], np.zeros(len(gaze))]), gaze[:, 2])
 
 
-def _moves(actuators: str, jump: float, turn: float | None) -> np.ndarray:
+def _moves(actuators: str, jump: float, turn: float | None, table: np.ndarray) -> np.ndarray:
     """(n, 3) displacement of each action component (or each discrete action) at full strength."""
     moves: list[tuple[float, float, float]]
     if actuators == "saccade":
@@ -135,8 +136,11 @@ def _moves(actuators: str, jump: float, turn: float | None) -> np.ndarray:
         moves = [(0, -jump, 0), (0, jump, 0), (-jump, 0, 0), (jump, 0, 0)]
         moves += [(0, 0, turn), (0, 0, -turn)] if turn else []
     else:
-        compass = [(dx, dy, 0.0) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
-        moves = [(size * dx, size * dy, 0.0) for size in (jump, 0.25 * jump) for dx, dy, _ in compass]
+        if actuators == "fields":
+            moves = [(u, v, 0.0) for u, v, _ in table]
+        else:
+            compass = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
+            moves = [(size * dx, size * dy, 0.0) for size in (jump, 0.25 * jump) for dx, dy in compass]
         moves += [(0, 0, sign * turn * size) for size in (1, 0.25) for sign in (1, -1)] if turn else []
         moves += [(0.0, 0.0, 0.0)]
     return np.array(moves, np.float64)

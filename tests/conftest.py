@@ -37,6 +37,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "Foveal/VisualSearch-v0": [
         {},
         {"items": 4, "dwell": 1, "moves": 6, "reward": "dense", "goal_format": "concat", "proprioception": True},
+        {"actuators": "fields", "proprioception": "saccade"},
     ],
     "Foveal/GridSearch-v0": [
         {},

@@ -6,6 +6,7 @@ from functools import partial
 from .core import Core, Form, Recurrence, State, check_core
 from .deep_delta import DeltaDelta, DeltaMLP
 from .delta import Delta
+from .egocentric import EgocentricMap
 from .elman import Elman
 from .fast_weights import FastWeights
 from .fast_weights_1991 import FastWeights1991
@@ -83,6 +84,7 @@ __all__ = [
     "DeltaLSTM",
     "DeltaMLP",
     "DeltaRNN",
+    "EgocentricMap",
     "Elman",
     "FastWeightMemory",
     "FastWeights",

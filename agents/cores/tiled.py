@@ -38,19 +38,19 @@ class Tiled(Core):
 
     def initial_state(self, batch_size: int) -> State:
         """Tensors (batch_size, K, ...)."""
-        return tuple(part.unflatten(0, (-1, self.places)) for part in self.core.initial_state(batch_size * self.places))
+        return part(self.core.initial_state(batch_size * self.places), self.places)
 
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step; see `Core.step`."""
-        y, state = self.core.step(self._spread(x), self._join(state), episode_start.repeat_interleave(self.places))
-        return y.view(len(x), -1), self._part(state)
+        y, state = self.core.step(self._spread(x), join(state), episode_start.repeat_interleave(self.places))
+        return y.view(len(x), -1), part(state, self.places)
 
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """A sequence of steps; see `Core.forward`."""
         starts = episode_start.repeat_interleave(self.places, 1)
         self.core.form = self.form
-        y, state = self.core(self._spread(x), self._join(state), starts)
-        return y.reshape(*x.shape[:-1], -1), self._part(state)
+        y, state = self.core(self._spread(x), join(state), starts)
+        return y.reshape(*x.shape[:-1], -1), part(state, self.places)
 
     def _spread(self, x: Tensor) -> Tensor:
         """Inputs (..., B, D) of the map to those of its places (..., B K, D')."""
@@ -59,8 +59,12 @@ class Tiled(Core):
         parts = (maps, rest.expand(*shape, -1), self.where.expand(*shape, -1))
         return torch.cat(parts, -1).flatten(-3, -2)
 
-    def _join(self, state: State) -> State:
-        return tuple(part.flatten(0, 1) for part in state)
 
-    def _part(self, state: State) -> State:
-        return tuple(part.unflatten(0, (-1, self.places)) for part in state)
+def join(state: State) -> State:
+    """(B, K, ...) to (B K, ...): places as rows of a batch."""
+    return tuple(rows.flatten(0, 1) for rows in state)
+
+
+def part(state: State, places: int) -> State:
+    """(B K, ...) to (B, K, ...)."""
+    return tuple(rows.unflatten(0, (-1, places)) for rows in state)

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..env import FovealVectorEnv
+from ..tasks.visual_search import FIXATED
 
 State = Any
 ARRIVED = 1e-3  # of the scene's side
@@ -88,20 +89,23 @@ class CentrePolicy:
 class ScanPolicy:
     """VisualSearch as an eye would do it that sees where all objects are, but what they are only under the gaze.
 
-    It goes to the nearest object that it has not fixated yet, and rests on the target. With a perfect memory it needs
+    It goes to the nearest object that it has not seen yet, and rests on the target. With a perfect memory it needs
     half of the objects on average: the 1 of that score. Without, it goes to any other object in reach, seen or not.
 
     Args:
         env: a native vector environment of VisualSearch.
-        memory: False: forget what was fixated, but for the present object.
+        memory: False: forget what was seen, but for the present object.
+        near: pixels from gaze to centre within which an object is seen; 16: it must be fixated.
         seed: of the choices without memory.
 
     Raises:
         ValueError: the environment is another one.
     """
 
-    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, seed: int = 0) -> None:
-        self._env, self._memory = native(env), memory
+    def __init__(
+        self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, near: float = FIXATED, seed: int = 0
+    ) -> None:
+        self._env, self._memory, self._near = native(env), memory, near
         self._random = np.random.default_rng(seed)
         self._task: Any = self._env.task
         if "fixated" not in (self._env.task.world.names or ()):
@@ -110,21 +114,21 @@ class ScanPolicy:
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, State]:
-        """Actions (N, ...), and which objects were fixated (N, M)."""
+        """Actions (N, ...), and which objects were seen (N, M)."""
         worlds = self._env.get_state()["worlds"]
         lanes, things = np.arange(len(worlds)), worlds["objects"]
         seen = np.zeros(things.shape, bool) if state is None or not self._memory else state.copy()
         if episode_start is not None:
             seen[episode_start] = False
-        fixated = worlds["fixated"]
-        seen[lanes[fixated >= 0], fixated[fixated >= 0]] = True
-        places = np.stack([things["x"], things["y"]], axis=2)
+        places, target = np.stack([things["x"], things["y"]], axis=2), worlds["target"]
         away = np.hypot(*(places - worlds["gaze"][:, None, :2]).transpose(2, 0, 1))
+        seen |= away <= self._near
+        goal = np.where(seen[lanes, target], target, -1)
         if not self._memory:  # any object in reach of one jump, or else the nearest
-            near = away <= self._task.fovea.largest_jump
-            away = np.where(near, self._random.random(away.shape) - 1.0, away)
+            in_reach = away <= self._task.fovea.largest_jump
+            away = np.where(in_reach, self._random.random(away.shape) - 1.0, away)
         away[seen | (np.arange(things.shape[1]) >= worlds["count"][:, None])] = np.inf
-        goal = np.where(fixated == worlds["target"], fixated, away.argmin(1))
+        goal = np.where(goal < 0, away.argmin(1), goal)
         return aim(self._env.task, worlds, places[lanes, goal]), seen
 
 

@@ -48,8 +48,9 @@ class TargetDetection(Task):
     ``saccade``: Box(-1, 1, (2,)) times 20 pixels right and down; with rotation (3,), the third times 50 degrees
     clockwise. ``muscles``: Box(0, 1, (4,)) pushes up, down, left, right of 20 pixels each, as in 1990; with rotation
     (6,), clockwise and counter-clockwise. ``directions``: Discrete(17), 8 compass directions at 20 and 5 pixels and no
-    move; with rotation Discrete(21). Directions are those of the fovea, which has no compass: when it has turned
-    clockwise by 90 degrees, "right" is down the scene. Values outside a Box are clipped. The gaze stays in the scene.
+    move; with rotation Discrete(21). ``fields``: Discrete(41), to the centre of each field of the retina or no move;
+    with rotation Discrete(45). Directions are those of the fovea, which has no compass: when it has turned clockwise by
+    90 degrees, "right" is down the scene. Values outside a Box are clipped. The gaze stays in the scene.
 
     ### Reward
     ``dense`` -1/2 |desired - achieved|^2 after every move; ``sparse`` 0 if the root mean square difference of the two
@@ -69,7 +70,7 @@ class TargetDetection(Task):
             rotation over all angles.
         moves: length of an episode.
         retina: "att1", "multiscale", "logpolar", "uniform", {"name": ..., keyword: value} or a Retina.
-        actuators: "saccade", "muscles" or "directions".
+        actuators: "saccade", "muscles", "directions" or "fields".
         reward: "dense", "sparse" or "terminal".
         goal: "appearance", "pose" or None (the observation alone).
         goal_format: "dict" or "concat" (one Box: observation, then desired_goal).

@@ -32,6 +32,7 @@ from .navigating import BEST, GoalSpace, draw_flag, draw_squares, draw_walk, pat
 if TYPE_CHECKING:
     from ..rendering import Canvas
 
+ACTUATORS = ("saccade", "muscles", "directions")
 GOALS = ("place", "relative", "picture")
 REWARDS = ("sparse", "dense", "terminal")
 LARGEST_VIEW = 3.0  # cells
@@ -114,6 +115,7 @@ class MazeNavigation(Task):
         require(0 <= loops <= 1, "loops", "a probability", loops)
         require(0 < view <= LARGEST_VIEW, "view", f"in (0, {LARGEST_VIEW:g}] cells", view)
         require(goal in GOALS, "goal", GOALS, goal)
+        require(actuators in ACTUATORS, "actuators", ACTUATORS, actuators)
         require(0 < largest_step <= LARGEST_STEP, "largest_step", f"in (0, {LARGEST_STEP}]", largest_step)
         require(reward in REWARDS, "reward", REWARDS, reward)
         require(moves >= 1, "moves", "at least 1", moves)

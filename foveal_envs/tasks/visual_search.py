@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import keys
 from ..compiled import kernel
-from ..fovea import SCENE, Fovea, add_noise, begin_gaze, displacement, fovea_fields, move_gaze, require
+from ..fovea import SCENE, TRAIL, Fovea, add_noise, begin_gaze, displacement, fovea_fields, move_gaze, require
 from ..goals import FORMATS
 from ..retinas import Retina
 from ..scenes.images import Images
@@ -29,6 +29,7 @@ LARGEST_ITEMS = GRID * GRID
 JITTER = 14.0  # of an object in its cell, pixels
 RADIUS = 16.0  # of the largest object, pixels
 FIXATED = 16.0  # pixels from gaze to centre within which an object is fixated
+TOLD = (False, True, "saccade")
 WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 4.0}
 PLACE_STREAM, CLASS_STREAM = 1, 2
 
@@ -68,7 +69,9 @@ class VisualSearch(Task):
         contrast: darkness of the objects over that of the picture, 0 to 1.
         dwell: number of successive observations for which the gaze rests on an object.
         moves: longest search.
-        retina, actuators, proprioception, noise, largest_jump: as in TargetDetection.
+        proprioception: False; True: the gaze stands behind the glimpse, as in TargetDetection, and a fixed tour of the
+            scene needs no memory; "saccade": the last displacement right and down, as a share of the scene's side.
+        retina, actuators, noise, largest_jump: as in TargetDetection.
         reward: "sparse" or "dense".
         goal_format: "dict" or "concat" (one Box: observation, then desired_goal).
         exact, memory: of the image bank; see ImageSearch.
@@ -89,7 +92,7 @@ class VisualSearch(Task):
         actuators: str = "saccade",
         reward: str = "sparse",
         goal_format: str = "dict",
-        proprioception: bool = False,
+        proprioception: bool | str = False,
         noise: float = 0.0,
         exact: bool = False,
         memory: float = 256.0,
@@ -103,6 +106,7 @@ class VisualSearch(Task):
         require(moves >= 1, "moves", "at least 1", moves)
         require(reward in REWARDS, "reward", REWARDS, reward)
         require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
+        require(proprioception in TOLD, "proprioception", TOLD, proprioception)
         self.columns = GRID
         self.shapes = tuple(shapes)
         self.fovea = fovea = Fovea(retina, actuators, largest_jump, 1.0, False, 1, noise)
@@ -124,7 +128,17 @@ class VisualSearch(Task):
         self.world = np.dtype([*fovea_fields(self._observed), *scene, *course])
         table = shape_table(RADIUS)[[FIXED_SHAPES.index(name) for name in shapes]]
         self._table, self._scales = table, shares_of_areas(table)
-        self._rules = items, len(self.bank), dwell, moves, self._sparse, own, fovea.noisy, contrast
+        self._rules = (
+            items,
+            len(self.bank),
+            dwell,
+            moves,
+            self._sparse,
+            own,
+            fovea.noisy,
+            contrast,
+            proprioception == "saccade",
+        )
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._rules, self._table, self._scales, self._view, self.fovea.noise)
@@ -187,13 +201,21 @@ class VisualSearch(Task):
             canvas.status("fixated", "–" if w["fixated"] < 0 else self.shapes[int(w["kind"][w["fixated"]])])
 
 
-# items, pictures, dwell, moves, whether sparse, numbers of proprioception, whether noisy, contrast
-Rules = tuple[int, int, int, int, bool, int, bool, float]
+# items, pictures, dwell, moves, whether sparse, numbers of proprioception, whether noisy, contrast, whether of saccades
+Rules = tuple[int, int, int, int, bool, int, bool, float, bool]
 
 
 def _found(worlds: np.ndarray, dwell: int) -> np.ndarray:
     found: np.ndarray = (worlds["fixated"] == worlds["target"]) & (worlds["rested"] >= dwell)
     return found
+
+
+@kernel
+def _tell_saccade(w: np.void, at: int) -> None:
+    """The last displacement behind the glimpse."""
+    trail, now = w["trail"], w["moves"]
+    for axis in range(2):
+        w["glimpse"][at + axis] = (trail[now % TRAIL, axis] - trail[(now - 1) % TRAIL, axis]) / SCENE if now else 0.0
 
 
 @kernel
@@ -203,7 +225,10 @@ def _perceive(w: np.void, rules: Rules, view: View, noise: np.ndarray) -> None:
     look_over_picture(w, view, gaze[0], gaze[1], 0.0, w["glimpse"])
     if rules[6]:
         add_noise(w, noise, 1, w["moves"], w["glimpse"])
-    tell_gaze(w, values, rules[5], 0.5 * SCENE)
+    if rules[8]:
+        _tell_saccade(w, values)
+    else:
+        tell_gaze(w, values, rules[5], 0.5 * SCENE)
     before = w["fixated"]
     w["fixated"] = -1
     for j in range(w["count"]):

@@ -43,7 +43,7 @@ def measure(job: Job) -> list[Row]:
     env = make_lanes(job.arguments["env_id"], keywords, lanes, info="step")
     env.action_space.seed(job.seed)
     policy = job.arguments["policy"]
-    agent = ScanPolicy(env, False, job.seed) if policy == "forgetful scan" else make_reference(policy, env)
+    agent = ScanPolicy(env, memory=False, seed=job.seed) if policy == "forgetful scan" else make_reference(policy, env)
     return [play(env, agent, job.seed)]
 
 

@@ -11,7 +11,16 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from agents import CORES, GridPolicy, GymnasiumVecEnv, RecurrentPPO, load_checkpoint, make_sb3, save_checkpoint
+from agents import (
+    CORES,
+    FieldPolicy,
+    GridPolicy,
+    GymnasiumVecEnv,
+    RecurrentPPO,
+    load_checkpoint,
+    make_sb3,
+    save_checkpoint,
+)
 from agents.losses import clipped_surrogate
 
 from .worlds import PointVectorEnv
@@ -300,3 +309,40 @@ def test_a_grid_policy_needs_a_grid() -> None:
     for env, message in (("Foveal/Parking-v0", "square"), ("Foveal/TargetDetection-v0", "Discrete")):
         with pytest.raises(ValueError, match=message):
             RecurrentPPO("GridPolicy", make_sb3(env, 4))
+
+
+@pytest.mark.parametrize("goal_format", ["dict", "concat"])
+@pytest.mark.parametrize("core", ["lstm", "gated_delta", "feedforward"])
+def test_a_field_policy_looks_at_fields(core: str, goal_format: str, tmp_path: Any) -> None:
+    keywords = {"actuators": "fields", "proprioception": "saccade", "goal_format": goal_format}
+    env = make_sb3("Foveal/VisualSearch-v0", 4, seed=0, **keywords)
+    agent = RecurrentPPO("FieldPolicy", env, core=core, n_steps=8, seed=0, policy_kwargs={"tiles": 5}).learn(64)
+    agent.save(tmp_path / "agent")
+    obs, loaded = env.reset(), RecurrentPPO.load(tmp_path / "agent")
+    one, other = (a.predict(obs, deterministic=True) for a in (agent, loaded))
+    np.testing.assert_array_equal(one[0], other[0])
+    assert one[0].shape == (4,)
+    assert one[0].max() <= 256
+
+
+def test_a_field_policy_prefers_a_field_for_what_is_there() -> None:
+    """Coarse fields compete by what they and their neighbours show: what moves in the view moves the preference."""
+    torch.manual_seed(0)
+    boxes = gym.spaces.Box(-1, 1, (130,), np.float32), gym.spaces.Discrete(129)
+    policy = FieldPolicy(*boxes, size=8, tiles=5)
+    obs = torch.zeros(2, 130)
+    obs[0, 64 + 8 * 3 + 1] = obs[1, 64 + 8 * 3 + 6] = 1.0
+    logits = []
+    with torch.no_grad():
+        for seen in (obs, 0 * obs):
+            distribution = policy.step(seen, policy.core.initial_state(2), torch.ones(2, dtype=torch.bool))[0]
+            logits.append(distribution.distribution.logits[:, 64:128])
+    change = (logits[0] - logits[1]).view(2, 8, 8).square().sum(1)
+    columns = (change * torch.arange(8)).sum(1) / change.sum(1)
+    assert columns[0] < 3 < 4 < columns[1]
+
+
+def test_a_field_policy_needs_fields_and_the_last_saccade() -> None:
+    for keywords, message in (({}, "an action a field"), ({"actuators": "fields"}, "the last saccade")):
+        with pytest.raises(ValueError, match=message):
+            RecurrentPPO("FieldPolicy", make_sb3("Foveal/VisualSearch-v0", 4, **keywords))

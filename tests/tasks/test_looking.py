@@ -45,7 +45,7 @@ def play(env: Any, reference: str) -> tuple[np.ndarray, dict[str, Any]]:
         ("TargetDetection", {"shape": []}, "'triangle'"),
         ("TargetDetection", {"start": "far"}, "'near', 'anywhere'"),
         ("TargetDetection", {"moves": 0}, "at least 1"),
-        ("TargetDetection", {"actuators": "legs"}, "'saccade', 'muscles', 'directions'"),
+        ("TargetDetection", {"actuators": "legs"}, "'saccade', 'muscles', 'directions', 'fields'"),
         ("TargetDetection", {"reward": "huge"}, "'dense', 'sparse', 'terminal'"),
         ("TargetDetection", {"goal": "name"}, "'appearance', 'pose', None"),
         ("TargetDetection", {"goal_format": "list"}, "'dict', 'concat'"),
@@ -67,11 +67,29 @@ def test_impossible_keywords_name_the_allowed_values(id: str, keywords: dict[str
 
 
 @pytest.mark.parametrize("rotate", [False, True])
-@pytest.mark.parametrize("actuators", ["saccade", "muscles", "directions"])
+@pytest.mark.parametrize("actuators", ["saccade", "muscles", "directions", "fields"])
 def test_the_oracle_arrives_and_random_does_not(actuators: str, rotate: bool) -> None:
     env = lanes("Foveal/TargetDetection-v0", 200, actuators=actuators, rotate=rotate, shape=list(SHAPES))
     assert play(env, "oracle")[1]["is_success"].all()
     assert play(env, "random")[1]["is_success"].mean() < 0.1
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5])
+def test_an_action_for_a_field_brings_the_gaze_to_where_that_field_is(angle: float) -> None:
+    env = lanes("Foveal/TargetDetection-v0", 45, actuators="fields", rotate=True, shape="L")
+    env.reset(seed=0)
+    state = env.get_state()
+    state["worlds"]["gaze"] = before = np.array([256.0, 256.0, angle])
+    env.set_state(state)
+    env.step(np.arange(45))
+    table, moved = env.unwrapped.task.fovea.retina.table, env.get_state()["worlds"]["gaze"] - before
+    c, s = np.cos(angle), np.sin(angle)
+    expected = np.stack([c * table[:, 0] - s * table[:, 1], s * table[:, 0] + c * table[:, 1]], 1)
+    np.testing.assert_allclose(moved[:40, :2], expected, atol=1e-4)
+    assert not moved[:40, 2].any()
+    assert not moved[40:, :2].any()
+    assert (moved[40:44, 2] != 0).all()
+    assert not moved[44].any()
 
 
 @pytest.mark.parametrize("arrangement", ["fixed", "shuffled"])

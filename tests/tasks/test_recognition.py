@@ -51,6 +51,7 @@ def mean(name: str, reference: str, n: int = 400, **keywords: Any) -> float:
         ("VisualSearch", {"moves": 0}, "at least 1"),
         ("VisualSearch", {"reward": "terminal"}, "'sparse', 'dense'"),
         ("VisualSearch", {"goal_format": "list"}, "'dict', 'concat'"),
+        ("VisualSearch", {"proprioception": "place"}, "False, True, 'saccade'"),
         ("VisualSearch", {"images": "nowhere"}, "'textures', 'photographs'"),
         ("VisualSearch", {"memory": 0.1}, "more than memory=0.1"),
         ("ImageSearch", {"target": "cat"}, "'paste', 'glimpse'"),
@@ -137,6 +138,18 @@ def test_the_periphery_does_not_tell_look_alikes_apart() -> None:
     textured = lanes("VisualSearch", 300, items=2).reset(seed=0)[0]["observation"][:, -64:].std()
     assert apart[(away > 64) & (away < 128)].mean() < textured
     assert apart[away < 30].mean() > 5 * textured
+
+
+def test_the_last_saccade_is_felt_where_it_is_asked_for() -> None:
+    env = lanes("VisualSearch", 50, proprioception="saccade")
+    felt, before = env.reset(seed=0)[0]["observation"][:, 256:], env.get_state()["worlds"]["gaze"]
+    assert not felt.any()
+    for _ in range(3):
+        obs, _, over, _, _ = env.step(env.action_space.sample())
+        after = env.get_state()["worlds"]["gaze"]
+        np.testing.assert_allclose(obs["observation"][:, 256:], (after - before)[:, :2] / 512.0, atol=1e-6)
+        before = after
+    assert not over.any()
 
 
 def test_areas_are_made_equal() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents import FeedForward
-from agents.cores import CORES, Core, State, Tiled, make_core
+from agents.cores import CORES, Core, EgocentricMap, State, Tiled, make_core
 
 from ..worlds import Elman
 
@@ -42,6 +43,12 @@ def tiled(name: str, form: str) -> Core:
     """The core at each of four places, which read a number of their own and two others."""
     torch.manual_seed(0)
     return Tiled(make_core(name, 5, learn_initial_state=True, form=form), 6, 4).double()
+
+
+def egocentric(name: str, form: str) -> Core:
+    """The core at each of nine places, over which a view of 2 x 2 cells with two channels moves, past one number."""
+    torch.manual_seed(0)
+    return EgocentricMap(make_core(name, 4, learn_initial_state=True, form=form), 2, 2, 1, 3, 2.0).double()
 
 
 def some_state(core: Core) -> State:
@@ -103,9 +110,10 @@ def test_a_sequence_equals_its_steps(name: str, keywords: dict[str, Any], learne
 
 
 @pytest.mark.parametrize(("name", "form"), [pair for pair in FORMS if pair[0] in ("lstm", "gated_delta")])
-def test_a_sequence_of_tiles_equals_its_steps(name: str, form: str) -> None:
-    core = tiled(name, form)
-    (x, starts), state = inputs(6), some_state(core)
+@pytest.mark.parametrize("spread", [tiled, egocentric])
+def test_a_sequence_at_many_places_equals_its_steps(spread: Callable[..., Core], name: str, form: str) -> None:
+    core = spread(name, form)
+    (x, starts), state = inputs(core.input_size), some_state(core)
     results = []
     for compute in (core, lambda *arguments: steps(core, *arguments)):
         y, after = compute(x, state, starts)
@@ -122,6 +130,47 @@ def test_all_places_obey_the_same_rule() -> None:
     moved = torch.cat((x[:, order], x[:, 4:]), 1)
     y, other = (core.step(inputs, core.initial_state(1), starts)[0].view(4, -1) for inputs in (x, moved))
     torch.testing.assert_close(y[order], other)
+
+
+def test_what_was_seen_is_remembered_where_it_was() -> None:
+    """A dot is seen right of the gaze; when the gaze has moved there, the map around it shows the dot in its middle."""
+    torch.manual_seed(0)
+    core = EgocentricMap(make_core("lstm", 3, size=4), 1, 8, 0, 21, 4.0)
+    views, steps = torch.zeros(2, 1, 64), torch.zeros(2, 1, 2)
+    views[0, 0, 4 * 8 + 6] = views[0, 0, 3 * 8 + 6] = 1.0  # x = 5/8, y = +-1/8
+    steps[1, 0, 0] = 0.625
+    blank = views.clone()
+    blank[0] = 0.0
+    starts = torch.tensor([[True], [False]])
+    with torch.no_grad():
+        maps = [
+            core(torch.cat((view, steps), -1), core.initial_state(1), starts)[0][..., : 4 * 144].view(2, 4, 12, 12)
+            for view in (views, blank)
+        ]
+    change = (maps[0] - maps[1]).square().sum(1)
+    column = (torch.arange(12) + 0.5) * 0.25 - 1.5  # of what is read, in halves of the view
+    middle = (change.sum(1) * column).sum(1) / change.sum((1, 2))
+    torch.testing.assert_close(middle, torch.tensor([0.625, 0.0]), atol=0.06, rtol=0)
+
+
+def test_the_gaze_begins_in_the_middle_of_the_map_and_what_is_outside_is_forgotten() -> None:
+    core = EgocentricMap(make_core("lstm", 3, size=4), 1, 4, 0, 5, 2.0)
+    x = torch.zeros(3, 1, 18)
+    x[:, :, 16:] = torch.tensor([[1.0, 0.0], [0.5, -0.5], [9.0, 9.0]])[:, None]
+    state = core(x, core.initial_state(1), torch.tensor([[True], [False], [False]]))[1]
+    torch.testing.assert_close(state[-1], torch.tensor([[10.5, 8.5]]))
+    state = core(x[:1], state, torch.ones(1, 1, dtype=torch.bool))[1]
+    torch.testing.assert_close(state[-1], torch.tensor([[1.0, 0.0]]))
+    far = torch.randn(1, 1, 18)
+    far[..., 16:] = 9.0
+    read = [core(part, state, torch.zeros(1, 1, dtype=torch.bool))[0][..., : 4 * 36] for part in (far, 0 * far + 9)]
+    assert not read[0].any()
+    assert not read[1].any()
+
+
+def test_a_core_that_does_not_fit_a_map_is_refused() -> None:
+    with pytest.raises(ValueError, match="must read 4 numbers, not 5"):
+        EgocentricMap(make_core("lstm", 5), 2, 2, 1, 3, 2.0)
 
 
 @pytest.mark.parametrize(("reads", "places"), [(6, 3), (6, 4)])

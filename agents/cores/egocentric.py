@@ -1,0 +1,110 @@
+"""One core at every place around an episode's first gaze, over which the view moves with the gaze."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .core import Core, State
+from .tiled import join, part
+
+WIDER = 1.5  # side of what is read, over that of the view
+
+
+class EgocentricMap(Core):
+    """h_k(t), S_k(t) = core(m_k(t), seen_k(t), near_k(t); S_k(t-1)) at places k that stay where they are.
+
+    The view is a map m of features around the gaze g(t) = g(t-1) + d(t), which is 0 before the first step d. At place
+    k, m_k(t) is the view there and seen_k(t) = 1 where it covers k, both 0 where not, and near_k(t) =
+    exp(-|k - g(t)|^2 / 2 s^2), s a quarter of a place's side. No core reads where it is: what is learned at one place
+    is known at all. The output is what the places around the gaze remember, and m. Views are read between their cells,
+    and maps between their places, by bilinear interpolation. A spatial memory as in the Neural Map (Parisotto &
+    Salakhutdinov, arXiv 1702.08360), with any core at its places.
+
+    Lengths are in halves of the view's side, x right and y down.
+
+    Args:
+        core: reads at each place ``channels`` + 2 numbers.
+        channels: C of the view.
+        side: n, cells along the view's side.
+        rest: numbers that go past the map to the output.
+        tiles: places along the map's side; the first gaze is in its middle.
+        span: half of the map's side. What is seen farther out is not remembered.
+
+    The input is C n n numbers of the view, d (2,) and the rest; the output (C_h + C) r r numbers, r = 1.5 n, and the
+    rest.
+
+    Raises:
+        ValueError: a core for another number of inputs.
+    """
+
+    def __init__(self, core: Core, channels: int, side: int, rest: int, tiles: int, span: float) -> None:
+        if core.input_size != channels + 2:
+            raise ValueError(f"the core must read {channels + 2} numbers, not {core.input_size}")
+        self.view, self.read, self.tiles, self.span = (channels, side, side), int(WIDER * side), tiles, span
+        output_size = (core.output_size + channels) * self.read**2 + rest
+        super().__init__(channels * side**2 + 2 + rest, output_size, learn_initial_state=core.learn_initial_state)
+        self.core = core
+        self.forms, self.form = core.forms, core.form  # type: ignore[misc]
+        self.register_buffer("places", _centres(tiles, span))
+        self.register_buffer("looks", _centres(self.read, WIDER))
+
+    def initial_state(self, batch_size: int) -> State:
+        """Tensors (batch_size, tiles tiles, ...), and the gaze (batch_size, 2)."""
+        count = len(self.places)
+        cells = part(self.core.initial_state(batch_size * count), count)
+        return *cells, self.places.new_zeros(batch_size, 2)
+
+    def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """One step; see `Core.step`."""
+        view, step, rest = self._parts_of(x)
+        gaze = torch.where(episode_start[:, None], 0, state[-1]) + step
+        starts = episode_start.repeat_interleave(len(self.places))
+        h, cells = self.core.step(self._write(view, gaze).flatten(0, 1), join(state[:-1]), starts)
+        return torch.cat((self._look(h, view, gaze), rest), -1), (*part(cells, len(self.places)), gaze)
+
+    def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """A sequence of steps; see `Core.forward`."""
+        view, steps, rest = self._parts_of(x)
+        gazes, gaze = [], state[-1]
+        for step, start in zip(steps, episode_start, strict=True):
+            gaze = torch.where(start[:, None], 0, gaze) + step
+            gazes.append(gaze)
+        view, path = view.flatten(0, 1), torch.cat(gazes)
+        inputs = self._write(view, path).unflatten(0, episode_start.shape).flatten(1, 2)
+        self.core.form = self.form
+        h, cells = self.core(inputs, join(state[:-1]), episode_start.repeat_interleave(len(self.places), 1))
+        y = self._look(h.flatten(0, 1), view, path).unflatten(0, episode_start.shape)
+        return torch.cat((y, rest), -1), (*part(cells, len(self.places)), gaze)
+
+    def _parts_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """View (..., C, n, n), step (..., 2) and rest of the input."""
+        size = self.view[0] * self.view[1] ** 2
+        view, step, rest = x.split((size, 2, x.shape[-1] - size - 2), -1)
+        return view.unflatten(-1, self.view), step, rest
+
+    def _write(self, view: Tensor, gaze: Tensor) -> Tensor:
+        """What the core reads (B, K, C + 2) at each place."""
+        away = self.places - gaze[:, None]
+        shown = torch.cat((view, torch.ones_like(view[:, :1])), 1)
+        near = (-2 * (away * self.tiles / self.span).square().sum(-1, keepdim=True)).exp()
+        return torch.cat((_between(shown, away), near), -1)
+
+    def _look(self, h: Tensor, view: Tensor, gaze: Tensor) -> Tensor:
+        """Places' outputs (B K, C_h) around the gaze, and the view: (B, (C_h + C) r r)."""
+        maps = h.view(len(gaze), self.tiles, self.tiles, -1).movedim(-1, 1)
+        remembered = _between(maps, (self.looks + gaze[:, None]) / self.span).movedim(-1, 1)
+        around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
+        return torch.cat((remembered.flatten(1), around.flatten(1)), -1)
+
+
+def _centres(count: int, half: float) -> Tensor:
+    """(count count, 2) centres (x, y) of the cells of a grid over [-half, half]^2, row by row."""
+    line = (torch.arange(count) + 0.5) * (2 * half / count) - half
+    return torch.stack((line.repeat(count), line.repeat_interleave(count)), -1)
+
+
+def _between(maps: Tensor, at: Tensor) -> Tensor:
+    """Maps (B, C, n, n) over [-1, 1]^2, read at places (B, K, 2): (B, K, C), 0 outside."""
+    return functional.grid_sample(maps, at[:, None], align_corners=False)[:, :, 0].movedim(1, -1)

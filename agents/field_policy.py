@@ -1,0 +1,152 @@
+"""A recurrent actor and critic for a multiscale retina whose actions are its fields: look at what is seen there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .actor_critic import RecurrentPolicy
+from .cores import Core, EgocentricMap, make_core
+
+
+class FieldPolicy(RecurrentPolicy):
+    """pi(k | h) = softmax_k a_k(h) over the fields k of nested grids, and V(h), where h is an `EgocentricMap`.
+
+    What fields show is found by convolution on each grid, beside the rest of the observation, such as a goal, and what
+    a finer grid finds is added to the coarser ones around it. The coarsest grid is the map's view; its fields' a_k are
+    convolutions of what the map remembers, those of finer fields depend on what is found there.
+
+    Args:
+        observation_space: a Box, or a Dict with the key "observation" and others of the rest: first K = scales n^2
+            fields, finest grid first, row by row, then the last saccade, right and down, as shares of half a map.
+        action_space: Discrete(K + 1): a saccade to each field, and rest.
+        lr_schedule: unused; Stable-Baselines3 passes it to every policy.
+        core: name in `agents.CORES` of the core at each place of the map.
+        core_kwargs: its other keywords.
+        size: n, fields along the side of each grid.
+        span: half of the map's side over half of the coarsest grid's side; saccades are multiplied by it.
+        tiles: places along the map's side.
+        features: channels of what is found.
+        width: of the hidden layers.
+
+    Raises:
+        ValueError: an action space that is not Discrete(K + 1), or an observation with fewer than K + 2 numbers.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Any = None,
+        *,
+        core: str = "lstm",
+        core_kwargs: dict[str, Any] | None = None,
+        size: int = 8,
+        span: float = 4.0,
+        tiles: int = 15,
+        features: int = 4,
+        width: int = 64,
+    ) -> None:
+        fields = int(action_space.n) - 1 if isinstance(action_space, spaces.Discrete) else 0
+        if fields < 2 * size**2 or fields % size**2 or size % 4:
+            raise ValueError(
+                f"a FieldPolicy needs an action a field of grids of {size} x {size}, and rest, got {action_space}"
+            )
+        keys = sorted(observation_space, key="observation".__ne__) if isinstance(observation_space, spaces.Dict) else []
+        sizes = [spaces.flatdim(observation_space[key]) for key in keys] or [spaces.flatdim(observation_space)]
+        if sizes[0] < fields + 2:
+            raise ValueError(f"a FieldPolicy needs {fields} fields and the last saccade, not {sizes[0]} numbers")
+        self.keys, self.fields, self.size, self.features = keys, fields, size, features
+        self.span, self.tiles, self.width = span, tiles, width
+        super().__init__(observation_space, action_space, core=core, core_kwargs=core_kwargs, net_arch=())
+        self.encoder = Finding(fields, size, sum(sizes) - fields - 2, span, features, width)
+        shape = self.core.core.output_size + 2 * features, self.core.read
+        self.actor, self.critic = Choice(*shape, fields, size, width), Worth(*shape, fields - size**2, width)
+        self.action_net, self.value_net = nn.Identity(), nn.Linear(width, 1)
+
+    def extract_features(self, obs: Any, features_extractor: Any = None) -> Tensor:
+        """(B, D): "observation", then the rest."""
+        return torch.cat([obs[key].flatten(1) for key in self.keys], 1) if self.keys else obs.flatten(1)
+
+    def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
+        channels, past = 2 * self.features, self.fields - self.size**2 + self.width
+        core = make_core(name, channels + 2, **keywords)
+        return EgocentricMap(core, channels, self.size, past, self.tiles, self.span)
+
+
+class Finding(nn.Module):
+    """(B, D) observations to what `EgocentricMap` reads: what is found on the coarsest grid and, shrunk to it, on the
+    finer ones; the step; a number for each finer field, and ``width`` of all finer fields together."""
+
+    def __init__(self, fields: int, size: int, rest: int, span: float, features: int, width: int) -> None:
+        super().__init__()
+        self.fields, self.size, self.span = fields, size, span
+        scales = fields // size**2
+        self.see = nn.ModuleList(nn.Conv2d(1, width // 2, 5, padding=2) for _ in range(scales))
+        self.know = nn.ModuleList(nn.Conv2d(width // 2 + rest, width // 2, 1) for _ in range(scales))
+        self.find = nn.ModuleList(nn.Conv2d(width // 2, features + 1, 1) for _ in range(scales))
+        self.gather = nn.Sequential(nn.Linear((scales - 1) * features * size**2 + rest, width), nn.SiLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        grids, step, rest = x.split((self.fields, 2, x.shape[-1] - self.fields - 2), -1)
+        beside = rest[..., None, None].expand(-1, -1, self.size, self.size)
+        grids = (2 * grids - 1).unflatten(-1, (-1, 1, self.size, self.size))
+        found, local = [], []
+        for grid, see, know, find in zip(grids.unbind(1), self.see, self.know, self.find, strict=True):
+            here = find(functional.silu(know(torch.cat((functional.silu(see(grid)), beside), 1))))
+            local.append(here[:, 0].flatten(1))
+            found.append(here[:, 1:])
+        inside = found[0]
+        for part in found[1:-1]:
+            inside = part + self._shrunk(inside)
+        view = torch.cat((found[-1], self._shrunk(inside)), 1)
+        together = self.gather(torch.cat([*(part.flatten(1) for part in found[:-1]), rest], 1))
+        return torch.cat((view.flatten(1), self.span * step, *local[:-1], together), 1)
+
+    def _shrunk(self, found: Tensor) -> Tensor:
+        """What is found on one grid, on the next coarser one."""
+        return functional.pad(functional.avg_pool2d(found, 2), [self.size // 4] * 4)
+
+
+class Choice(nn.Module):
+    """What `EgocentricMap` gives to a_k."""
+
+    def __init__(self, channels: int, read: int, fields: int, size: int, width: int) -> None:
+        super().__init__()
+        self.shape, self.finer, self.size = (channels, read, read), fields - size**2, size
+        self.near = nn.Conv2d(channels, width // 4, 3, padding=1)
+        self.far = nn.Conv2d(width // 4, width // 4, 3, padding=2, dilation=2)
+        self.go = nn.Linear(width, width // 4)
+        self.each, self.others = nn.Conv2d(width // 4, 1, 1), nn.Linear(width, self.finer + 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        maps, finer, together = parts(h, self.shape, self.finer)
+        maps = functional.silu(self.far(functional.silu(self.near(maps))) + self.go(together)[..., None, None])
+        rim = (maps.shape[-1] - self.size) // 2
+        coarsest = self.each(maps)[:, 0, rim : rim + self.size, rim : rim + self.size].flatten(1)
+        others = self.others(together)
+        return torch.cat((finer + others[:, 1:], coarsest, others[:, :1]), 1)
+
+
+class Worth(nn.Module):
+    """What `EgocentricMap` gives to (B, width): channels' means and largest values, and the finer fields together."""
+
+    def __init__(self, channels: int, read: int, finer: int, width: int) -> None:
+        super().__init__()
+        self.shape, self.finer = (channels, read, read), finer
+        self.judge = nn.Sequential(nn.Linear(2 * channels + width, width), nn.SiLU())
+
+    def forward(self, h: Tensor) -> Tensor:
+        maps, _, together = parts(h, self.shape, self.finer)
+        return self.judge(torch.cat((maps.mean((-2, -1)), maps.amax((-2, -1)), together), 1))  # type: ignore[no-any-return]
+
+
+def parts(h: Tensor, shape: tuple[int, int, int], finer: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps (B, C, r, r), numbers of the finer fields (B, finer), and the rest of the output of an `EgocentricMap`."""
+    size = shape[0] * shape[1] * shape[2]
+    maps, *rest = h.split((size, finer, h.shape[-1] - size - finer), -1)
+    return maps.unflatten(-1, shape), *rest
