@@ -85,19 +85,24 @@ class Finding(nn.Module):
     def __init__(self, fields: int, size: int, rest: int, span: float, features: int, width: int) -> None:
         super().__init__()
         self.fields, self.size, self.span = fields, size, span
-        scales = fields // size**2
-        self.see = nn.ModuleList(nn.Conv2d(1, width // 2, 5, padding=2) for _ in range(scales))
-        self.know = nn.ModuleList(nn.Conv2d(width // 2 + rest, width // 2, 1) for _ in range(scales))
-        self.find = nn.ModuleList(nn.Conv2d(width // 2, features + 1, 1) for _ in range(scales))
+        scales, hidden = fields // size**2, width // 2
+        self.see = nn.ModuleList(nn.Conv2d(1, hidden, 5, padding=2) for _ in range(scales))
+        self.see.to(
+            memory_format=torch.channels_last
+        )  # so that rows of fields come out, which matrices multiply faster
+        self.know = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(scales))
+        self.ask = nn.ModuleList(nn.Linear(rest, hidden, bias=False) for _ in range(scales))
+        self.find = nn.ModuleList(nn.Linear(hidden, features + 1) for _ in range(scales))
         self.gather = nn.Sequential(nn.Linear((scales - 1) * features * size**2 + rest, width), nn.SiLU())
 
     def forward(self, x: Tensor) -> Tensor:
         grids, step, rest = x.split((self.fields, 2, x.shape[-1] - self.fields - 2), -1)
-        beside = rest[..., None, None].expand(-1, -1, self.size, self.size)
         grids = (2 * grids - 1).unflatten(-1, (-1, 1, self.size, self.size))
         found, local = [], []
-        for grid, see, know, find in zip(grids.unbind(1), self.see, self.know, self.find, strict=True):
-            here = find(functional.silu(know(torch.cat((functional.silu(see(grid)), beside), 1))))
+        nets = zip(self.see, self.know, self.ask, self.find, strict=True)
+        for grid, (see, know, ask, find) in zip(grids.unbind(1), nets, strict=True):
+            seen = functional.relu(see(grid.contiguous(memory_format=torch.channels_last)))
+            here = find(functional.relu(know(seen.movedim(1, -1)) + ask(rest)[:, None, None])).movedim(-1, 1)
             local.append(here[:, 0].flatten(1))
             found.append(here[:, 1:])
         inside = found[0]

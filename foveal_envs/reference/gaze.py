@@ -1,4 +1,4 @@
-"""Raster and centre, gazes that ignore what is seen; the scan of VisualSearch, and the seeking of SameDifferent."""
+"""Raster and centre, gazes that ignore what is seen; the scan of VisualSearch, and seeking in what comes into view."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import gymnasium as gym
 import numpy as np
 
 from ..env import FovealVectorEnv
-from ..tasks.visual_search import FIXATED
 
 State = Any
 ARRIVED = 1e-3  # of the scene's side
@@ -89,23 +88,20 @@ class CentrePolicy:
 class ScanPolicy:
     """VisualSearch as an eye would do it that sees where all objects are, but what they are only under the gaze.
 
-    It goes to the nearest object that it has not seen yet, and rests on the target. With a perfect memory it needs
+    It goes to the nearest object that it has not fixated yet, and rests on the target. With a perfect memory it needs
     half of the objects on average: the 1 of that score. Without, it goes to any other object in reach, seen or not.
 
     Args:
         env: a native vector environment of VisualSearch.
-        memory: False: forget what was seen, but for the present object.
-        near: pixels from gaze to centre within which an object is seen; 16: it must be fixated.
+        memory: False: forget what was fixated, but for the present object.
         seed: of the choices without memory.
 
     Raises:
         ValueError: the environment is another one.
     """
 
-    def __init__(
-        self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, near: float = FIXATED, seed: int = 0
-    ) -> None:
-        self._env, self._memory, self._near = native(env), memory, near
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, seed: int = 0) -> None:
+        self._env, self._memory = native(env), memory
         self._random = np.random.default_rng(seed)
         self._task: Any = self._env.task
         if "fixated" not in (self._env.task.world.names or ()):
@@ -114,42 +110,45 @@ class ScanPolicy:
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, State]:
-        """Actions (N, ...), and which objects were seen (N, M)."""
+        """Actions (N, ...), and which objects were fixated (N, M)."""
         worlds = self._env.get_state()["worlds"]
         lanes, things = np.arange(len(worlds)), worlds["objects"]
         seen = np.zeros(things.shape, bool) if state is None or not self._memory else state.copy()
         if episode_start is not None:
             seen[episode_start] = False
-        places, target = np.stack([things["x"], things["y"]], axis=2), worlds["target"]
+        fixated = worlds["fixated"]
+        seen[lanes[fixated >= 0], fixated[fixated >= 0]] = True
+        places = np.stack([things["x"], things["y"]], axis=2)
         away = np.hypot(*(places - worlds["gaze"][:, None, :2]).transpose(2, 0, 1))
-        seen |= away <= self._near
-        goal = np.where(seen[lanes, target], target, -1)
         if not self._memory:  # any object in reach of one jump, or else the nearest
-            in_reach = away <= self._task.fovea.largest_jump
-            away = np.where(in_reach, self._random.random(away.shape) - 1.0, away)
+            near = away <= self._task.fovea.largest_jump
+            away = np.where(near, self._random.random(away.shape) - 1.0, away)
         away[seen | (np.arange(things.shape[1]) >= worlds["count"][:, None])] = np.inf
-        goal = np.where(goal < 0, away.argmin(1), goal)
+        goal = np.where(fixated == worlds["target"], fixated, away.argmin(1))
         return aim(self._env.task, worlds, places[lanes, goal]), seen
 
 
 class SeekPolicy:
-    """Looks at every object of the scene, knowing of them only what has come into view; then rests.
+    """Looks at one object after the other, knowing of them only what has come into view; then rests.
 
-    It goes to the nearest object in view that it has not looked at yet, and if there is none, to where the next glimpse
-    shows most that none has shown.
+    It goes to the nearest object that has come into view and that it has not looked at yet, and if there is none, to
+    where the next glimpse shows most that none has shown. It rests on the target once it has looked at it; where there
+    is no target, when it has looked at all objects.
 
     Args:
-        env: a native vector environment of SameDifferent.
+        env: a native vector environment of SameDifferent or VisualSearch.
+        near: pixels from gaze to centre within which an object is looked at.
 
     Raises:
         ValueError: the environment is another one.
     """
 
-    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
-        self._env = native(env)
-        self._task = cast(Any, self._env.task)
-        if not {"objects", "answer"} <= set(self._env.task.world.names or ()):
-            raise ValueError(f"seeking needs a SameDifferent, got {type(self._env.task).__name__}")
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], near: float = ON) -> None:
+        self._env, self._near = native(env), near
+        self._task, names = cast(Any, self._env.task), set(self._env.task.world.names or ())
+        if "objects" not in names or not names & {"answer", "rested"}:
+            raise ValueError(f"seeking needs a SameDifferent or a VisualSearch, got {type(self._env.task).__name__}")
+        self._searches = "target" in names
         table, size = self._task.fovea.retina.table, np.array(self._task.render_size)
         self._reach = reach = float((np.abs(table[:, :2]).max(1) + 0.5 * table[:, 2]).max())
         self._squares = np.stack(np.meshgrid(*(np.arange(SQUARES) + 0.5,) * 2), -1).reshape(-1, 2) / SQUARES * size
@@ -159,25 +158,29 @@ class SeekPolicy:
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, State]:
-        """Actions (N, ...), and which objects (N, M) were looked at and which squares of the scene (N, 64) seen."""
+        """Actions (N, ...), and which objects (N, M) were looked at and in view, and which squares (N, 64) seen."""
         worlds = self._env.get_state()["worlds"]
         lanes, gaze, things = np.arange(len(worlds)), worlds["gaze"][:, None, :2], worlds["objects"]
         if state is None:
-            state = np.zeros(things.shape, bool), np.zeros((len(worlds), SQUARES**2), bool)
-        looked, seen = (part.copy() for part in state)
+            state = *(np.zeros(things.shape, bool) for _ in range(2)), np.zeros((len(worlds), SQUARES**2), bool)
+        looked, found, seen = (part.copy() for part in state)
         if episode_start is not None:
-            looked[episode_start] = seen[episode_start] = False
+            looked[episode_start] = found[episode_start] = seen[episode_start] = False
         places = np.stack([things["x"], things["y"]], axis=2)
         away = np.abs(places - gaze).max(2)
-        looked |= away < ON
+        looked |= away < self._near
+        found |= away < self._reach
         seen |= np.abs(self._squares - gaze).max(2) < self._reach
-        away[looked | (away > self._reach)] = np.inf
+        away[looked | ~found] = np.inf
         far = np.hypot(*(self._places - gaze).transpose(2, 0, 1))
         worth = ~seen @ self._shown.T.astype(float) - far / sum(self._task.render_size)
         unseen, nearest = self._places[worth.argmax(1)], places[lanes, away.argmin(1)]
         goal = np.where(np.isinf(away).all(1)[:, None], unseen, nearest)
         goal = np.where(looked.all(1)[:, None], gaze[:, 0], goal)
-        return aim(self._task, worlds, goal), (looked, seen)
+        if self._searches:
+            target = worlds["target"]
+            goal = np.where(looked[lanes, target][:, None], places[lanes, target], goal)
+        return aim(self._task, worlds, goal), (looked, found, seen)
 
 
 def native(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:

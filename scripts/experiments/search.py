@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal_envs.reference import ScanPolicy, make_reference
+from foveal_envs.reference import ScanPolicy, SeekPolicy, make_reference
 
 from ..runs import make_lanes
 from .claims import Claim, Row, make_claim, numbers, select
@@ -35,6 +35,17 @@ TAUGHT_RATES = 5e-3, 1e-3  # in the lessons, and afterwards
 LESSONS = 0.75  # share of the steps of those who are taught
 STEPS, LANES = 400_000, 128
 PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 6, "gamma": 0.5, "gae_lambda": 0.5}
+LOOKERS: dict[str, tuple[str, dict[str, Any]]] = {  # at every place of a FieldPolicy's map: core and its keywords
+    "LSTM": ("lstm", {"size": 8}),
+    "gated delta": ("gated_delta", {**FAST, "heads": 1}),
+    "no memory": ("feedforward", {"hidden": (8,)}),
+}
+FIELDS = {"actuators": "fields", "proprioception": "saccade"}
+NEAR = 24.0  # pixels along each axis: a saccade to the field where an object is brings it so near
+LOOKS = 240_000, 700_000  # steps of the lessons, and of what follows
+LOOKER_RATES = 4e-3, 1e-3  # of learning, in the lessons and afterwards
+LOOKER_PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 3, "gamma": 0.97, "gae_lambda": 0.9, "vf_coef": 0.02,
+              "max_grad_norm": 1.0}  # fmt: skip
 
 
 def measure(job: Job) -> list[Row]:
@@ -95,6 +106,34 @@ def learn(job: Job) -> list[Row]:
     return [{**played, "parameters": count, "environment_steps": lessons + agent.num_timesteps, "cpu_seconds": spent}]
 
 
+def look(job: Job) -> list[Row]:
+    """Teach a searcher of objects by one that seeks, improve it by reward, then let it search. Without memory it plays
+    as it does better, at random or not."""
+    import torch
+
+    from agents import GymnasiumVecEnv, RecurrentPPO
+
+    core, keywords = LOOKERS[job.conditions["learner"]]
+    lessons, steps = job.arguments["steps"]
+    env = make_lanes(SEARCH, FIELDS, LANES, autoreset_mode="same_step")
+    vec_env = GymnasiumVecEnv(env)
+    vec_env.seed(10_000 * (job.seed + 1))
+    torch.manual_seed(job.seed)
+    agent = RecurrentPPO(
+        "FieldPolicy", vec_env, core=core, core_kwargs=keywords, seed=job.seed,
+        learning_rate=lambda left: LOOKER_RATES[1] * left, **LOOKER_PPO,
+    )  # fmt: skip
+    since = time.process_time()
+    agent.imitate(SeekPolicy(env, NEAR), lessons, learning_rate=lambda left: LOOKER_RATES[0] * left,
+                  log_interval=None)  # fmt: skip
+    agent.learn(steps, log_interval=None)
+    spent = {"environment_steps": lessons + steps, "cpu_seconds": round(time.process_time() - since, 2)}
+    lanes = make_lanes(SEARCH, FIELDS, job.arguments["episodes"], info="step")
+    ways = (True, False) if core == "feedforward" else (True,)
+    played = [play(lanes, agent, job.seed, deterministic=way) for way in ways]
+    return [{**min(played, key=lambda row: row["fixations"]), **spent}]
+
+
 def grid(seeds: int, quick: bool) -> list[Job]:
     """The twelve figures."""
     jobs = []
@@ -124,7 +163,14 @@ def learned(seeds: int, quick: bool) -> list[Job]:
     return [Job("learned", {"learner": name}, seed, learn, arguments) for seed in range(seeds) for name in names]
 
 
-PARTS = {"grid": grid, "memory": memory, "learned": learned}
+def objects(seeds: int, quick: bool) -> list[Job]:
+    """Searchers of objects, with and without memory."""
+    arguments = {"steps": (4096, 4096) if quick else LOOKS, "episodes": 50 if quick else 2000}
+    names = list(LOOKERS)[: 1 if quick else None]
+    return [Job("objects", {"learner": name}, seed, look, arguments) for seed in range(seeds) for name in names]
+
+
+PARTS = {"grid": grid, "memory": memory, "learned": learned, "objects": objects}
 
 
 def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
@@ -155,10 +201,24 @@ def claims(rows: list[Row]) -> list[Claim]:
         references = [select(rows, table="grid", grid=LEARNED, searcher="random"), remembers]
         found.append(make_claim("learned without memory scores lower by", "score", forgetful,
                                 lambda r: _gap(references[0], r, references[1]), 0.2))  # fmt: skip
-    searches = [select(rows, table="memory", policy=name) for name in ("random", "forgetful scan", "scan")]
-    if all(searches):
-        text = "a scan without memory scores lower by"
-        found.append(make_claim(text, "score", searches[1], lambda r: _gap(searches[0], r, searches[2]), 0.2))
+    return found + _claims_of_objects(rows)
+
+
+def _claims_of_objects(rows: list[Row]) -> list[Claim]:
+    """Scores in VisualSearch, from random to the scan, and what memory is worth there."""
+    zero, middle, one = (select(rows, table="memory", policy=name) for name in ("random", "forgetful scan", "scan"))
+    if not (zero and middle and one):
+        return []
+    found = [make_claim("a scan without memory scores lower by", "score", middle, lambda r: _gap(zero, r, one), 0.2)]
+    lookers = {name: select(rows, table="objects", learner=name) for name in LOOKERS}
+    for name, mine in lookers.items():
+        if mine:
+            bound = None if name == "no memory" else 0.9
+            found.append(make_claim(f"VisualSearch, {name}: score", "score", mine, lambda r: 1 - _gap(zero, r, one),
+                                    bound))  # fmt: skip
+    if lookers["LSTM"] and lookers["no memory"]:
+        found.append(make_claim("VisualSearch, learned without memory scores lower by", "score", lookers["no memory"],
+                                lambda r: _gap(zero, r, one) - _gap(zero, lookers["LSTM"], one), 0.2))  # fmt: skip
     return found
 
 

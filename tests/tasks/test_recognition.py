@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from foveal_envs import check_vector_env
-from foveal_envs.reference import ScanPolicy, make_reference
+from foveal_envs.reference import ScanPolicy, SeekPolicy, make_reference
 from foveal_envs.scenes.objects import FIXED_SHAPES, copy_shape, shape_table
 from foveal_envs.tasks.picture import shares_of_areas
 from foveal_envs.tasks.visual_search import RADIUS
@@ -226,8 +226,16 @@ def test_what_is_not_known_is_found_by_looking_around() -> None:
         obs, *_ = env.step(actions)
     agent.predict(obs, state)
     assert state[0].all(1).mean() > 0.98
-    with pytest.raises(ValueError, match="SameDifferent"):
-        make_reference("seek", lanes("VisualSearch", 2))
+    with pytest.raises(ValueError, match="SameDifferent or a VisualSearch"):
+        make_reference("seek", lanes("ImageSearch", 2))
+
+
+@pytest.mark.parametrize("actuators", ["saccade", "fields"])
+def test_who_seeks_in_what_comes_into_view_nearly_scans(actuators: str) -> None:
+    env = lanes("VisualSearch", 400, actuators=actuators)
+    returns, found = play(env, SeekPolicy(env, near=24.0))
+    assert found.mean() > 0.98
+    assert returns.mean() == pytest.approx(mean("VisualSearch", "scan"), abs=2.0)
 
 
 def test_labels_are_balanced_and_right() -> None:
