@@ -42,10 +42,11 @@ LOOKERS: dict[str, tuple[str, dict[str, Any]]] = {  # at every place of a FieldP
 }
 FIELDS = {"actuators": "fields", "proprioception": "saccade"}
 NEAR = 24.0  # pixels along each axis: a saccade to the field where an object is brings it so near
-LOOKS = 240_000, 700_000  # steps of the lessons, and of what follows
-LOOKER_RATES = 4e-3, 1e-3  # of learning, in the lessons and afterwards
-LOOKER_PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 3, "gamma": 0.97, "gae_lambda": 0.9, "vf_coef": 0.02,
-              "max_grad_norm": 1.0}  # fmt: skip
+LOOKS = 240_000, 300_000  # steps of the lessons, and of what follows
+LOOKER_RATES = 2e-3, 5e-4  # of learning, likewise at the start
+LOOKER_BATCHES = 32, 8  # minibatches of a pass, likewise
+LOOKER_PPO = {"n_steps": 16, "n_epochs": 2, "gamma": 0.97, "gae_lambda": 0.9, "vf_coef": 0.02, "max_grad_norm": 1.0,
+              "target_kl": 0.02}  # fmt: skip
 
 
 def measure(job: Job) -> list[Row]:
@@ -120,12 +121,13 @@ def look(job: Job) -> list[Row]:
     vec_env.seed(10_000 * (job.seed + 1))
     torch.manual_seed(job.seed)
     agent = RecurrentPPO(
-        "FieldPolicy", vec_env, core=core, core_kwargs=keywords, seed=job.seed,
+        "FieldPolicy", vec_env, core=core, core_kwargs=keywords, n_minibatches=LOOKER_BATCHES[0], seed=job.seed,
         learning_rate=lambda left: LOOKER_RATES[1] * left, **LOOKER_PPO,
     )  # fmt: skip
     since = time.process_time()
     agent.imitate(SeekPolicy(env, NEAR), lessons, learning_rate=lambda left: LOOKER_RATES[0] * left,
                   log_interval=None)  # fmt: skip
+    agent.n_minibatches = LOOKER_BATCHES[1]
     agent.learn(steps, log_interval=None)
     spent = {"environment_steps": lessons + steps, "cpu_seconds": round(time.process_time() - since, 2)}
     lanes = make_lanes(SEARCH, FIELDS, job.arguments["episodes"], info="step")
