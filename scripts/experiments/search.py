@@ -108,8 +108,8 @@ def learn(job: Job) -> list[Row]:
 
 
 def look(job: Job) -> list[Row]:
-    """Teach a searcher of objects by one that seeks, improve it by reward, then let it search. Without memory it plays
-    as it does better, at random or not."""
+    """Teach a searcher of objects by one that seeks, improve it by reward, then let it search as it does better: by the
+    most likely action, or at random as it has learned to."""
     import torch
 
     from agents import GymnasiumVecEnv, RecurrentPPO
@@ -131,8 +131,7 @@ def look(job: Job) -> list[Row]:
     agent.learn(steps, log_interval=None)
     spent = {"environment_steps": lessons + steps, "cpu_seconds": round(time.process_time() - since, 2)}
     lanes = make_lanes(SEARCH, FIELDS, job.arguments["episodes"], info="step")
-    ways = (True, False) if core == "feedforward" else (True,)
-    played = [play(lanes, agent, job.seed, deterministic=way) for way in ways]
+    played = [play(lanes, agent, job.seed, deterministic=way) for way in (True, False)]
     return [{**min(played, key=lambda row: row["fixations"]), **spent}]
 
 
