@@ -22,7 +22,7 @@ class FieldPolicy(RecurrentPolicy):
 
     Args:
         observation_space: a Box, or a Dict with the key "observation" and others of the rest: first K = scales n^2
-            fields, finest grid first, row by row, then the last saccade, right and down, as shares of half a map.
+            fields, finest grid first, row by row, then the last saccade, right and down, in halves of the map's side.
         action_space: Discrete(K + 1): a saccade to each field, and rest.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
         core: name in `agents.CORES` of the core at each place of the map.
@@ -87,11 +87,10 @@ class Finding(nn.Module):
         self.fields, self.size, self.span = fields, size, span
         scales, hidden = fields // size**2, width // 2
         self.see = nn.ModuleList(nn.Conv2d(1, hidden, 5, padding=2) for _ in range(scales))
-        self.see.to(
-            memory_format=torch.channels_last
-        )  # so that rows of fields come out, which matrices multiply faster
+        self.see.to(memory_format=torch.channels_last)  # rows of fields come out, as the layers after it read them
         self.know = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(scales))
-        self.ask = nn.ModuleList(nn.Linear(rest, hidden, bias=False) for _ in range(scales))
+        bound = max(rest, 1) ** -0.5  # that of PyTorch's linear layers, which warn of an empty rest
+        self.ask = nn.ParameterList(torch.empty(hidden, rest).uniform_(-bound, bound) for _ in range(scales))
         self.find = nn.ModuleList(nn.Linear(hidden, features + 1) for _ in range(scales))
         self.gather = nn.Sequential(nn.Linear((scales - 1) * features * size**2 + rest, width), nn.SiLU())
 
@@ -102,7 +101,8 @@ class Finding(nn.Module):
         nets = zip(self.see, self.know, self.ask, self.find, strict=True)
         for grid, (see, know, ask, find) in zip(grids.unbind(1), nets, strict=True):
             seen = functional.relu(see(grid.contiguous(memory_format=torch.channels_last)))
-            here = find(functional.relu(know(seen.movedim(1, -1)) + ask(rest)[:, None, None])).movedim(-1, 1)
+            asked = functional.linear(rest, ask)[:, None, None]
+            here = find(functional.relu(know(seen.movedim(1, -1)) + asked)).movedim(-1, 1)
             local.append(here[:, 0].flatten(1))
             found.append(here[:, 1:])
         inside = found[0]
