@@ -61,7 +61,7 @@ class VisualSearch(Task):
     ``distance`` (pixels to the target), ``fixated`` (number of the object within 16 pixels of the gaze, -1 if none),
     ``target`` (number of the wanted one). Mean return, sparse: random -24.0, an oracle that knows the target -1.9, the
     scan with perfect memory that knows where objects are but not which is which (the 1 of the score) -9.2, the
-    same scan without memory -15.0, a memory of what has come into view (`SeekPolicy`) -9.4. Discount 1, horizon 24.
+    same scan without memory -15.0, a memory of what has come into view (`SeekPolicy`) -9.3. Discount 1, horizon 24.
 
     Args:
         items: number of objects, 2 to 25, on a grid of 5 x 5 places with jitter.

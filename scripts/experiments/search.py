@@ -41,6 +41,7 @@ LOOKERS: dict[str, tuple[str, dict[str, Any]]] = {  # at every place of a FieldP
     "no memory": ("feedforward", {"hidden": (8,)}),
 }
 FIELDS = {"actuators": "fields", "proprioception": "saccade"}
+TEACHER = "seek by fields"
 NEAR = 24.0  # pixels along each axis: a saccade to the field where an object is brings it so near
 LOOKS = 240_000, 300_000  # steps of the lessons, and of what follows
 LOOKER_RATES = 2e-3, 5e-4  # of learning, likewise at the start
@@ -55,7 +56,10 @@ def measure(job: Job) -> list[Row]:
     env = make_lanes(job.arguments["env_id"], keywords, lanes, info="step")
     env.action_space.seed(job.seed)
     policy = job.arguments["policy"]
-    agent = ScanPolicy(env, memory=False, seed=job.seed) if policy == "forgetful scan" else make_reference(policy, env)
+    if policy == "forgetful scan":
+        agent = ScanPolicy(env, memory=False, seed=job.seed)
+    else:
+        agent = SeekPolicy(env, NEAR) if policy == TEACHER else make_reference(policy, env)
     return [play(env, agent, job.seed)]
 
 
@@ -148,13 +152,13 @@ def grid(seeds: int, quick: bool) -> list[Job]:
 
 
 def memory(seeds: int, quick: bool) -> list[Job]:
-    """VisualSearch by the scan with and without memory, and by random saccades."""
-    arguments = {"env_id": SEARCH, "lanes": 200 if quick else 500, "keywords": {}}
-    return [
-        Job("memory", {"policy": policy}, seed, measure, {**arguments, "policy": policy})
-        for policy in ("random", "forgetful scan", "scan", "oracle")
-        for seed in range(seeds)
-    ]
+    """VisualSearch by the scan with and without memory, by who seeks in what comes into view, and at random."""
+    arguments = {"env_id": SEARCH, "lanes": 200 if quick else 500}
+    jobs = []
+    for policy in ("random", "forgetful scan", "scan", "oracle", "seek", TEACHER):
+        more = {"policy": policy, "keywords": FIELDS if policy == TEACHER else {}}
+        jobs += [Job("memory", {"policy": policy}, seed, measure, {**arguments, **more}) for seed in range(seeds)]
+    return jobs
 
 
 def learned(seeds: int, quick: bool) -> list[Job]:

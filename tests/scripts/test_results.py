@@ -23,7 +23,7 @@ def recorded(name: str, word: str) -> list[Claim]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "word", "count"), [
-    ("ram", "gaze, trained for it", 3), ("same-different", "gaze, trained for it", 3), ("search", "without memory", 2),
+    ("ram", "gaze, trained for it", 3), ("same-different", "gaze, trained for it", 3), ("search", "without memory", 3),
 ])  # fmt: skip
 def test_gaze_and_memory_matter(name: str, word: str, count: int) -> None:
     claims = recorded(name, word)
