@@ -135,7 +135,7 @@ def test_all_places_obey_the_same_rule() -> None:
 def test_what_was_seen_is_remembered_where_it_was() -> None:
     """A dot is seen right of the gaze; when the gaze has moved there, the map around it shows the dot in its middle."""
     torch.manual_seed(0)
-    core = EgocentricMap(make_core("lstm", 3, size=4), 1, 8, 0, 21, 4.0)
+    core = EgocentricMap(make_core("lstm", 3, size=4), 1, 8, 0, 65, 4.0)
     views, steps = torch.zeros(2, 1, 64), torch.zeros(2, 1, 2)
     views[0, 0, 4 * 8 + 6] = views[0, 0, 3 * 8 + 6] = 1.0  # x = 5/8, y = +-1/8
     steps[1, 0, 0] = 0.625
