@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from .actor_critic import RecurrentPolicy
 from .cores import Core, EgocentricMap, make_core
+from .grid_policy import MeanAndMost
 
 
 class FieldPolicy(RecurrentPolicy):
@@ -143,11 +144,11 @@ class Worth(nn.Module):
     def __init__(self, channels: int, read: int, finer: int, width: int) -> None:
         super().__init__()
         self.shape, self.finer = (channels, read, read), finer
-        self.judge = nn.Sequential(nn.Linear(2 * channels + width, width), nn.SiLU())
+        self.summary, self.judge = MeanAndMost(), nn.Sequential(nn.Linear(2 * channels + width, width), nn.SiLU())
 
     def forward(self, h: Tensor) -> Tensor:
         maps, _, together = parts(h, self.shape, self.finer)
-        return self.judge(torch.cat((maps.mean((-2, -1)), maps.amax((-2, -1)), together), 1))  # type: ignore[no-any-return]
+        return self.judge(torch.cat((self.summary(maps), together), 1))  # type: ignore[no-any-return]
 
 
 def parts(h: Tensor, shape: tuple[int, int, int], finer: int) -> tuple[Tensor, Tensor, Tensor]:

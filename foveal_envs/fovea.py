@@ -135,12 +135,12 @@ def _moves(actuators: str, jump: float, turn: float | None, table: np.ndarray) -
     elif actuators == "muscles":
         moves = [(0, -jump, 0), (0, jump, 0), (-jump, 0, 0), (jump, 0, 0)]
         moves += [(0, 0, turn), (0, 0, -turn)] if turn else []
+    elif actuators == "directions":
+        compass = [(dx, dy, 0.0) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
+        moves = [(size * dx, size * dy, 0.0) for size in (jump, 0.25 * jump) for dx, dy, _ in compass]
     else:
-        if actuators == "fields":
-            moves = [(u, v, 0.0) for u, v, _ in table]
-        else:
-            compass = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
-            moves = [(size * dx, size * dy, 0.0) for size in (jump, 0.25 * jump) for dx, dy in compass]
+        moves = [(u, v, 0.0) for u, v, _ in table]
+    if actuators in DISCRETE:
         moves += [(0, 0, sign * turn * size) for size in (1, 0.25) for sign in (1, -1)] if turn else []
         moves += [(0.0, 0.0, 0.0)]
     return np.array(moves, np.float64)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .core import Core, State
-from .tiled import join, part
+from .tiled import at_places, part, square
 
 WIDER = 1.5  # side of what is read, over that of the view
 
@@ -60,9 +60,8 @@ class EgocentricMap(Core):
         """One step; see `Core.step`."""
         view, step, rest = self._parts_of(x)
         gaze = torch.where(episode_start[:, None], 0, state[-1]) + step
-        starts = episode_start.repeat_interleave(len(self.places))
-        h, cells = self.core.step(self._write(view, gaze).flatten(0, 1), join(state[:-1]), starts)
-        return torch.cat((self._look(h, view, gaze), rest), -1), (*part(cells, len(self.places)), gaze)
+        h, cells = at_places(self.core.step, self._write(view, gaze), state[:-1], episode_start)
+        return torch.cat((self._look(h, view, gaze), rest), -1), (*cells, gaze)
 
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """A sequence of steps; see `Core.forward`."""
@@ -72,11 +71,11 @@ class EgocentricMap(Core):
             gaze = torch.where(start[:, None], 0, gaze) + step
             gazes.append(gaze)
         view, path = view.flatten(0, 1), torch.cat(gazes)
-        inputs = self._write(view, path).unflatten(0, episode_start.shape).flatten(1, 2)
         self.core.form = self.form
-        h, cells = self.core(inputs, join(state[:-1]), episode_start.repeat_interleave(len(self.places), 1))
+        inputs = self._write(view, path).unflatten(0, episode_start.shape)
+        h, cells = at_places(self.core, inputs, state[:-1], episode_start)
         y = self._look(h.flatten(0, 1), view, path).unflatten(0, episode_start.shape)
-        return torch.cat((y, rest), -1), (*part(cells, len(self.places)), gaze)
+        return torch.cat((y, rest), -1), (*cells, gaze)
 
     def _parts_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """View (..., C, n, n), step (..., 2) and rest of the input."""
@@ -92,8 +91,8 @@ class EgocentricMap(Core):
         return torch.cat((_between(shown, away), near), -1)
 
     def _look(self, h: Tensor, view: Tensor, gaze: Tensor) -> Tensor:
-        """Places' outputs (B K, C_h) around the gaze, and the view: (B, (C_h + C) r r)."""
-        maps = h.view(len(gaze), self.tiles, self.tiles, -1).movedim(-1, 1)
+        """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r)."""
+        maps = h.unflatten(1, (self.tiles, self.tiles)).movedim(-1, 1)
         remembered = _between(maps, (self.looks + gaze[:, None]) / self.span).movedim(-1, 1)
         around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
         return torch.cat((remembered.flatten(1), around.flatten(1)), -1)
@@ -101,8 +100,7 @@ class EgocentricMap(Core):
 
 def _centres(count: int, half: float) -> Tensor:
     """(count count, 2) centres (x, y) of the cells of a grid over [-half, half]^2, row by row."""
-    line = (torch.arange(count) + 0.5) * (2 * half / count) - half
-    return torch.stack((line.repeat(count), line.repeat_interleave(count)), -1)
+    return square((torch.arange(count) + 0.5) * (2 * half / count) - half)
 
 
 def _between(maps: Tensor, at: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -33,8 +34,7 @@ class Tiled(Core):
                              f"{core.input_size}")  # fmt: skip
         self.core, self.places = core, places
         self.forms, self.form = core.forms, core.form  # type: ignore[misc]
-        line = torch.linspace(-1, 1, side)
-        self.register_buffer("where", torch.stack((line.repeat(side), line.repeat_interleave(side)), -1))
+        self.register_buffer("where", square(torch.linspace(-1, 1, side)))
 
     def initial_state(self, batch_size: int) -> State:
         """Tensors (batch_size, K, ...)."""
@@ -42,27 +42,43 @@ class Tiled(Core):
 
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step; see `Core.step`."""
-        y, state = self.core.step(self._spread(x), join(state), episode_start.repeat_interleave(self.places))
-        return y.view(len(x), -1), part(state, self.places)
+        y, state = at_places(self.core.step, self._spread(x), state, episode_start)
+        return y.flatten(-2), state
 
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """A sequence of steps; see `Core.forward`."""
-        starts = episode_start.repeat_interleave(self.places, 1)
         self.core.form = self.form
-        y, state = self.core(self._spread(x), join(state), starts)
-        return y.reshape(*x.shape[:-1], -1), part(state, self.places)
+        y, state = at_places(self.core, self._spread(x), state, episode_start)
+        return y.flatten(-2), state
 
     def _spread(self, x: Tensor) -> Tensor:
-        """Inputs (..., B, D) of the map to those of its places (..., B K, D')."""
+        """Inputs (..., B, D) of the map to those of its places (..., B, K, D')."""
         maps, rest = x[..., : self.places, None], x[..., None, self.places :]
         shape = maps.shape[:-1]
         parts = (maps, rest.expand(*shape, -1), self.where.expand(*shape, -1))
-        return torch.cat(parts, -1).flatten(-3, -2)
+        return torch.cat(parts, -1)
 
 
-def join(state: State) -> State:
-    """(B, K, ...) to (B K, ...): places as rows of a batch."""
-    return tuple(rows.flatten(0, 1) for rows in state)
+def at_places(
+    compute: Callable[[Tensor, State, Tensor], tuple[Tensor, State]], x: Tensor, state: State, episode_start: Tensor
+) -> tuple[Tensor, State]:
+    """A core, or its `step`, with every place as a row of its batch: y (..., B, K, H) and the next state.
+
+    Args:
+        compute: the core or its `step`.
+        x: (..., B, K, D) inputs.
+        state: tuple of (B, K, ...).
+        episode_start: (..., B) bool.
+    """
+    places = x.shape[-2]
+    before = tuple(rows.flatten(0, 1) for rows in state)
+    y, after = compute(x.flatten(-3, -2), before, episode_start.repeat_interleave(places, -1))
+    return y.unflatten(-2, (-1, places)), part(after, places)
+
+
+def square(line: Tensor) -> Tensor:
+    """(n n, 2) points (x, y) whose coordinates are on a line (n,), row by row."""
+    return torch.stack((line.repeat(len(line)), line.repeat_interleave(len(line))), -1)
 
 
 def part(state: State, places: int) -> State:

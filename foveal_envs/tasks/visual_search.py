@@ -129,17 +129,8 @@ class VisualSearch(Task):
         self.world = np.dtype([*fovea_fields(self._observed), *scene, *course])
         table = shape_table(RADIUS)[[FIXED_SHAPES.index(name) for name in shapes]]
         self._table, self._scales = table, shares_of_areas(table)
-        self._rules = (
-            items,
-            len(self.bank),
-            dwell,
-            moves,
-            self._sparse,
-            own,
-            fovea.noisy,
-            contrast,
-            proprioception == "saccade",
-        )
+        feels = proprioception == "saccade"
+        self._rules = items, len(self.bank), dwell, moves, self._sparse, own, fovea.noisy, contrast, feels
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._rules, self._table, self._scales, self._view, self.fovea.noise)

@@ -116,20 +116,19 @@ def look(job: Job) -> list[Row]:
     most likely action, or at random as it has learned to."""
     import torch
 
-    from agents import GymnasiumVecEnv, RecurrentPPO
+    from agents import RecurrentPPO
+    from agents.vec_env import make_sb3
 
     core, keywords = LOOKERS[job.conditions["learner"]]
     lessons, steps = job.arguments["steps"]
-    env = make_lanes(SEARCH, FIELDS, LANES, autoreset_mode="same_step")
-    vec_env = GymnasiumVecEnv(env)
-    vec_env.seed(10_000 * (job.seed + 1))
+    env = make_sb3(SEARCH, LANES, seed=10_000 * (job.seed + 1), **FIELDS)
     torch.manual_seed(job.seed)
     agent = RecurrentPPO(
-        "FieldPolicy", vec_env, core=core, core_kwargs=keywords, n_minibatches=LOOKER_BATCHES[0], seed=job.seed,
+        "FieldPolicy", env, core=core, core_kwargs=keywords, n_minibatches=LOOKER_BATCHES[0], seed=job.seed,
         learning_rate=lambda left: LOOKER_RATES[1] * left, **LOOKER_PPO,
     )  # fmt: skip
     since = time.process_time()
-    agent.imitate(SeekPolicy(env, NEAR), lessons, learning_rate=lambda left: LOOKER_RATES[0] * left,
+    agent.imitate(SeekPolicy(env.env, NEAR), lessons, learning_rate=lambda left: LOOKER_RATES[0] * left,
                   log_interval=None)  # fmt: skip
     agent.n_minibatches = LOOKER_BATCHES[1]
     agent.learn(steps, log_interval=None)
