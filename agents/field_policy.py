@@ -23,14 +23,14 @@ class FieldPolicy(RecurrentPolicy):
 
     Args:
         observation_space: a Box, or a Dict with the key "observation" and others of the rest: first K = scales n^2
-            fields, finest grid first, row by row, then the last saccade, right and down, in halves of the map's side.
+            fields, finest grid first, row by row, then the last saccade, right and down, over the scene's side.
         action_space: Discrete(K + 1): a saccade to each field, and rest.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
         core: name in `agents.CORES` of the core at each place of the map.
         core_kwargs: its other keywords.
         size: n, fields along the side of each grid.
-        span: half of the map's side over half of the coarsest grid's side; saccades are multiplied by it.
-        tiles: places along the map's side.
+        span: the scene's side over half of the coarsest grid's side; saccades are multiplied by it.
+        tiles: places along the map's side, which is 1.5 times that of the scene.
         features: channels of what is found.
         width: of the hidden layers.
 
@@ -48,7 +48,7 @@ class FieldPolicy(RecurrentPolicy):
         core_kwargs: dict[str, Any] | None = None,
         size: int = 8,
         span: float = 4.0,
-        tiles: int = 15,
+        tiles: int = 11,
         features: int = 4,
         width: int = 64,
     ) -> None:
@@ -76,7 +76,7 @@ class FieldPolicy(RecurrentPolicy):
     def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
         channels, past = 2 * self.features, self.fields - self.size**2 + self.width
         core = make_core(name, channels + 2, **keywords)
-        return EgocentricMap(core, channels, self.size, past, self.tiles, self.span)
+        return EgocentricMap(core, channels, self.size, past, self.tiles, 0.75 * self.span)
 
 
 class Finding(nn.Module):
@@ -123,17 +123,16 @@ class Choice(nn.Module):
 
     def __init__(self, channels: int, read: int, fields: int, size: int, width: int) -> None:
         super().__init__()
-        self.shape, self.finer, self.size = (channels, read, read), fields - size**2, size
+        self.shape, self.finer, self.inwards = (channels, read, read), fields - size**2, 2 - (read - size) // 2
         self.near = nn.Conv2d(channels, width // 4, 3, padding=1)
-        self.far = nn.Conv2d(width // 4, width // 4, 3, padding=2, dilation=2)
+        self.far = nn.Conv2d(width // 4, width // 4, 3, dilation=2)
         self.go = nn.Linear(width, width // 4)
         self.each, self.others = nn.Conv2d(width // 4, 1, 1), nn.Linear(width, self.finer + 1)
 
     def forward(self, h: Tensor) -> Tensor:
         maps, finer, together = parts(h, self.shape, self.finer)
-        maps = functional.silu(self.far(functional.silu(self.near(maps))) + self.go(together)[..., None, None])
-        rim = (maps.shape[-1] - self.size) // 2
-        coarsest = self.each(maps)[:, 0, rim : rim + self.size, rim : rim + self.size].flatten(1)
+        near = functional.pad(functional.silu(self.near(maps)), [self.inwards] * 4)
+        coarsest = self.each(functional.silu(self.far(near) + self.go(together)[..., None, None])).flatten(1)
         others = self.others(together)
         return torch.cat((finer + others[:, 1:], coarsest, others[:, :1]), 1)
 

@@ -30,7 +30,8 @@ class EgocentricMap(Core):
         side: n, cells along the view's side.
         rest: numbers that go past the map to the output.
         tiles: places along the map's side; the first gaze is in its middle.
-        span: half of the map's side. What is seen farther out is not remembered.
+        span: half of the map's side. The map is a torus: what lies 2 span apart has the same place, so that the side
+            of a scene, and half of what is read beyond both its ends, need no more than this.
 
     The input is C n n numbers of the view, d (2,) and the rest; the output (C_h + C) r r numbers, r = 1.5 n, and the
     rest.
@@ -85,15 +86,16 @@ class EgocentricMap(Core):
 
     def _write(self, view: Tensor, gaze: Tensor) -> Tensor:
         """What the core reads (B, K, C + 2) at each place."""
-        away = self.places - gaze[:, None]
+        away = torch.remainder(self.places - gaze[:, None] + self.span, 2 * self.span) - self.span
         shown = torch.cat((view, torch.ones_like(view[:, :1])), 1)
         near = (-2 * (away * self.tiles / self.span).square().sum(-1, keepdim=True)).exp()
         return torch.cat((_between(shown, away), near), -1)
 
     def _look(self, h: Tensor, view: Tensor, gaze: Tensor) -> Tensor:
         """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r)."""
-        maps = h.unflatten(1, (self.tiles, self.tiles)).movedim(-1, 1)
-        remembered = _between(maps, (self.looks + gaze[:, None]) / self.span).movedim(-1, 1)
+        maps = functional.pad(h.unflatten(1, (self.tiles, self.tiles)).movedim(-1, 1), [1] * 4, "circular")
+        at = torch.remainder((self.looks + gaze[:, None]) / self.span + 1, 2) - 1
+        remembered = _between(maps, at * self.tiles / (self.tiles + 2)).movedim(-1, 1)
         around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
         return torch.cat((remembered.flatten(1), around.flatten(1)), -1)
 

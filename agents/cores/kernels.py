@@ -50,6 +50,7 @@ def _overload_tanh(x: Any) -> Any:
 
 
 # A loop of few arrays at a time: LLVM proves at run time that they do not overlap, and gives up where there are many.
+# Rows are not made arrays of their own: that costs more than a small row.
 
 
 @_jit
@@ -57,17 +58,15 @@ def _lstm_step(gates: np.ndarray, c_before: np.ndarray, c: np.ndarray, h: np.nda
     """Activates gates (B, 4, H) in place, i, f, g, o; writes c and h (B, H)."""
     half, cells = gates.dtype.type(0.5), range(gates.shape[2])
     for b in range(gates.shape[0]):
-        i, f, g, o = gates[b, 0], gates[b, 1], gates[b, 2], gates[b, 3]
-        before, cell, out = c_before[b], c[b], h[b]
-        for gate in (i, f, o):
+        for gate in (0, 1, 3):
             for j in cells:
-                gate[j] = half + half * _tanh(half * gate[j])
+                gates[b, gate, j] = half + half * _tanh(half * gates[b, gate, j])
         for j in cells:
-            g[j] = _tanh(g[j])
+            gates[b, 2, j] = _tanh(gates[b, 2, j])
         for j in cells:
-            cell[j] = f[j] * before[j] + i[j] * g[j]
+            c[b, j] = gates[b, 1, j] * c_before[b, j] + gates[b, 0, j] * gates[b, 2, j]
         for j in cells:
-            out[j] = o[j] * _tanh(cell[j])
+            h[b, j] = gates[b, 3, j] * _tanh(c[b, j])
 
 
 @_jit
@@ -82,26 +81,24 @@ def _lstm_back(
 ) -> None:
     """Gradient of the gates' inputs (B, 4, H); d_c (B, H) becomes that of the cells before."""
     one, cells = gates.dtype.type(1), range(gates.shape[2])
+    i, f, g, o = range(4)
     for b in range(gates.shape[0]):
-        i, f, g, o = gates[b, 0], gates[b, 1], gates[b, 2], gates[b, 3]
-        d_i, d_f, d_g, d_o = d_gates[b, 0], d_gates[b, 1], d_gates[b, 2], d_gates[b, 3]
-        before, cell, d_y, d_state, d_cell = c_before[b], c[b], d_out[b], d_h[b], d_c[b]
         for j in cells:
-            d_g[j] = _tanh(cell[j])
+            d_gates[b, g, j] = _tanh(c[b, j])
         for j in cells:
-            d_f[j] = d_y[j] + d_state[j]
+            d_gates[b, f, j] = d_out[b, j] + d_h[b, j]
         for j in cells:
-            d_cell[j] += d_f[j] * o[j] * (one - d_g[j] * d_g[j])
+            d_c[b, j] += d_gates[b, f, j] * gates[b, o, j] * (one - d_gates[b, g, j] * d_gates[b, g, j])
         for j in cells:
-            d_o[j] = d_f[j] * d_g[j] * o[j] * (one - o[j])
+            d_gates[b, o, j] = d_gates[b, f, j] * d_gates[b, g, j] * gates[b, o, j] * (one - gates[b, o, j])
         for j in cells:
-            d_i[j] = d_cell[j] * g[j] * i[j] * (one - i[j])
+            d_gates[b, i, j] = d_c[b, j] * gates[b, g, j] * gates[b, i, j] * (one - gates[b, i, j])
         for j in cells:
-            d_f[j] = d_cell[j] * before[j] * f[j] * (one - f[j])
+            d_gates[b, f, j] = d_c[b, j] * c_before[b, j] * gates[b, f, j] * (one - gates[b, f, j])
         for j in cells:
-            d_g[j] = d_cell[j] * i[j] * (one - g[j] * g[j])
+            d_gates[b, g, j] = d_c[b, j] * gates[b, i, j] * (one - gates[b, g, j] * gates[b, g, j])
         for j in cells:
-            d_cell[j] *= f[j]
+            d_c[b, j] *= gates[b, f, j]
 
 
 class LSTMScan(torch.autograd.Function):
@@ -189,7 +186,7 @@ def _delta_forward(
     """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept` gets those at chunks' starts."""
     steps, columns, heads, keys = k.shape
     values = v.shape[3]
-    error = np.empty(values, k.dtype)
+    error = np.empty((1, values), k.dtype)
     for b in range(columns):
         for h in range(heads):
             S = memory[b, h]
@@ -198,24 +195,37 @@ def _delta_forward(
                     kept[t // CHUNK, b, h] = S
                 if starts[t, b]:
                     S[:] = initial[h]
-                key, query, decay, strength, o = k[t, b, h], q[t, b, h], gate[t, b, h], beta[t, b, h], out[t, b, h]
-                _miss(S, key, v[t, b, h], decay, corrects, error)
-                o[:] = 0
+                decay, strength = gate[t, b, h], beta[t, b, h]
+                _miss(S, k, v, (t, b, h), decay, corrects, error, 0)
+                for j in range(values):
+                    out[t, b, h, j] = 0
                 for i in range(keys):
+                    written, query = strength * k[t, b, h, i], q[t, b, h, i]
                     for j in range(values):
-                        S[i, j] = decay * S[i, j] + strength * key[i] * error[j]
-                        o[j] += query[i] * S[i, j]
+                        S[i, j] = decay * S[i, j] + written * error[0, j]
+                        out[t, b, h, j] += query * S[i, j]
 
 
 @_jit
-def _miss(S: np.ndarray, k: np.ndarray, v: np.ndarray, gate: Any, corrects: bool, error: np.ndarray) -> None:
-    """error (V,) = v - gate S^T k, or v: the write is S <- gate S + beta k error^T."""
-    error[:] = v
+def _miss(
+    S: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    at: tuple[int, int, int],
+    gate: Any,
+    corrects: bool,
+    error: np.ndarray,
+    n: int,
+) -> None:
+    """error (., V) at n = v - gate S^T k, or v: the write is S <- gate S + beta k error^T."""
+    t, b, h = at
+    for j in range(S.shape[1]):
+        error[n, j] = v[t, b, h, j]
     if corrects:
         for i in range(S.shape[0]):
-            known = gate * k[i]
+            known = gate * k[t, b, h, i]
             for j in range(S.shape[1]):
-                error[j] -= known * S[i, j]
+                error[n, j] -= known * S[i, j]
 
 
 @_jit
@@ -250,14 +260,15 @@ def _delta_backward(
                 first, last = chunk * CHUNK, min(steps, (chunk + 1) * CHUNK)
                 before[0] = kept[chunk, b, h]
                 for t in range(first, last):
-                    S, after, error = before[t - first], before[t - first + 1], errors[t - first]
-                    key, decay, strength = k[t, b, h], gate[t, b, h], beta[t, b, h]
+                    S, after = before[t - first], before[t - first + 1]
+                    decay, strength = gate[t, b, h], beta[t, b, h]
                     if starts[t, b]:
                         S[:] = initial[h]
-                    _miss(S, key, v[t, b, h], decay, corrects, error)
+                    _miss(S, k, v, (t, b, h), decay, corrects, errors, t - first)
                     for i in range(keys):
+                        written = strength * k[t, b, h, i]
                         for j in range(values):
-                            after[i, j] = decay * S[i, j] + strength * key[i] * error[j]
+                            after[i, j] = decay * S[i, j] + written * errors[t - first, j]
                 for t in range(last - 1, first - 1, -1):
                     d_beta[t, b, h], d_gate[t, b, h] = _unwrite(
                         dS, before[t - first], errors[t - first], q[t, b, h], k[t, b, h], beta[t, b, h],

@@ -153,19 +153,26 @@ def test_what_was_seen_is_remembered_where_it_was() -> None:
     torch.testing.assert_close(middle, torch.tensor([0.625, 0.0]), atol=0.06, rtol=0)
 
 
-def test_the_gaze_begins_in_the_middle_of_the_map_and_what_is_outside_is_forgotten() -> None:
+def test_the_gaze_begins_in_the_middle_of_the_map_which_is_a_torus() -> None:
+    """What lies its side apart has one place, wherever the gaze is; what lies less far apart has not."""
+    torch.manual_seed(0)
     core = EgocentricMap(make_core("lstm", 3, size=4), 1, 4, 0, 5, 2.0)
     x = torch.zeros(3, 1, 18)
-    x[:, :, 16:] = torch.tensor([[1.0, 0.0], [0.5, -0.5], [9.0, 9.0]])[:, None]
+    x[0, :, :16] = torch.rand(16)
+    x[:, :, 16:] = torch.tensor([[1.0, 0.0], [0.5, -0.5], [1.75, 0.25]])[:, None]
     state = core(x, core.initial_state(1), torch.tensor([[True], [False], [False]]))[1]
-    torch.testing.assert_close(state[-1], torch.tensor([[10.5, 8.5]]))
-    state = core(x[:1], state, torch.ones(1, 1, dtype=torch.bool))[1]
-    torch.testing.assert_close(state[-1], torch.tensor([[1.0, 0.0]]))
-    far = torch.randn(1, 1, 18)
-    far[..., 16:] = 9.0
-    read = [core(part, state, torch.zeros(1, 1, dtype=torch.bool))[0][..., : 4 * 36] for part in (far, 0 * far + 9)]
-    assert not read[0].any()
-    assert not read[1].any()
+    torch.testing.assert_close(state[-1], torch.tensor([[3.25, -0.25]]))
+    again = core(x[:1], state, torch.ones(1, 1, dtype=torch.bool))[1]
+    torch.testing.assert_close(again[-1], torch.tensor([[1.0, 0.0]]))
+    look = torch.zeros(4, 18)
+    look[:, 16:] = torch.tensor([[-2.5, 0.0], [1.5, 0.0], [-2.5, -4.0], [-1.5, 0.0]])
+    states = tuple(part.expand(4, *part.shape[1:]) for part in state)
+    with torch.no_grad():
+        read, (*_, gaze) = core.step(look, states, torch.zeros(4, dtype=torch.bool))
+    remembered = read[:, : 4 * 36]
+    torch.testing.assert_close(remembered[1:3], remembered[:1].expand(2, -1), atol=1e-5, rtol=1e-4)
+    assert (remembered[3] - remembered[0]).abs().max() > 0.01
+    torch.testing.assert_close(gaze[0], torch.tensor([0.75, -0.25]))
 
 
 def test_a_core_that_does_not_fit_a_map_is_refused() -> None:
