@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.distributions import DiagGaussianDistribution, Distribution, make_proba_distribution
+from stable_baselines3.common.distributions import (
+    CategoricalDistribution,
+    DiagGaussianDistribution,
+    Distribution,
+    make_proba_distribution,
+)
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
@@ -92,7 +97,7 @@ class RecurrentPolicy(BasePolicy):
 
         Args:
             obs: (T, B, ...).
-            actions: (T, B, ...).
+            actions: (T, B, ...), or probabilities (T, B, actions) of Discrete ones: see `likelihood`.
             state: (B, ...) before the first step.
             episode_start: (T, B) bool.
             through_time: False cuts the gradient between steps: each step takes the state before it as given.
@@ -104,7 +109,7 @@ class RecurrentPolicy(BasePolicy):
         else:
             h = self._one_step_each(x, state, episode_start)
         distribution = self._distribution(h)
-        log_prob = distribution.log_prob(actions.flatten(0, 1))
+        log_prob = likelihood(distribution, actions.flatten(0, 1))
         return self.value_net(self.critic(h)).squeeze(-1), log_prob, distribution.entropy()
 
     def predict(
@@ -172,6 +177,13 @@ def _extractor(space: spaces.Space[Any], normalize_images: bool) -> type[BaseFea
     if isinstance(space, spaces.Dict):
         return CombinedExtractor
     return NatureCNN if is_image_space(space, normalized_image=not normalize_images) else FlattenExtractor
+
+
+def likelihood(distribution: Distribution, actions: Tensor) -> Tensor:
+    """log pi(a) (B,) of actions a (B, ...); of probabilities p (B, actions) of discrete ones sum_a p(a) log pi(a)."""
+    if isinstance(distribution, CategoricalDistribution) and actions.is_floating_point():
+        return (actions * distribution.distribution.logits).sum(-1)
+    return distribution.log_prob(actions)
 
 
 def _layers(width: int, widths: Sequence[int], activation: Activation) -> nn.Sequential:

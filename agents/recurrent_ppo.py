@@ -12,7 +12,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 from typing_extensions import Self
 
-from .actor_critic import RecurrentPolicy
+from .actor_critic import RecurrentPolicy, likelihood
 from .agent import INHERITED, Agent
 from .cores import State
 from .field_policy import FieldPolicy
@@ -168,7 +168,8 @@ class RecurrentPPO(Agent):
     ) -> Self:
         """Learns what a teacher would do, before `learn` makes it better: DAgger, see `Lessons`.
 
-        The policy loss is -mean log pi(teacher's action | h) at every step; values, and what a subclass adds, are
+        The policy loss is -mean log pi(teacher's action | h) at every step, or, where actions are Discrete and the
+        teacher has ``probabilities``, their cross-entropy; values, and what a subclass adds, are
         learned as in `learn`. The standard deviation of Box actions is afterwards what it was before: how to explore
         cannot be learned from a teacher that does not. Steps are counted from 0.
 
@@ -187,13 +188,14 @@ class RecurrentPPO(Agent):
             raise ValueError(f"a teacher looks at one environment: imitate needs workers=1, not {self.workers}")
         schedule, spread = self.lr_schedule, getattr(self.policy, "log_std", torch.zeros(0))
         before = spread.detach().clone()
-        self._lessons = Lessons(teacher, fade)
+        self._lessons = Lessons(teacher, fade, isinstance(self.action_space, spaces.Discrete))
         if learning_rate is not None:
             self.lr_schedule = FloatSchedule(learning_rate)
+        self.rollout = Rollout(self.n_steps)  # probabilities take the place of actions
         try:
             return self.learn(total_timesteps, callback, log_interval, "imitation", progress_bar=progress_bar)
         finally:
-            self._lessons, self.lr_schedule = None, schedule
+            self._lessons, self.lr_schedule, self.rollout = None, schedule, Rollout(self.n_steps)
             spread.data.copy_(before)
 
     def share_work(self, total_timesteps: int, reset_num_timesteps: bool) -> None:
@@ -210,9 +212,11 @@ class RecurrentPPO(Agent):
         distribution, value, self._next_state = self.policy.step(inputs, state, episode_start)
         action = taken = distribution.get_actions()
         if self._lessons is not None:
-            action = self._tensors(self.policy.from_env(self._lessons.shown(obs, episode_start))).to(taken)
-            taken = self._lessons.mix(action, distribution.mode(), self._current_progress_remaining)
-        act = {"obs": inputs, "action": action, "value": value, "log_prob": distribution.log_prob(action)}
+            shown, probabilities = self._lessons.shown(obs, episode_start)
+            shown = self._tensors(self.policy.from_env(shown)).to(taken)
+            action = shown if probabilities is None else self._tensors(probabilities)
+            taken = self._lessons.mix(shown, distribution.mode(), self._current_progress_remaining)
+        act = {"obs": inputs, "action": action, "value": value, "log_prob": likelihood(distribution, action)}
         return self.policy.to_env(taken), act, (self._next_state,)
 
     def remember(

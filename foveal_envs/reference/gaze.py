@@ -138,13 +138,14 @@ class SeekPolicy:
     Args:
         env: a native vector environment of SameDifferent or VisualSearch.
         near: pixels from gaze to centre within which an object is looked at.
+        temperature: of `probabilities`, pixels.
 
     Raises:
         ValueError: the environment is another one.
     """
 
-    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], near: float = ON) -> None:
-        self._env, self._near = native(env), near
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], near: float = ON, temperature: float = 0.0) -> None:
+        self._env, self._near, self._temperature = native(env), near, temperature
         self._task, names = cast(Any, self._env.task), set(self._env.task.world.names or ())
         if "objects" not in names or not names & {"answer", "rested"}:
             raise ValueError(f"seeking needs a SameDifferent or a VisualSearch, got {type(self._env.task).__name__}")
@@ -159,6 +160,29 @@ class SeekPolicy:
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, State]:
         """Actions (N, ...), and which objects (N, M) were looked at and in view, and which squares (N, 64) seen."""
+        worlds, goal, _, state = self._seek(state, episode_start)
+        return aim(self._task, worlds, goal), state
+
+    def probabilities(self, obs: Any, state: State = None, episode_start: Any = None) -> tuple[np.ndarray, State]:
+        """Probabilities (N, actions) of Discrete actions, and the next state: see `predict`.
+
+        Where it chooses among objects in view, those in proportion to exp(-distance / temperature) lead to each of
+        them, so that a pupil is told of all; else its action is certain, and so it is without a temperature.
+        """
+        worlds, goal, away, state = self._seek(state, episode_start)
+        wanted = np.zeros((len(worlds), int(cast(Any, self._env.single_action_space).n)), np.float32)
+        choice = (away < self._reach) & (self._temperature > 0)
+        lanes, things = np.nonzero(choice)
+        places = np.stack([worlds["objects"][name][lanes, things] for name in "xy"], axis=1)
+        weights = np.exp((away.min(1)[lanes] - away[lanes, things]) / (self._temperature or 1.0))
+        np.add.at(wanted, (lanes, aim(self._task, worlds[lanes], places)), weights)
+        certain = ~choice.any(1)
+        wanted[certain, aim(self._task, worlds, goal)[certain]] = 1.0
+        return wanted / wanted.sum(1, keepdims=True), state
+
+    def _seek(self, state: State, episode_start: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, State]:
+        """Worlds, where each gaze (N, 2) shall go, how far (N, M) it is to the objects among which that was chosen,
+        infinitely to others, and the next state."""
         worlds = self._env.get_state()["worlds"]
         lanes, gaze, things = np.arange(len(worlds)), worlds["gaze"][:, None, :2], worlds["objects"]
         if state is None:
@@ -178,9 +202,10 @@ class SeekPolicy:
         goal = np.where(np.isinf(away).all(1)[:, None], unseen, nearest)
         goal = np.where(looked.all(1)[:, None], gaze[:, 0], goal)
         if self._searches:
-            target = worlds["target"]
-            goal = np.where(looked[lanes, target][:, None], places[lanes, target], goal)
-        return aim(self._task, worlds, goal), (looked, found, seen)
+            known = looked[lanes, worlds["target"]]
+            goal = np.where(known[:, None], places[lanes, worlds["target"]], goal)
+            away[known] = np.inf
+        return worlds, goal, away, (looked, found, seen)
 
 
 def native(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:

@@ -81,6 +81,28 @@ def test_a_pupil_learns_what_is_never_rewarded() -> None:
     assert np.mean(right) > 0.98  # chance: 0.5
 
 
+class Doubt(Parity):
+    """Is sure of the parity to 4 in 5."""
+
+    def probabilities(self, observation: Any, state: Any = None, episode_start: Any = None) -> Any:
+        odd, state = self.predict(observation, state, episode_start)
+        return np.where(odd[:, None] == np.arange(2), 0.8, 0.2).astype(np.float32), state
+
+
+def test_probabilities_of_a_teacher_are_learned() -> None:
+    teacher, env = Doubt(), GymnasiumVecEnv(SyncVectorEnv([Echo] * 16, autoreset_mode=AutoresetMode.SAME_STEP))
+    agent = RecurrentPPO("MlpPolicy", env, **SETTINGS)
+    agent.imitate(teacher, 15_000, learning_rate=1e-2, log_interval=None)
+    assert agent.rollout.count == 0
+    obs, state, truth, start = env.reset(), agent.policy.core.initial_state(16), None, np.ones(16, bool)
+    for _ in range(20):
+        wanted, truth = teacher.probabilities(obs, truth, start)
+        distribution, _, state = agent.policy.step(torch.as_tensor(obs), state, torch.as_tensor(start))
+        np.testing.assert_allclose(distribution.distribution.probs.detach().numpy(), wanted, atol=0.1)
+        obs, _, start, _ = env.step(wanted.argmax(1))
+    agent.learn(400, log_interval=None)
+
+
 def test_a_recogniser_imitates_saccades_and_names_by_itself(tmp_path: Any) -> None:
     lanes = make_lanes("Foveal/SameDifferent-v0", {"proprioception": True}, 32, autoreset_mode="same_step")
     settings = {**SETTINGS, "core_kwargs": {"size": 64}, "policy_kwargs": {"encoder": (64,), "net_arch": (32,)}}

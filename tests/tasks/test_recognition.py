@@ -238,6 +238,25 @@ def test_who_seeks_in_what_comes_into_view_nearly_scans(actuators: str) -> None:
     assert returns.mean() == pytest.approx(mean("VisualSearch", "scan"), abs=2.0)
 
 
+def test_who_seeks_tells_of_all_objects_in_view() -> None:
+    env = lanes("VisualSearch", 300, actuators="fields")
+    obs, _ = env.reset(seed=5)
+    sure, doubtful = SeekPolicy(env, 24.0), SeekPolicy(env, 24.0, temperature=64.0)
+    several, agree, state = [], [], None
+    for _ in range(8):
+        actions, _ = sure.predict(obs, state)
+        certain, _ = sure.probabilities(obs, state)
+        assert (certain[np.arange(300), actions] == 1).all()
+        assert (certain.sum(1) == 1).all()
+        wanted, state = doubtful.probabilities(obs, state)
+        np.testing.assert_allclose(wanted.sum(1), 1, rtol=1e-5)
+        several.append((wanted > 0).sum(1).mean())
+        agree.append((wanted.argmax(1) == actions).mean())
+        obs, *_ = env.step(actions)
+    assert np.mean(several) > 1.5
+    assert np.mean(agree) > 0.95
+
+
 def test_labels_are_balanced_and_right() -> None:
     env = lanes("SameDifferent", 4000)
     _, infos = env.reset(seed=0)
