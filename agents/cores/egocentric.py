@@ -18,9 +18,9 @@ class EgocentricMap(Core):
     The view is a map m of features around the gaze g(t) = g(t-1) + d(t), which is 0 before the first step d. At place
     k, m_k(t) is the view there and seen_k(t) = 1 where it covers k, both 0 where not, and near_k(t) =
     exp(-|k - g(t)|^2 / 2 s^2), s a quarter of a place's side. No core reads where it is: what is learned at one place
-    is known at all. The output is what the places around the gaze remember, and m. Views are read between their cells,
-    and maps between their places, by bilinear interpolation. A spatial memory as in the Neural Map (Parisotto &
-    Salakhutdinov, arXiv 1702.08360), with any core at its places.
+    is known at all. The output is what the places around the gaze remember, m, and what all remember. Views are read
+    between their cells, and maps between their places, by bilinear interpolation. A spatial memory as in the Neural Map
+    (Parisotto & Salakhutdinov, arXiv 1702.08360), with any core at its places.
 
     Lengths are in halves of the view's side, x right and y down.
 
@@ -33,8 +33,8 @@ class EgocentricMap(Core):
         span: half of the map's side. The map is a torus: what lies 2 span apart has the same place, so that the side
             of a scene, and half of what is read beyond both its ends, need no more than this.
 
-    The input is C n n numbers of the view, d (2,) and the rest; the output (C_h + C) r r numbers, r = 1.5 n, and the
-    rest.
+    The input is C n n numbers of the view, d (2,) and the rest; the output (C_h + C) r r numbers, r = 1.5 n, around the
+    gaze as close as the view's cells, C_h tiles tiles around it as close as places, which are all, and the rest.
 
     Raises:
         ValueError: a core for another number of inputs.
@@ -44,12 +44,12 @@ class EgocentricMap(Core):
         if core.input_size != channels + 2:
             raise ValueError(f"the core must read {channels + 2} numbers, not {core.input_size}")
         self.view, self.read, self.tiles, self.span = (channels, side, side), int(WIDER * side), tiles, span
-        output_size = (core.output_size + channels) * self.read**2 + rest
+        output_size = (core.output_size + channels) * self.read**2 + core.output_size * tiles**2 + rest
         super().__init__(channels * side**2 + 2 + rest, output_size, learn_initial_state=core.learn_initial_state)
         self.core = core
         self.forms, self.form = core.forms, core.form  # type: ignore[misc]
         self.register_buffer("places", _centres(tiles, span))
-        self.register_buffer("looks", _centres(self.read, WIDER))
+        self.register_buffer("looks", torch.cat((_centres(self.read, WIDER), self.places)))
 
     def initial_state(self, batch_size: int) -> State:
         """Tensors (batch_size, tiles tiles, ...), and the gaze (batch_size, 2)."""
@@ -92,12 +92,13 @@ class EgocentricMap(Core):
         return torch.cat((_between(shown, away), near), -1)
 
     def _look(self, h: Tensor, view: Tensor, gaze: Tensor) -> Tensor:
-        """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r)."""
+        """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r + C_h K)."""
         maps = functional.pad(h.unflatten(1, (self.tiles, self.tiles)).movedim(-1, 1), [1] * 4, "circular")
         at = torch.remainder((self.looks + gaze[:, None]) / self.span + 1, 2) - 1
         remembered = _between(maps, at * self.tiles / (self.tiles + 2)).movedim(-1, 1)
+        near, far = remembered.split((self.read**2, self.tiles**2), -1)
         around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
-        return torch.cat((remembered.flatten(1), around.flatten(1)), -1)
+        return torch.cat([part.flatten(1) for part in (near, around, far)], -1)
 
 
 def _centres(count: int, half: float) -> Tensor:

@@ -170,14 +170,13 @@ class SeekPolicy:
         them, so that a pupil is told of all; else its action is certain, and so it is without a temperature.
         """
         worlds, goal, away, state = self._seek(state, episode_start)
-        wanted = np.zeros((len(worlds), int(cast(Any, self._env.single_action_space).n)), np.float32)
+        wanted = certain(aim(self._task, worlds, goal), self._task.action_space)
         choice = (away < self._reach) & (self._temperature > 0)
         lanes, things = np.nonzero(choice)
         places = np.stack([worlds["objects"][name][lanes, things] for name in "xy"], axis=1)
         weights = np.exp((away.min(1)[lanes] - away[lanes, things]) / (self._temperature or 1.0))
+        wanted[lanes] = 0.0
         np.add.at(wanted, (lanes, aim(self._task, worlds[lanes], places)), weights)
-        certain = ~choice.any(1)
-        wanted[certain, aim(self._task, worlds, goal)[certain]] = 1.0
         return wanted / wanted.sum(1, keepdims=True), state
 
     def _seek(self, state: State, episode_start: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, State]:
@@ -202,10 +201,18 @@ class SeekPolicy:
         goal = np.where(np.isinf(away).all(1)[:, None], unseen, nearest)
         goal = np.where(looked.all(1)[:, None], gaze[:, 0], goal)
         if self._searches:
-            known = looked[lanes, worlds["target"]]
-            goal = np.where(known[:, None], places[lanes, worlds["target"]], goal)
-            away[known] = np.inf
+            target = worlds["target"]
+            known, there = looked[lanes, target], worlds["fixated"] == target
+            goal = np.where(known[:, None], places[lanes, target], goal)
+            goal = np.where(there[:, None], gaze[:, 0], goal)
+            away[known | there] = np.inf
         return worlds, goal, away, (looked, found, seen)
+
+
+def certain(actions: np.ndarray, space: gym.Space[Any]) -> np.ndarray:
+    """Probabilities (N, n) of discrete actions (N,) that are certain."""
+    rows: np.ndarray = np.eye(int(cast(gym.spaces.Discrete, space).n), dtype=np.float32)[actions]
+    return rows
 
 
 def native(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:

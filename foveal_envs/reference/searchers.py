@@ -10,7 +10,7 @@ import numpy as np
 
 from ..compiled import compiled
 from ..tasks.grid_search import GridSearch
-from .gaze import native
+from .gaze import certain, native
 
 State = Any
 POINTS = 9  # of the quadrature over the response of the target
@@ -97,10 +97,32 @@ class ELMPolicy(_Searcher):
 
     With a noise-free window this is the place whose window has most cells not seen yet: it tiles, and reaches the
     tiling bound of GridSearch where windows tile the grid.
+
+    Args:
+        env: a native vector environment of GridSearch.
+        temperature: of `probabilities`, in units of the gain, d'^2.
     """
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], temperature: float = 0.0) -> None:
+        super().__init__(env)
+        self._temperature = temperature
 
     def fixate(self, p: np.ndarray) -> np.ndarray:
         return np.asarray((p @ self._squares.T).argmax(1))
+
+    def probabilities(self, obs: Any, state: State = None, episode_start: Any = None) -> tuple[np.ndarray, State]:
+        """Probabilities (N, actions), and the log posterior: see `predict`. Cells are fixated in proportion to
+        exp(gain / temperature), so that a pupil is told how good all are; answers are certain, and so is everything
+        without a temperature."""
+        actions, log = self.predict(obs, state, episode_start)
+        wanted = certain(actions, self.task.action_space)
+        if self._temperature > 0:
+            p = np.exp(log)
+            gain = (p / p.sum(1, keepdims=True)) @ self._squares.T
+            weights = np.exp((gain - gain.max(1, keepdims=True)) / self._temperature)
+            cells = actions < p.shape[1]
+            wanted[cells, : p.shape[1]] = (weights / weights.sum(1, keepdims=True))[cells]
+        return wanted, log
 
 
 class IdealPolicy(_Searcher):

@@ -43,11 +43,11 @@ LOOKERS: dict[str, tuple[str, dict[str, Any]]] = {  # at every place of a FieldP
 FIELDS = {"actuators": "fields", "proprioception": "saccade"}
 TEACHER = "seek by fields"
 NEAR = 24.0  # pixels along each axis: a saccade to the field where an object is brings it so near
-LOOKS = 240_000, 300_000  # steps of the lessons, and of what follows
-LOOKER_RATES = 2e-3, 5e-4  # of learning, likewise at the start
-LOOKER_BATCHES = 32, 8  # minibatches of a pass, likewise
-LOOKER_PPO = {"n_steps": 16, "n_epochs": 2, "gamma": 0.97, "gae_lambda": 0.9, "vf_coef": 0.02, "max_grad_norm": 1.0,
-              "target_kl": 0.02}  # fmt: skip
+TEMPERATURE = 64.0  # pixels, of how a teacher tells of objects that are not the nearest
+LOOKS = 320_000, 80_000  # steps of the lessons, and of what follows
+LOOKER_RATES = 2e-3, 2e-4  # of learning, likewise at the start
+LOOKER_BATCHES, LOOKER_EPOCHS = (32, 16), (2, 1)  # minibatches of a pass, and passes, likewise
+LOOKER_PPO = {"n_steps": 16, "gamma": 0.97, "gae_lambda": 0.9, "vf_coef": 0.02, "max_grad_norm": 1.0, "target_kl": 0.05}
 
 
 def measure(job: Job) -> list[Row]:
@@ -124,13 +124,13 @@ def look(job: Job) -> list[Row]:
     env = make_sb3(SEARCH, LANES, seed=10_000 * (job.seed + 1), **FIELDS)
     torch.manual_seed(job.seed)
     agent = RecurrentPPO(
-        "FieldPolicy", env, core=core, core_kwargs=keywords, n_minibatches=LOOKER_BATCHES[0], seed=job.seed,
-        learning_rate=lambda left: LOOKER_RATES[1] * left, **LOOKER_PPO,
+        "FieldPolicy", env, core=core, core_kwargs=keywords, n_minibatches=LOOKER_BATCHES[0], n_epochs=LOOKER_EPOCHS[0],
+        learning_rate=lambda left: LOOKER_RATES[1] * left, seed=job.seed, **LOOKER_PPO,
     )  # fmt: skip
     since = time.process_time()
-    agent.imitate(SeekPolicy(env.env, NEAR), lessons, learning_rate=lambda left: LOOKER_RATES[0] * left,
+    agent.imitate(SeekPolicy(env.env, NEAR, TEMPERATURE), lessons, learning_rate=lambda left: LOOKER_RATES[0] * left,
                   log_interval=None)  # fmt: skip
-    agent.n_minibatches = LOOKER_BATCHES[1]
+    agent.n_minibatches, agent.n_epochs = LOOKER_BATCHES[1], LOOKER_EPOCHS[1]
     agent.learn(steps, log_interval=None)
     spent = {"environment_steps": lessons + steps, "cpu_seconds": round(time.process_time() - since, 2)}
     lanes = make_lanes(SEARCH, FIELDS, job.arguments["episodes"], info="step")

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from foveal_envs.reference import Belief, make_reference
+from foveal_envs.reference import Belief, ELMPolicy, make_reference
 from foveal_envs.tasks.grid_search import GridSearch, visibility
 
 ID = "Foveal/GridSearch-v0"
@@ -132,6 +132,28 @@ def test_answers_end_the_search() -> None:
     assert terminated.all()
     assert (rewards == 1.0).all()
     assert (infos["fixations"] == 1).all()
+
+
+@pytest.mark.parametrize("stop", ["posterior", "answer"])
+def test_probabilities_of_elm_follow_the_gain(stop: str) -> None:
+    env = lanes(200, stop=stop)
+    obs, _ = env.reset(seed=4)
+    squares = env.unwrapped.task.visibility.astype(float) ** 2
+    sure, doubtful, state, answered = ELMPolicy(env), ELMPolicy(env, temperature=0.5), None, 0
+    for _ in range(9):
+        actions, _ = sure.predict(obs, state)
+        certain, _ = sure.probabilities(obs, state)
+        assert (certain[np.arange(200), actions] == 1).all()
+        wanted, state = doubtful.probabilities(obs, state)
+        np.testing.assert_allclose(wanted.sum(1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(wanted.argmax(1), actions)
+        looks, p = actions < 81, np.exp(state)
+        gain = (p / p.sum(1, keepdims=True))[looks] @ squares.T
+        ratio = np.log(wanted[looks, 0] / wanted[looks, 40])
+        np.testing.assert_allclose(ratio, (gain[:, 0] - gain[:, 40]) / 0.5, atol=1e-3)
+        answered += (~looks).sum()
+        obs, *_ = env.step(actions)
+    assert (answered > 0) == (stop == "answer")
 
 
 def test_running_out_of_moves_names_nothing() -> None:

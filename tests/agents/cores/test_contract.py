@@ -153,6 +153,23 @@ def test_what_was_seen_is_remembered_where_it_was() -> None:
     torch.testing.assert_close(middle, torch.tensor([0.625, 0.0]), atol=0.06, rtol=0)
 
 
+def test_what_is_far_from_the_gaze_is_read_too() -> None:
+    """A dot is seen right of the gaze, which then moves left until no place near it has seen the dot."""
+    torch.manual_seed(0)
+    core = EgocentricMap(make_core("lstm", 3, size=4), 1, 8, 0, 12, 3.0)
+    x, starts = torch.zeros(2, 1, 66), torch.tensor([[True], [False]])
+    x[1, 0, 64] = -1.5
+    dot = x.clone()
+    dot[0, 0, 4 * 8 + 6] = dot[0, 0, 3 * 8 + 6] = 1.0  # x = 5/8, y = +-1/8
+    with torch.no_grad():
+        one, other = (core(seen, core.initial_state(1), starts)[0][1, 0] for seen in (x, dot))
+    near, _, far = (one - other).square().split((4 * 144, 144, 4 * 144))
+    assert not near.any()
+    row = far.view(4, 12, 12).sum((0, 1))
+    place = (torch.arange(12) + 0.5) * 0.5 - 3.0
+    assert ((row * place).sum() / row.sum()).item() == pytest.approx(2.125, abs=0.15)  # between two places
+
+
 def test_the_gaze_begins_in_the_middle_of_the_map_which_is_a_torus() -> None:
     """What lies its side apart has one place, wherever the gaze is; what lies less far apart has not."""
     torch.manual_seed(0)
