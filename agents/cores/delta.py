@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from .chunked import chunked, read, write_delta
 from .core import Form, State
+from .delta_scan import scanned
 from .fast_weights import FastWeights, Heads
-from .kernels import scanned
 
 
 class Delta(FastWeights):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from .chunked import chunked, read, write
 from .core import Form, State
+from .delta_scan import scanned
 from .fast_weights import FastWeights, Heads
-from .kernels import scanned
 
 
 class LinearAttention(FastWeights):

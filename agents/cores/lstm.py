@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .core import Form, Recurrence, State
-from .kernels import LSTMScan
+from .lstm_scan import LSTMScan
 
 
 class LSTM(Recurrence):

@@ -1,0 +1,159 @@
+"""The LSTM's compiled loops for the CPU, with gradients written out.
+
+Plain scalar code under Numba, which calls nothing outside this file, so that its cache cannot miss a change.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numba import types
+from numba.extending import overload
+from torch import Tensor
+
+from .compiled import as_array, fast
+
+
+def _tanh(x: Any) -> Any:
+    """tanh(x) as vector code in float32, by a rational function of degree 13 / 6 with an error of 3e-7."""
+    return np.tanh(x)
+
+
+@overload(_tanh)
+def _overload_tanh(x: Any) -> Any:
+    def exact(x: Any) -> Any:
+        return math.tanh(x)
+
+    bound = np.float32(7.905311)
+    up = tuple(np.float32(a) for a in (-2.760768e-16, 2.0001879e-13, -8.6046715e-11, 5.122297e-08, 1.4857224e-05))
+    up += (np.float32(6.372619e-04), np.float32(4.893525e-03))
+    down = tuple(np.float32(b) for b in (1.1982584e-06, 1.185347e-04, 2.2684347e-03, 4.893525e-03))
+
+    def rational(x: Any) -> Any:
+        x = bound if x > bound else (-bound if x < -bound else x)  # nan stays nan
+        z = x * x
+        p = ((((up[0] * z + up[1]) * z + up[2]) * z + up[3]) * z + up[4]) * z
+        p = x * ((p + up[5]) * z + up[6])
+        return p / (((down[0] * z + down[1]) * z + down[2]) * z + down[3])
+
+    return rational if x == types.float32 else exact
+
+
+# A loop of few arrays at a time: LLVM proves at run time that they do not overlap, and gives up where there are many.
+# Rows are not made arrays of their own: that costs more than a small row.
+
+
+@fast
+def _lstm_step(gates: np.ndarray, c_before: np.ndarray, c: np.ndarray, h: np.ndarray) -> None:
+    """Activates gates (B, 4, H) in place, i, f, g, o; writes c and h (B, H)."""
+    half, cells = gates.dtype.type(0.5), range(gates.shape[2])
+    for b in range(gates.shape[0]):
+        for gate in (0, 1, 3):
+            for j in cells:
+                gates[b, gate, j] = half + half * _tanh(half * gates[b, gate, j])
+        for j in cells:
+            gates[b, 2, j] = _tanh(gates[b, 2, j])
+        for j in cells:
+            c[b, j] = gates[b, 1, j] * c_before[b, j] + gates[b, 0, j] * gates[b, 2, j]
+        for j in cells:
+            h[b, j] = gates[b, 3, j] * _tanh(c[b, j])
+
+
+@fast
+def _lstm_back(
+    gates: np.ndarray,
+    c_before: np.ndarray,
+    c: np.ndarray,
+    d_out: np.ndarray,
+    d_h: np.ndarray,
+    d_c: np.ndarray,
+    d_gates: np.ndarray,
+) -> None:
+    """Gradient of the gates' inputs (B, 4, H); d_c (B, H) becomes that of the cells before."""
+    one, cells = gates.dtype.type(1), range(gates.shape[2])
+    i, f, g, o = range(4)
+    for b in range(gates.shape[0]):
+        for j in cells:
+            d_gates[b, g, j] = _tanh(c[b, j])
+        for j in cells:
+            d_gates[b, f, j] = d_out[b, j] + d_h[b, j]
+        for j in cells:
+            d_c[b, j] += d_gates[b, f, j] * gates[b, o, j] * (one - d_gates[b, g, j] * d_gates[b, g, j])
+        for j in cells:
+            d_gates[b, o, j] = d_gates[b, f, j] * d_gates[b, g, j] * gates[b, o, j] * (one - gates[b, o, j])
+        for j in cells:
+            d_gates[b, i, j] = d_c[b, j] * gates[b, g, j] * gates[b, i, j] * (one - gates[b, i, j])
+        for j in cells:
+            d_gates[b, f, j] = d_c[b, j] * c_before[b, j] * gates[b, f, j] * (one - gates[b, f, j])
+        for j in cells:
+            d_gates[b, g, j] = d_c[b, j] * gates[b, i, j] * (one - gates[b, g, j] * gates[b, g, j])
+        for j in cells:
+            d_c[b, j] *= gates[b, f, j]
+
+
+class LSTMScan(torch.autograd.Function):
+    """The steps of an LSTM over packed rows: (drive, U, h, c, counts) to (h of all rows, h, c at segments' ends).
+
+    drive (R, 4 H) is W x + b; U (4 H, H); h, c (segments, H); counts see `Packing`. One product a step forward and one
+    backward; the gradient of U is one product at the end.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, drive: Tensor, recall: Tensor, h: Tensor, c: Tensor, counts: list[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        gates, cells, out = torch.empty_like(drive), *drive.new_empty(2, len(drive), h.shape[1])
+        recall_t, h_before, c_before = recall.T, h, as_array(c.contiguous())
+        views = (_rows(part, counts) for part in (gates.view(len(drive), 4, -1), cells, out))
+        steps = zip(drive.split(counts), gates.split(counts), out.split(counts), counts, *views, strict=True)
+        for driven, gate, h_after, count, gate_view, c_view, h_view in steps:
+            torch.addmm(driven, h_before[:count], recall_t, out=gate)
+            _lstm_step(gate_view, c_before[:count], c_view, h_view)
+            h_before, c_before = h_after, c_view
+        ends = _ends(counts)
+        ctx.counts, ctx.ends = counts, ends
+        ctx.save_for_backward(gates, cells, out, h, c, recall)
+        return out, out[ends], cells[ends]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        gates, cells, out, h, c, recall = ctx.saved_tensors
+        counts: list[int] = ctx.counts
+        d_h, d_c, d_gates = d_h.clone(), d_c.clone(), torch.empty_like(gates)
+        c_parts = _rows(cells, counts)
+        c_before = [as_array(c.contiguous()), *c_parts[:-1]]
+        views = [_rows(part.view(len(cells), 4, -1), counts) for part in (gates, d_gates)]
+        steps = zip(
+            d_gates.split(counts), counts, *views, c_before, c_parts, _rows(d_out.contiguous(), counts), strict=True
+        )
+        h_array, c_array = as_array(d_h), as_array(d_c)
+        for d_gate, count, gate_view, d_view, before, after, d_y in reversed(list(steps)):
+            _lstm_back(gate_view, before[:count], after, d_y, h_array[:count], c_array[:count], d_view)
+            torch.mm(d_gate, recall, out=d_h[:count])
+        previous = (part[:count] for part, count in zip((h, *out.split(counts)), counts, strict=False))
+        return d_gates, d_gates.T @ torch.cat(list(previous)), d_h, d_c, None
+
+
+def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
+    """The rows of each step as arrays; slices of arrays cost less than slices of tensors."""
+    array, begin, parts = as_array(tensor), 0, []
+    for count in counts:
+        parts.append(array[begin : begin + count])
+        begin += count
+    return parts
+
+
+def _ends(counts: list[int]) -> Tensor:
+    """The row of each segment's last step."""
+    begin, parts = sum(counts), []
+    after = 0
+    for count in reversed(counts):
+        begin -= count
+        if count > after:
+            parts.append(torch.arange(begin + after, begin + count))
+        after = count
+    return torch.cat(parts)
