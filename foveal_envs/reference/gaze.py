@@ -210,8 +210,14 @@ class SeekPolicy:
 
 
 def certain(actions: np.ndarray, space: gym.Space[Any]) -> np.ndarray:
-    """Probabilities (N, n) of discrete actions (N,) that are certain."""
-    rows: np.ndarray = np.eye(int(cast(gym.spaces.Discrete, space).n), dtype=np.float32)[actions]
+    """Probabilities (N, n) of discrete actions (N,) that are certain.
+
+    Raises:
+        ValueError: a space that is not Discrete.
+    """
+    if not isinstance(space, gym.spaces.Discrete):
+        raise ValueError(f"only Discrete actions have probabilities, not those of {space}")
+    rows: np.ndarray = np.eye(int(space.n), dtype=np.float32)[actions]
     return rows
 
 

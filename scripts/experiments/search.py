@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal_envs.reference import ScanPolicy, SeekPolicy, make_reference
+from foveal_envs.reference import ELMPolicy, ScanPolicy, SeekPolicy, make_reference
 
 from ..runs import make_lanes
 from .claims import Claim, Row, make_claim, numbers, select
@@ -29,10 +29,11 @@ LEARNERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # policy, core and its
     "no memory": ("GridPolicy", "feedforward", {"hidden": (8,)}),
     "LSTM of 128 cells, not tiled": ("RecurrentPolicy", "lstm", {"size": 128}),
 }
-LEARNERS |= {f"{name}, taught": LEARNERS[name] for name in ("LSTM", "gated delta")}
+TEMPERATURES = {"taught": 0.0, "told": 0.05}  # of ELM's gain: it shows the best cell, or tells how good all are
+LEARNERS |= {f"{name}, {how}": LEARNERS[name] for how in TEMPERATURES for name in ("LSTM", "gated delta")}
 RATES = {"GridPolicy": 1e-2, "RecurrentPolicy": 3e-3}  # of learning, at the start
 TAUGHT_RATES = 5e-3, 1e-3  # in the lessons, and afterwards
-LESSONS = 0.75  # share of the steps of those who are taught
+LESSONS = 0.75  # share of the steps of those who are taught or told
 STEPS, LANES = 400_000, 128
 PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 6, "gamma": 0.5, "gae_lambda": 0.5}
 LOOKERS: dict[str, tuple[str, dict[str, Any]]] = {  # at every place of a FieldPolicy's map: core and its keywords
@@ -83,7 +84,7 @@ def play(env: Any, agent: Any, seed: int, **options: Any) -> Row:
 
 def learn(job: Job) -> list[Row]:
     """Train one searcher, then let it search. Without memory it plays at random as it has learned to, or it would look
-    at the same cells for ever; who is taught first imitates ELM."""
+    at the same cells for ever; who is taught or told first imitates ELM."""
     import torch
 
     from agents import RecurrentPPO
@@ -93,7 +94,8 @@ def learn(job: Job) -> list[Row]:
     env = make_sb3(GRID, LANES, seed=10_000 * (job.seed + 1), reward="dense")
     torch.manual_seed(job.seed)
     kwargs = {"net_arch": ()} if policy == "RecurrentPolicy" else {}
-    taught = "taught" in job.conditions["learner"]
+    how = job.conditions["learner"].split(", ")[-1]
+    taught = how in TEMPERATURES
     lessons, rate = (int(LESSONS * job.arguments["steps"]), TAUGHT_RATES[1]) if taught else (0, RATES[policy])
     agent = RecurrentPPO(
         policy, env, core=core, core_kwargs=keywords, policy_kwargs=kwargs, seed=job.seed,
@@ -101,8 +103,8 @@ def learn(job: Job) -> list[Row]:
     )  # fmt: skip
     since = time.process_time()
     if taught:
-        agent.imitate(make_reference("elm", env.env), lessons, learning_rate=lambda left: TAUGHT_RATES[0] * left,
-                      log_interval=None)  # fmt: skip
+        teacher = ELMPolicy(env.env, TEMPERATURES[how])
+        agent.imitate(teacher, lessons, learning_rate=lambda left: TAUGHT_RATES[0] * left, log_interval=None)
     agent.learn(job.arguments["steps"] - lessons, log_interval=None)
     spent = round(time.process_time() - since, 2)
     lanes = make_lanes(GRID, {"moves": 900}, job.arguments["episodes"], info="step")
@@ -161,10 +163,12 @@ def memory(seeds: int, quick: bool) -> list[Job]:
 
 
 def learned(seeds: int, quick: bool) -> list[Job]:
-    """Searchers that learn by RecurrentPPO what ELM knows."""
+    """Searchers that learn by RecurrentPPO what ELM knows; who is told needs half the steps."""
     arguments = {"steps": 20_000 if quick else STEPS, "episodes": 50 if quick else 2000}
+    told = {**arguments, "steps": arguments["steps"] // 2}
     names = list(LEARNERS)[:1] if quick else LEARNERS
-    return [Job("learned", {"learner": name}, seed, learn, arguments) for seed in range(seeds) for name in names]
+    return [Job("learned", {"learner": name}, seed, learn, told if name.endswith("told") else arguments)
+            for seed in range(seeds) for name in names]  # fmt: skip
 
 
 def objects(seeds: int, quick: bool) -> list[Job]:

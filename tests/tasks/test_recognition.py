@@ -255,6 +255,8 @@ def test_who_seeks_tells_of_all_objects_in_view() -> None:
         obs, *_ = env.step(actions)
     assert np.mean(several) > 1.5
     assert np.mean(agree) > 0.95
+    with pytest.raises(ValueError, match="only Discrete actions"):
+        SeekPolicy(lanes("VisualSearch", 2)).probabilities(None)
 
 
 def test_labels_are_balanced_and_right() -> None:
