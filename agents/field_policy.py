@@ -120,8 +120,8 @@ class Finding(nn.Module):
 
 def _convolutions(channels: int) -> nn.Sequential:
     """Three of 3 x 3, which find more than one of 5 x 5 with twice the channels, and cost no more."""
-    first, *others = (nn.Conv2d(1 if i == 0 else channels, channels, 3, padding=1) for i in range(3))
-    return nn.Sequential(first, *(layer for conv in others for layer in (nn.ReLU(), conv)))
+    first, second, third = (nn.Conv2d(inputs, channels, 3, padding=1) for inputs in (1, channels, channels))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
 
 
 @dataclass(frozen=True)

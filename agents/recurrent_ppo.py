@@ -169,9 +169,9 @@ class RecurrentPPO(Agent):
         """Learns what a teacher would do, before `learn` makes it better: DAgger, see `Lessons`.
 
         The policy loss is -mean log pi(teacher's action | h) at every step, or, where actions are Discrete and the
-        teacher has ``probabilities``, their cross-entropy; values, and what a subclass adds, are
-        learned as in `learn`. The standard deviation of Box actions is afterwards what it was before: how to explore
-        cannot be learned from a teacher that does not. Steps are counted from 0.
+        teacher has ``probabilities``, their cross-entropy; values, and what a subclass adds, are learned as in `learn`.
+        The standard deviation of Box actions is afterwards what it was before: how to explore cannot be learned from a
+        teacher that does not. Steps are counted from 0.
 
         Args:
             teacher: a reference (`foveal_envs.reference`) of this agent's environment, or any agent of

@@ -86,7 +86,7 @@ class EgocentricMap(Core):
 
     def _write(self, view: Tensor, gaze: Tensor) -> Tensor:
         """What the core reads (B, K, C + 2) at each place."""
-        away = torch.remainder(self.places - gaze[:, None] + self.span, 2 * self.span) - self.span
+        away = self._around(self.places - gaze[:, None])
         shown = torch.cat((view, torch.ones_like(view[:, :1])), 1)
         near = (-2 * (away * self.tiles / self.span).square().sum(-1, keepdim=True)).exp()
         return torch.cat((_between(shown, away), near), -1)
@@ -94,11 +94,15 @@ class EgocentricMap(Core):
     def _look(self, h: Tensor, view: Tensor, gaze: Tensor) -> Tensor:
         """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r + C_h K)."""
         maps = functional.pad(h.unflatten(1, (self.tiles, self.tiles)).movedim(-1, 1), [1] * 4, "circular")
-        at = torch.remainder((self.looks + gaze[:, None]) / self.span + 1, 2) - 1
-        remembered = _between(maps, at * self.tiles / (self.tiles + 2)).movedim(-1, 1)
+        padded = self.span * (self.tiles + 2) / self.tiles  # half of its side
+        remembered = _between(maps, self._around(self.looks + gaze[:, None]) / padded).movedim(-1, 1)
         near, far = remembered.split((self.read**2, self.tiles**2), -1)
         around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
-        return torch.cat([part.flatten(1) for part in (near, around, far)], -1)
+        return torch.cat([read.flatten(1) for read in (near, around, far)], -1)
+
+    def _around(self, at: Tensor) -> Tensor:
+        """Coordinates on the torus, in [-span, span)."""
+        return torch.remainder(at + self.span, 2 * self.span) - self.span
 
 
 def _centres(count: int, half: float) -> Tensor:

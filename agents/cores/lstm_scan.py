@@ -50,16 +50,17 @@ def _overload_tanh(x: Any) -> Any:
 def _lstm_step(gates: np.ndarray, c_before: np.ndarray, c: np.ndarray, h: np.ndarray) -> None:
     """Activates gates (B, 4, H) in place, i, f, g, o; writes c and h (B, H)."""
     half, cells = gates.dtype.type(0.5), range(gates.shape[2])
+    i, f, g, o = range(4)
     for b in range(gates.shape[0]):
-        for gate in (0, 1, 3):
+        for gate in (i, f, o):
             for j in cells:
                 gates[b, gate, j] = half + half * _tanh(half * gates[b, gate, j])
         for j in cells:
-            gates[b, 2, j] = _tanh(gates[b, 2, j])
+            gates[b, g, j] = _tanh(gates[b, g, j])
         for j in cells:
-            c[b, j] = gates[b, 1, j] * c_before[b, j] + gates[b, 0, j] * gates[b, 2, j]
+            c[b, j] = gates[b, f, j] * c_before[b, j] + gates[b, i, j] * gates[b, g, j]
         for j in cells:
-            h[b, j] = gates[b, 3, j] * _tanh(c[b, j])
+            h[b, j] = gates[b, o, j] * _tanh(c[b, j])
 
 
 @fast

@@ -171,10 +171,11 @@ class SeekPolicy:
         """
         worlds, goal, away, state = self._seek(state, episode_start)
         wanted = certain(aim(self._task, worlds, goal), self._task.action_space)
-        choice = (away < self._reach) & (self._temperature > 0)
-        lanes, things = np.nonzero(choice)
+        if self._temperature <= 0:
+            return wanted, state
+        lanes, things = np.nonzero(away < self._reach)
         places = np.stack([worlds["objects"][name][lanes, things] for name in "xy"], axis=1)
-        weights = np.exp((away.min(1)[lanes] - away[lanes, things]) / (self._temperature or 1.0))
+        weights = np.exp((away.min(1)[lanes] - away[lanes, things]) / self._temperature)
         wanted[lanes] = 0.0
         np.add.at(wanted, (lanes, aim(self._task, worlds[lanes], places)), weights)
         return wanted / wanted.sum(1, keepdims=True), state

@@ -79,10 +79,13 @@ class _Searcher:
     ) -> tuple[np.ndarray, State]:
         """Actions (N,), and the log posterior (N, K)."""
         p = self.belief.update(obs, state, episode_start)
-        actions = self.fixate(p)
-        if self.task.answers:
-            actions = np.where(p.max(1) >= self.task.threshold, p.shape[1] + p.argmax(1), actions)
-        return actions, self.belief.log
+        return self._or_answer(p, self.fixate(p)), self.belief.log
+
+    def _or_answer(self, p: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Actions (N,): cells (N,) to fixate, or answers where posteriors (N, K) allow them."""
+        if not self.task.answers:
+            return cells
+        return np.where(p.max(1) >= self.task.threshold, p.shape[1] + p.argmax(1), cells)
 
 
 class MAPPolicy(_Searcher):
@@ -108,21 +111,26 @@ class ELMPolicy(_Searcher):
         self._temperature = temperature
 
     def fixate(self, p: np.ndarray) -> np.ndarray:
-        return np.asarray((p @ self._squares.T).argmax(1))
+        return np.asarray(self._gain(p).argmax(1))
 
     def probabilities(self, obs: Any, state: State = None, episode_start: Any = None) -> tuple[np.ndarray, State]:
         """Probabilities (N, actions), and the log posterior: see `predict`. Cells are fixated in proportion to
         exp(gain / temperature), so that a pupil is told how good all are; answers are certain, and so is everything
         without a temperature."""
-        actions, log = self.predict(obs, state, episode_start)
+        p = self.belief.update(obs, state, episode_start)
+        gain = self._gain(p)
+        actions = self._or_answer(p, gain.argmax(1))
         wanted = certain(actions, self.task.action_space)
         if self._temperature > 0:
-            p = np.exp(log)
-            gain = (p / p.sum(1, keepdims=True)) @ self._squares.T
             weights = np.exp((gain - gain.max(1, keepdims=True)) / self._temperature)
-            cells = actions < p.shape[1]
-            wanted[cells, : p.shape[1]] = (weights / weights.sum(1, keepdims=True))[cells]
-        return wanted, log
+            looks = actions < p.shape[1]
+            wanted[looks, : p.shape[1]] = (weights / weights.sum(1, keepdims=True))[looks]
+        return wanted, self.belief.log
+
+    def _gain(self, p: np.ndarray) -> np.ndarray:
+        """Expected gain (N, K) of a fixation of each cell, given posteriors (N, K)."""
+        gain: np.ndarray = p @ self._squares.T
+        return gain
 
 
 class IdealPolicy(_Searcher):
