@@ -1,15 +1,176 @@
-"""What the compiled loops of the cores share."""
+"""What the compiled loops of the cores share: their decorator, and vectors of eight numbers.
+
+A compiler finds vectors in a loop only where it can prove that no array overlaps another, and a loop over a row of fast
+weights is over before that is proved. There vectors are explicit: ``load`` takes eight numbers of an array, ``spread``
+eight times the same one, ``+ - *`` compute with vectors and scalars, ``total`` adds up, ``store`` writes back.
+Uncompiled, a vector is an array (8,), and all of this is NumPy.
+"""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numba
 import numpy as np
+from llvmlite import ir  # Numba is built on it
+from numba.core import caching, cgutils, types
+from numba.core.dispatcher import Dispatcher
+from numba.extending import intrinsic, models, overload, register_model
+from numba.np.arrayobj import make_array
 from torch import Tensor
 
-# Sums may be reordered and products fused, which vector code needs; nan and inf keep their meaning.
-fast = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+LANES = 8
+_FLAGS = ("reassoc", "contract", "nsz")  # sums may be reordered and products fused; nan and inf keep their meaning
+_SOURCE = Path(__file__).read_bytes()
+
+
+class _Cache(caching.FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one function, which looks at that function's file, and here at this one too."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), _SOURCE)
+
+
+def fast(function: Callable[..., Any]) -> Any:
+    """Compiles a function on its first call and caches the code; of other files it may call this one alone."""
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=set(_FLAGS))(function)
+    if isinstance(dispatcher, Dispatcher):
+        dispatcher._cache = _Cache(function)
+    return dispatcher
 
 
 def as_array(tensor: Tensor) -> np.ndarray:
     """The memory of a tensor on the CPU, without its gradient."""
     return tensor.detach().numpy()  # type: ignore[no-any-return]
+
+
+def load(array: np.ndarray, start: int) -> Any:
+    """The vector array[start : start + 8] of a flat array, which must reach so far."""
+    return array[start : start + LANES].copy()
+
+
+def store(array: np.ndarray, start: int, vector: Any) -> None:
+    """Writes a vector to array[start : start + 8]."""
+    array[start : start + LANES] = vector
+
+
+def spread(array: np.ndarray, index: int) -> Any:
+    """A vector of eight times array[index]."""
+    return np.full(LANES, array[index])
+
+
+def full(value: Any) -> Any:
+    """A vector of eight times the same number."""
+    return np.full(LANES, value)
+
+
+def total(vector: Any) -> Any:
+    """The sum of a vector's numbers."""
+    return vector.sum()
+
+
+class _Vector(types.Type):  # type: ignore[misc]
+    """Eight numbers of a float type."""
+
+    def __init__(self, dtype: Any) -> None:
+        super().__init__(name=f"Vector{LANES}({dtype})")
+        self.dtype = dtype
+
+
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fe_type: Any) -> None:
+        super().__init__(manager, fe_type, ir.VectorType(manager.lookup(fe_type.dtype).get_value_type(), LANES))
+
+
+@intrinsic
+def _load(typing: Any, array: Any, start: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        address = builder.bitcast(_address(context, builder, sig, values), _llvm(context, sig.return_type).as_pointer())
+        vector = builder.load(address)
+        vector.align = array.dtype.bitwidth // 8
+        return vector
+
+    return _Vector(array.dtype)(array, start), emit
+
+
+@intrinsic
+def _store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        address = builder.bitcast(_address(context, builder, sig, values), _llvm(context, vector).as_pointer())
+        builder.store(values[2], address).align = array.dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.none(array, start, vector), emit
+
+
+@intrinsic
+def _spread(typing: Any, array: Any, index: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        return _splat(builder, builder.load(_address(context, builder, sig, values)))
+
+    return _Vector(array.dtype)(array, index), emit
+
+
+@intrinsic
+def _full(typing: Any, value: Any) -> Any:
+    return _Vector(value)(value), lambda context, builder, sig, values: _splat(builder, values[0])
+
+
+@intrinsic
+def _total(typing: Any, vector: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+        number = _llvm(context, vector.dtype)
+        kind = ir.FunctionType(number, [number, values[0].type])
+        name = f"llvm.vector.reduce.fadd.v{LANES}f{vector.dtype.bitwidth}"
+        reduce = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(reduce, [ir.Constant(number, 0.0), values[0]], fastmath=_FLAGS)
+
+    return vector.dtype(vector), emit
+
+
+def _arithmetic(method: str) -> Any:
+    """+, - or * of two vectors, or of a vector and a number."""
+
+    @intrinsic
+    def compute(typing: Any, a: Any, b: Any) -> Any:
+        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            return getattr(builder, method)(*(_splat(builder, value) for value in values), flags=_FLAGS)
+
+        return (a if isinstance(a, _Vector) else b)(a, b), emit
+
+    def choose(a, b):  # type: ignore[no-untyped-def]  # Numba wants both signatures alike
+        return (lambda a, b: compute(a, b)) if isinstance(a, _Vector) or isinstance(b, _Vector) else None
+
+    return choose
+
+
+def _llvm(context: Any, fe_type: Any) -> Any:
+    return context.get_value_type(fe_type)
+
+
+def _address(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+    """Of the number of an array, the first argument, at an index, the second."""
+    array = make_array(sig.args[0])(context, builder, values[0])
+    return builder.gep(array.data, [context.cast(builder, values[1], sig.args[1], types.intp)])
+
+
+def _splat(builder: Any, value: Any) -> Any:
+    """A vector of one number; a vector as it is."""
+    if isinstance(value.type, ir.VectorType):
+        return value
+    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+    first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
+overload(load)(lambda array, start: lambda array, start: _load(array, start))
+overload(store)(lambda array, start, vector: lambda array, start, vector: _store(array, start, vector))
+overload(spread)(lambda array, index: lambda array, index: _spread(array, index))
+overload(full)(lambda value: lambda value: _full(value))
+overload(total)(lambda vector: lambda vector: _total(vector))
+for _operator, _method in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    overload(_operator)(_arithmetic(_method))

@@ -1,6 +1,7 @@
 """The delta rules' compiled loops for the CPU, with gradients written out.
 
-Plain scalar code under Numba, which calls nothing outside this file, so that its cache cannot miss a change.
+All arrays are flat: a row is one head of one column, its fast weights S are K x V numbers, and V is a multiple of
+`LANES`. Columns are taken in blocks whose memories stay in the cache while all steps pass by.
 """
 
 from __future__ import annotations
@@ -9,11 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .compiled import as_array, fast
+from .compiled import LANES, as_array, fast, full, load, spread, store, total
 
 CHUNK = 16  # steps between two memories that the forward pass keeps for the backward pass
+BLOCK = 8192  # numbers of fast weights of a block of columns, or those of one
+
+
+@fast
+def _block(size: int) -> int:
+    """Columns of a block, of so many fast weights each."""
+    return max(1, BLOCK // size)
 
 
 @fast
@@ -29,50 +38,71 @@ def _delta_forward(
     corrects: bool,
     out: np.ndarray,
     kept: np.ndarray,
+    shape: tuple[int, ...],
 ) -> None:
-    """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept` gets those at chunks' starts."""
-    steps, columns, heads, keys = k.shape
-    values = v.shape[3]
-    error = np.empty((1, values), k.dtype)
-    for b in range(columns):
-        for h in range(heads):
-            S = memory[b, h]
-            for t in range(steps):
-                if t % CHUNK == 0:
-                    kept[t // CHUNK, b, h] = S
-                if starts[t, b]:
-                    S[:] = initial[h]
-                decay, strength = gate[t, b, h], beta[t, b, h]
-                _miss(S, k, v, (t, b, h), decay, corrects, error, 0)
-                for j in range(values):
-                    out[t, b, h, j] = 0
-                for i in range(keys):
-                    written, query = strength * k[t, b, h, i], q[t, b, h, i]
-                    for j in range(values):
-                        S[i, j] = decay * S[i, j] + written * error[0, j]
-                        out[t, b, h, j] += query * S[i, j]
+    """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept`, unless empty, gets those at chunks'
+    starts."""
+    steps, columns, heads, keys, values = shape
+    rows, size = columns * heads, keys * values
+    block, error = _block(heads * size) * heads, np.empty(values, k.dtype)
+    for begin in range(0, rows, block):
+        end = min(rows, begin + block)
+        for t in range(steps):
+            if len(kept) and t % CHUNK == 0:
+                _copy(memory, begin * size, kept, (t // CHUNK * rows + begin) * size, (end - begin) * size)
+            for row in range(begin, end):
+                at = t * rows + row
+                if starts[t * columns + row // heads]:
+                    _copy(initial, row % heads * size, memory, row * size, size)
+                _advance(
+                    memory, row * size, memory, row * size, q, k, v, at, beta[at], gate[at], corrects, error, 0, out,
+                    at * values, keys, values,
+                )  # fmt: skip
 
 
 @fast
-def _miss(
-    S: np.ndarray,
+def _copy(source: np.ndarray, start: int, target: np.ndarray, at: int, size: int) -> None:
+    """target[at : at + size] = source[start : start + size]."""
+    for j in range(0, size, LANES):
+        store(target, at + j, load(source, start + j))
+
+
+@fast
+def _advance(
+    before: np.ndarray,
+    s: int,
+    after: np.ndarray,
+    a: int,
+    q: np.ndarray,
     k: np.ndarray,
     v: np.ndarray,
-    at: tuple[int, int, int],
+    at: int,
+    beta: Any,
     gate: Any,
     corrects: bool,
-    error: np.ndarray,
-    n: int,
+    errors: np.ndarray,
+    e: int,
+    out: np.ndarray,
+    o: int,
+    keys: int,
+    values: int,
 ) -> None:
-    """error (., V) at n = v - gate S^T k, or v: the write is S <- gate S + beta k error^T."""
-    t, b, h = at
-    for j in range(S.shape[1]):
-        error[n, j] = v[t, b, h, j]
-    if corrects:
-        for i in range(S.shape[0]):
-            known = gate * k[t, b, h, i]
-            for j in range(S.shape[1]):
-                error[n, j] -= known * S[i, j]
+    """One step of one row: S at `before[s]` becomes gate S + beta k error^T at `after[a]`, of which q reads `out[o]`;
+    error = v - gate S^T k, or v, is left at `errors[e]`."""
+    for j in range(0, values, LANES):
+        error, read = load(v, at * values + j), full(beta - beta)
+        if corrects:
+            known = full(beta - beta)
+            for i in range(keys):
+                known = known + spread(k, at * keys + i) * load(before, s + i * values + j)
+            error = error - gate * known
+        store(errors, e + j, error)
+        error = beta * error
+        for i in range(keys):
+            part = gate * load(before, s + i * values + j) + spread(k, at * keys + i) * error
+            store(after, a + i * values + j, part)
+            read = read + spread(q, at * keys + i) * part
+        store(out, o + j, read)
 
 
 @fast
@@ -94,85 +124,99 @@ def _delta_backward(
     d_beta: np.ndarray,
     d_gate: np.ndarray,
     d_initial: np.ndarray,
+    shape: tuple[int, ...],
 ) -> None:
     """All gradients; `d_memory` is that of the last memory and becomes that of the first."""
-    steps, columns, heads, keys = k.shape
-    values = v.shape[3]
-    before = np.empty((CHUNK + 1, keys, values), k.dtype)  # S of a chunk's steps before they decay and write
-    errors = np.empty((CHUNK, values), k.dtype)
-    for b in range(columns):
-        for h in range(heads):
-            dS = d_memory[b, h]
-            for chunk in range((steps - 1) // CHUNK, -1, -1):
-                first, last = chunk * CHUNK, min(steps, (chunk + 1) * CHUNK)
-                before[0] = kept[chunk, b, h]
-                for t in range(first, last):
-                    S, after = before[t - first], before[t - first + 1]
-                    decay, strength = gate[t, b, h], beta[t, b, h]
-                    if starts[t, b]:
-                        S[:] = initial[h]
-                    _miss(S, k, v, (t, b, h), decay, corrects, errors, t - first)
-                    for i in range(keys):
-                        written = strength * k[t, b, h, i]
-                        for j in range(values):
-                            after[i, j] = decay * S[i, j] + written * errors[t - first, j]
-                for t in range(last - 1, first - 1, -1):
-                    d_beta[t, b, h], d_gate[t, b, h] = _unwrite(
-                        dS, before[t - first], errors[t - first], q[t, b, h], k[t, b, h], beta[t, b, h],
-                        gate[t, b, h], corrects, d_out[t, b, h], d_q[t, b, h], d_k[t, b, h], d_v[t, b, h],
+    steps, columns, heads, keys, values = shape
+    rows, size = columns * heads, keys * values
+    block = min(rows, _block(heads * size) * heads)
+    before = np.empty((CHUNK + 1) * block * size, k.dtype)  # S of a chunk's steps before they decay and write
+    errors, read = np.empty(CHUNK * block * values, k.dtype), np.empty(values, k.dtype)
+    for begin in range(0, rows, block):
+        end = min(rows, begin + block)
+        for chunk in range((steps - 1) // CHUNK, -1, -1):
+            first, last = chunk * CHUNK, min(steps, (chunk + 1) * CHUNK)
+            _copy(kept, (chunk * rows + begin) * size, before, 0, (end - begin) * size)
+            for t in range(first, last):
+                for row in range(begin, end):
+                    at, n = t * rows + row, (t - first) * block + row - begin
+                    if starts[t * columns + row // heads]:
+                        _copy(initial, row % heads * size, before, n * size, size)
+                    _advance(
+                        before, n * size, before, (n + block) * size, q, k, v, at, beta[at], gate[at], corrects, errors,
+                        n * values, read, 0, keys, values,
                     )  # fmt: skip
-                    if starts[t, b]:
-                        for i in range(keys):
-                            for j in range(values):
-                                d_initial[h, i, j] += dS[i, j]
-                                dS[i, j] = 0
+            for t in range(last - 1, first - 1, -1):
+                for row in range(begin, end):
+                    at, n = t * rows + row, (t - first) * block + row - begin
+                    d_beta[at], d_gate[at] = _retreat(
+                        d_memory, row * size, before, n * size, errors, n * values, q, k, at, beta[at], gate[at],
+                        corrects, d_out, d_q, d_k, d_v, keys, values,
+                    )  # fmt: skip
+                    if starts[t * columns + row // heads]:
+                        _move(d_memory, row * size, d_initial, row % heads * size, size)
 
 
 @fast
-def _unwrite(
+def _move(source: np.ndarray, start: int, target: np.ndarray, at: int, size: int) -> None:
+    """Adds source[start : start + size] to target[at : at + size], and leaves zeros."""
+    for j in range(0, size, LANES):
+        part = load(source, start + j)
+        store(target, at + j, load(target, at + j) + part)
+        store(source, start + j, part - part)
+
+
+@fast
+def _retreat(
     dS: np.ndarray,
+    d: int,
     S: np.ndarray,
-    error: np.ndarray,
+    s: int,
+    errors: np.ndarray,
+    e: int,
     q: np.ndarray,
     k: np.ndarray,
+    at: int,
     beta: Any,
     gate: Any,
     corrects: bool,
-    d_o: np.ndarray,
+    d_out: np.ndarray,
     d_q: np.ndarray,
     d_k: np.ndarray,
     d_v: np.ndarray,
+    keys: int,
+    values: int,
 ) -> Any:
-    """One step back: S (K, V) is the memory before it, dS turns from the gradient after it into that before it."""
-    keys, values = S.shape
-    zero = dS.dtype.type(0)
-    d_v[:] = zero
-    for i in range(keys):
-        total = zero
-        for j in range(values):
-            dS[i, j] += q[i] * d_o[j]
-            d_v[j] += k[i] * dS[i, j]
-            total += dS[i, j] * error[j]
-        d_k[i] = beta * total
-    d_beta, d_gate, read = zero, zero, zero
-    for j in range(values):
-        d_beta += d_v[j] * error[j]
-        read += error[j] * d_o[j]
-        d_v[j] *= beta
-    for i in range(keys):
-        known = gate * k[i] if corrects else zero
-        erased, seen, decayed = zero, zero, zero
-        for j in range(values):
-            erased += S[i, j] * d_v[j]
-            seen += S[i, j] * d_o[j]
-            decayed += S[i, j] * dS[i, j]
-            dS[i, j] = gate * dS[i, j] - known * d_v[j]
+    """One step of one row back: S[s] is the memory before it, dS[d] turns from the gradient after it into that before
+    it; the gradients of beta and gate are returned."""
+    zero = beta - beta
+    ka, va, erasing = at * keys, at * values, gate if corrects else zero
+    d_beta, d_gate, shared = full(zero), full(zero), full(zero)
+    for j in range(0, values, LANES):
+        d_o, error, d_value, known = load(d_out, va + j), load(errors, e + j), full(zero), full(zero)
+        for i in range(keys):
+            part = load(dS, d + i * values + j) + spread(q, ka + i) * d_o
+            store(dS, d + i * values + j, part)
+            d_value = d_value + spread(k, ka + i) * part
+            known = known + spread(k, ka + i) * load(S, s + i * values + j)
+        d_beta = d_beta + d_value * error
+        shared = shared + error * d_o
+        d_value = beta * d_value
         if corrects:
-            d_k[i] -= gate * erased
-            decayed -= k[i] * erased
-        d_gate += decayed
-        d_q[i] = gate * seen + beta * k[i] * read
-    return d_beta, d_gate
+            d_gate = d_gate - known * d_value
+        store(d_v, va + j, d_value)
+    read = beta * total(shared)
+    for i in range(keys):
+        erased, d_key, d_query = erasing * spread(k, ka + i), full(zero), full(zero)
+        for j in range(0, values, LANES):
+            row, part, d_value = load(S, s + i * values + j), load(dS, d + i * values + j), load(d_v, va + j)
+            d_key = d_key + beta * (part * load(errors, e + j)) - erasing * (row * d_value)
+            d_query = d_query + row * load(d_out, va + j)
+            d_gate = d_gate + row * part
+            store(dS, d + i * values + j, gate * part - erased * d_value)
+        d_k[ka + i] = total(d_key)
+        d_q[ka + i] = gate * total(d_query) + k[ka + i] * read
+    return total(d_beta), total(d_gate)
 
 
 class _DeltaScan(torch.autograd.Function):
@@ -192,10 +236,11 @@ class _DeltaScan(torch.autograd.Function):
         corrects: bool,
     ) -> tuple[Tensor, Tensor]:
         inputs = [part.contiguous() for part in (q, k, v, beta, gate, starts)]
-        memory, initial, out = memory.clone(), initial.contiguous(), torch.empty_like(inputs[2])
-        kept = memory.new_empty(-(-len(q) // CHUNK), *memory.shape)
-        _delta_forward(*map(as_array, (*inputs, memory, initial)), corrects, as_array(out), as_array(kept))
-        ctx.corrects = corrects
+        memory, initial = memory.clone(memory_format=torch.contiguous_format), initial.contiguous()
+        out = torch.empty_like(inputs[2])
+        kept = memory.new_empty(-(-len(q) // CHUNK) if any(ctx.needs_input_grad) else 0, *memory.shape)
+        ctx.corrects, ctx.shape = corrects, (*k.shape, v.shape[3])
+        _delta_forward(*map(_flat, (*inputs, memory, initial)), corrects, _flat(out), _flat(kept), ctx.shape)
         ctx.save_for_backward(*inputs, initial, kept)
         return out, memory
 
@@ -205,9 +250,14 @@ class _DeltaScan(torch.autograd.Function):
         *inputs, initial, kept = ctx.saved_tensors
         d_memory, d_initial = d_memory.clone(memory_format=torch.contiguous_format), torch.zeros_like(initial)
         gradients = [torch.empty_like(part) for part in inputs[:5]]
-        arrays = map(as_array, (kept, d_out.contiguous(), d_memory, *gradients, d_initial))
-        _delta_backward(*map(as_array, (*inputs, initial)), ctx.corrects, *arrays)
+        arrays = map(_flat, (kept, d_out.contiguous(), d_memory, *gradients, d_initial))
+        _delta_backward(*map(_flat, (*inputs, initial)), ctx.corrects, *arrays, ctx.shape)
         return (*gradients, d_memory, d_initial, None, None)
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    """The memory of a contiguous tensor."""
+    return as_array(tensor).reshape(-1)
 
 
 def scanned(
@@ -229,14 +279,21 @@ def scanned(
     if query.device.type != "cpu":
         raise ValueError(f'the form "compiled" runs on the CPU, not on {query.device}: set core.form = "parallel"')
     ones = query.new_ones(query.shape[:3])
-    return _DeltaScan.apply(  # type: ignore[no-any-return]
+    out, last = _DeltaScan.apply(
         query,
         key,
-        value,
+        _padded(value),
         ones if beta is None else beta.squeeze(-1),
         ones if log_gate is None else log_gate.squeeze(-1).exp(),
-        memory,
-        query.new_zeros(memory.shape[1:]) if initial is None else initial.expand(1, *memory.shape[1:])[0],
+        _padded(memory),
+        _padded(query.new_zeros(memory.shape[1:]) if initial is None else initial.expand(1, *memory.shape[1:])[0]),
         episode_start,
         beta is not None,
     )
+    return out[..., : value.shape[3]], last[..., : value.shape[3]]
+
+
+def _padded(values: Tensor) -> Tensor:
+    """(..., V) with zeros up to a multiple of `LANES`."""
+    spare = -values.shape[-1] % LANES
+    return F.pad(values, (0, spare)) if spare else values

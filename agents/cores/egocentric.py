@@ -61,6 +61,7 @@ class EgocentricMap(Core):
         """One step; see `Core.step`."""
         view, step, rest = self._parts_of(x)
         gaze = torch.where(episode_start[:, None], 0, state[-1]) + step
+        self.core.form = self.form
         h, cells = at_places(self.core.step, self._write(view, gaze), state[:-1], episode_start)
         return torch.cat((self._look(h, view, gaze), rest), -1), (*cells, gaze)
 

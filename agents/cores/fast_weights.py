@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from .core import Recurrence
+from .core import Recurrence, State
 from .features import FeatureMap
 
 
@@ -73,6 +74,13 @@ class FastWeights(Recurrence):
     def learned(self, part: int = 0) -> Tensor | None:
         """Part of the initial state (1, heads, K', V) where that is learned, None where it is zero."""
         return self.initial_state(1)[part] if self.learn_initial_state else None
+
+    def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """One step; see `Core.step`. Where no gradient is wanted, a compiled form takes it."""
+        if self.form != "compiled" or torch.is_grad_enabled():
+            return super().step(x, state, episode_start)
+        y, state = self(x[None], state, episode_start[None])
+        return y[0], state
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from o (..., heads, V) and x (..., D)."""

@@ -51,6 +51,7 @@ class FeatureMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., K) to (..., size)."""
+        x = x.contiguous()  # a key is a slice of what the slow net tells; functions of slices take twice the time
         if self.name == "softmax":
             return x.softmax(-1)
         if self.name == "silu":

@@ -42,6 +42,7 @@ class Tiled(Core):
 
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step; see `Core.step`."""
+        self.core.form = self.form
         y, state = at_places(self.core.step, self._spread(x), state, episode_start)
         return y.flatten(-2), state
 

@@ -86,7 +86,7 @@ def parameters(agent: RecurrentPPO) -> torch.Tensor:
 @pytest.mark.parametrize("core", ["lstm", "gated_delta"])
 def test_it_learns_what_needs_memory(core: str) -> None:
     env = lanes(Recall, 32)
-    agent = RecurrentPPO("MlpPolicy", env, core=core, n_steps=20, learning_rate=3e-3, seed=0)
+    agent = RecurrentPPO("MlpPolicy", env, core=core, n_steps=20, learning_rate=lambda left: 3e-3 * left, seed=0)
     agent.learn(15_000, log_interval=None)
     reward, _ = evaluate_policy(agent, env, 100)
     assert reward > 0.95  # 0.5 without memory

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agents.cores import make_core
 from agents.cores.chunked import chunked, read, write_delta
+from agents.cores.delta_scan import scanned
 from agents.cores.features import FeatureMap
 
 T, B, D = 70, 2, 4
@@ -152,6 +153,24 @@ def test_chunks_are_exact_for_any_gate_and_length(log_gate: float) -> None:
     ]
     for other in results[1:]:
         torch.testing.assert_close(results[0], other, **EXACT)
+
+
+@pytest.mark.parametrize(("columns", "width"), [(2, 5), (40, 16)])
+def test_loops_equal_chunks_for_any_width_and_number_of_columns(columns: int, width: int) -> None:
+    rng = torch.Generator().manual_seed(5)
+    shapes = ((8,), (8,), (width,), (1,), (1,))
+    parts = [torch.randn(T, columns, 3, *shape, dtype=torch.float64, generator=rng) for shape in shapes]
+    q, k, v, rate, log_gate = parts[0], nn.functional.normalize(parts[1], dim=-1), *parts[2:]
+    memory, initial = torch.randn(columns, 3, 8, width, dtype=torch.float64), sequence(3, 8, width)
+    inputs = [q, k, v, memory, rate.sigmoid(), nn.functional.logsigmoid(log_gate + 3), initial]
+    starts = torch.rand(T, columns, generator=rng) < 0.1
+    results = []
+    for rule in (chunked, scanned):
+        leaves = [part.clone().requires_grad_() for part in inputs]
+        out, last = rule(*leaves[:4], starts, beta=leaves[4], log_gate=leaves[5], initial=leaves[6])
+        (out.cos().sum() + last.sin().sum()).backward()
+        results.append([out, last, *(leaf.grad for leaf in leaves)])
+    torch.testing.assert_close(*results, **EXACT)
 
 
 def test_dpfp_is_the_product_of_neighbours() -> None:
