@@ -89,10 +89,11 @@ def _advance(
 ) -> None:
     """One step of one row: S at `before[s]` becomes gate S + beta k error^T at `after[a]`, of which q reads `out[o]`;
     error = v - gate S^T k, or v, is left at `errors[e]`."""
+    zero = v.dtype.type(0)
     for j in range(0, values, LANES):
-        error, read = load(v, at * values + j), full(beta - beta)
+        error, read = load(v, at * values + j), full(zero)
         if corrects:
-            known = full(beta - beta)
+            known = full(zero)
             for i in range(keys):
                 known = known + spread(k, at * keys + i) * load(before, s + i * values + j)
             error = error - gate * known
@@ -160,10 +161,10 @@ def _delta_backward(
 @fast
 def _move(source: np.ndarray, start: int, target: np.ndarray, at: int, size: int) -> None:
     """Adds source[start : start + size] to target[at : at + size], and leaves zeros."""
+    zero = source.dtype.type(0)
     for j in range(0, size, LANES):
-        part = load(source, start + j)
-        store(target, at + j, load(target, at + j) + part)
-        store(source, start + j, part - part)
+        store(target, at + j, load(target, at + j) + load(source, start + j))
+        store(source, start + j, full(zero))
 
 
 @fast
@@ -189,7 +190,7 @@ def _retreat(
 ) -> Any:
     """One step of one row back: S[s] is the memory before it, dS[d] turns from the gradient after it into that before
     it; the gradients of beta and gate are returned."""
-    zero = beta - beta
+    zero = dS.dtype.type(0)
     ka, va, erasing = at * keys, at * values, gate if corrects else zero
     d_beta, d_gate, shared = full(zero), full(zero), full(zero)
     for j in range(0, values, LANES):

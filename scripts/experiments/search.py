@@ -29,12 +29,12 @@ LEARNERS: dict[str, tuple[str, str, dict[str, Any]]] = {  # policy, core and its
     "no memory": ("GridPolicy", "feedforward", {"hidden": (8,)}),
     "LSTM of 128 cells, not tiled": ("RecurrentPolicy", "lstm", {"size": 128}),
 }
-TEMPERATURES = {"taught": 0.0, "told": 0.05}  # of ELM's gain: it shows the best cell, or tells how good all are
-LEARNERS |= {f"{name}, {how}": LEARNERS[name] for how in TEMPERATURES for name in ("LSTM", "gated delta")}
+TOLD = ", told"  # by ELM, before they learn by reward
+LEARNERS |= {f"{name}{TOLD}": LEARNERS[name] for name in ("LSTM", "gated delta")}
 RATES = {"GridPolicy": 1e-2, "RecurrentPolicy": 3e-3}  # of learning, at the start
-TAUGHT_RATES = 5e-3, 1e-3  # in the lessons, and afterwards
-LESSONS = 0.75  # share of the steps of those who are taught or told
-STEPS, LANES = 400_000, 128
+TOLD_RATES = 3e-3, 3e-4  # of those who are told: in the lessons, and afterwards
+GAIN_TEMPERATURE, TOLD_KL = 0.05, 0.02  # of ELM's gain when it tells how good all cells are; bound of a later update
+STEPS, TOLD_STEPS, LANES = (0, 400_000), (200_000, 100_000), 128  # of the lessons, and of what follows
 PPO = {"n_steps": 16, "n_minibatches": 8, "n_epochs": 6, "gamma": 0.5, "gae_lambda": 0.5}
 LOOKERS: dict[str, tuple[str, dict[str, Any]]] = {  # at every place of a FieldPolicy's map: core and its keywords
     "LSTM": ("lstm", {"size": 8}),
@@ -84,28 +84,28 @@ def play(env: Any, agent: Any, seed: int, **options: Any) -> Row:
 
 def learn(job: Job) -> list[Row]:
     """Train one searcher, then let it search. Without memory it plays at random as it has learned to, or it would look
-    at the same cells for ever; who is taught or told first imitates ELM."""
+    at the same cells for ever."""
     import torch
 
     from agents import RecurrentPPO
     from agents.vec_env import make_sb3
 
     policy, core, keywords = LEARNERS[job.conditions["learner"]]
+    lessons, steps = job.arguments["steps"]
+    rate, target_kl = (TOLD_RATES[1], TOLD_KL) if lessons else (RATES[policy], None)
     env = make_sb3(GRID, LANES, seed=10_000 * (job.seed + 1), reward="dense")
     torch.manual_seed(job.seed)
     kwargs = {"net_arch": ()} if policy == "RecurrentPolicy" else {}
-    how = job.conditions["learner"].split(", ")[-1]
-    taught = how in TEMPERATURES
-    lessons, rate = (int(LESSONS * job.arguments["steps"]), TAUGHT_RATES[1]) if taught else (0, RATES[policy])
     agent = RecurrentPPO(
-        policy, env, core=core, core_kwargs=keywords, policy_kwargs=kwargs, seed=job.seed,
+        policy, env, core=core, core_kwargs=keywords, policy_kwargs=kwargs, seed=job.seed, target_kl=target_kl,
         learning_rate=lambda left: rate * left, **PPO,
     )  # fmt: skip
     since = time.process_time()
-    if taught:
-        teacher = ELMPolicy(env.env, TEMPERATURES[how])
-        agent.imitate(teacher, lessons, learning_rate=lambda left: TAUGHT_RATES[0] * left, log_interval=None)
-    agent.learn(job.arguments["steps"] - lessons, log_interval=None)
+    if lessons:
+        teacher = ELMPolicy(env.env, GAIN_TEMPERATURE)
+        agent.imitate(teacher, lessons, learning_rate=lambda left: TOLD_RATES[0] * left, log_interval=None)
+        lessons = agent.num_timesteps
+    agent.learn(steps, log_interval=None)
     spent = round(time.process_time() - since, 2)
     lanes = make_lanes(GRID, {"moves": 900}, job.arguments["episodes"], info="step")
     played = play(lanes, agent, job.seed, deterministic=core != "feedforward")
@@ -163,12 +163,14 @@ def memory(seeds: int, quick: bool) -> list[Job]:
 
 
 def learned(seeds: int, quick: bool) -> list[Job]:
-    """Searchers that learn by RecurrentPPO what ELM knows; who is told needs half the steps."""
-    arguments = {"steps": 20_000 if quick else STEPS, "episodes": 50 if quick else 2000}
-    told = {**arguments, "steps": arguments["steps"] // 2}
-    names = list(LEARNERS)[:1] if quick else LEARNERS
-    return [Job("learned", {"learner": name}, seed, learn, told if name.endswith("told") else arguments)
-            for seed in range(seeds) for name in names]  # fmt: skip
+    """Searchers that learn by RecurrentPPO what ELM knows, by reward alone or told by it first."""
+    episodes = 50 if quick else 2000
+    jobs = []
+    for seed in range(seeds):
+        for name in list(LEARNERS)[:1] if quick else LEARNERS:
+            steps = (0, 20_000) if quick else (TOLD_STEPS if name.endswith(TOLD) else STEPS)
+            jobs.append(Job("learned", {"learner": name}, seed, learn, {"steps": steps, "episodes": episodes}))
+    return jobs
 
 
 def objects(seeds: int, quick: bool) -> list[Job]:
