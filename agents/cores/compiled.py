@@ -89,8 +89,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 @intrinsic
 def _load(typing: Any, array: Any, start: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        address = builder.bitcast(_address(context, builder, sig, values), _llvm(context, sig.return_type).as_pointer())
-        vector = builder.load(address)
+        vector = builder.load(_stretch(context, builder, sig, values, sig.return_type))
         vector.align = array.dtype.bitwidth // 8
         return vector
 
@@ -100,8 +99,7 @@ def _load(typing: Any, array: Any, start: Any) -> Any:
 @intrinsic
 def _store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        address = builder.bitcast(_address(context, builder, sig, values), _llvm(context, vector).as_pointer())
-        builder.store(values[2], address).align = array.dtype.bitwidth // 8
+        builder.store(values[2], _stretch(context, builder, sig, values, vector)).align = array.dtype.bitwidth // 8
         return context.get_dummy_value()
 
     return types.none(array, start, vector), emit
@@ -123,7 +121,7 @@ def _full(typing: Any, value: Any) -> Any:
 @intrinsic
 def _total(typing: Any, vector: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        number = _llvm(context, vector.dtype)
+        number = context.get_value_type(vector.dtype)
         kind = ir.FunctionType(number, [number, values[0].type])
         name = f"llvm.vector.reduce.fadd.v{LANES}f{vector.dtype.bitwidth}"
         reduce = cgutils.get_or_insert_function(builder.module, kind, name)
@@ -148,14 +146,15 @@ def _arithmetic(method: str) -> Any:
     return choose
 
 
-def _llvm(context: Any, fe_type: Any) -> Any:
-    return context.get_value_type(fe_type)
-
-
 def _address(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     """Of the number of an array, the first argument, at an index, the second."""
     array = make_array(sig.args[0])(context, builder, values[0])
     return builder.gep(array.data, [context.cast(builder, values[1], sig.args[1], types.intp)])
+
+
+def _stretch(context: Any, builder: Any, sig: Any, values: Any, vector: Any) -> Any:
+    """Likewise of a vector's numbers from there on."""
+    return builder.bitcast(_address(context, builder, sig, values), context.get_value_type(vector).as_pointer())
 
 
 def _splat(builder: Any, value: Any) -> Any:

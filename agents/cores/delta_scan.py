@@ -20,9 +20,9 @@ BLOCK = 8192  # numbers of fast weights of a block of columns, or those of one
 
 
 @fast
-def _block(size: int) -> int:
-    """Columns of a block, of so many fast weights each."""
-    return max(1, BLOCK // size)
+def _block(heads: int, size: int) -> int:
+    """Rows of a block: all heads of its columns, of `size` fast weights each."""
+    return max(1, BLOCK // (heads * size)) * heads
 
 
 @fast
@@ -44,7 +44,7 @@ def _delta_forward(
     starts."""
     steps, columns, heads, keys, values = shape
     rows, size = columns * heads, keys * values
-    block, error = _block(heads * size) * heads, np.empty(values, k.dtype)
+    block, error = _block(heads, size), np.empty(values, k.dtype)
     for begin in range(0, rows, block):
         end = min(rows, begin + block)
         for t in range(steps):
@@ -130,7 +130,7 @@ def _delta_backward(
     """All gradients; `d_memory` is that of the last memory and becomes that of the first."""
     steps, columns, heads, keys, values = shape
     rows, size = columns * heads, keys * values
-    block = min(rows, _block(heads * size) * heads)
+    block = min(rows, _block(heads, size))
     before = np.empty((CHUNK + 1) * block * size, k.dtype)  # S of a chunk's steps before they decay and write
     errors, read = np.empty(CHUNK * block * values, k.dtype), np.empty(values, k.dtype)
     for begin in range(0, rows, block):
