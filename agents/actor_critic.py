@@ -12,7 +12,6 @@ from stable_baselines3.common.distributions import (
     CategoricalDistribution,
     DiagGaussianDistribution,
     Distribution,
-    make_proba_distribution,
 )
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from .cores import Core, State, make_core
 from .cores.feedforward import ACTIVATIONS, Activation
+from .distributions import make_distribution
 from .sequences import each
 
 Obs = Any  # Tensor (B, ...), or a dict of such
@@ -73,7 +73,7 @@ class RecurrentPolicy(BasePolicy):
         self.core = self._make_core(core, width, core_kwargs or {})
         self.actor, self.critic = (_layers(self.core.output_size, net_arch, activation) for _ in range(2))
         width = [self.core.output_size, *net_arch][-1]
-        self.action_dist = make_proba_distribution(action_space)
+        self.action_dist = make_distribution(action_space)
         if isinstance(self.action_dist, DiagGaussianDistribution):
             self.action_net, self.log_std = self.action_dist.proba_distribution_net(width, log_std_init)
         else:

@@ -106,14 +106,14 @@ class LSTMScan(torch.autograd.Function):
     def forward(
         ctx: Any, drive: Tensor, recall: Tensor, h: Tensor, c: Tensor, counts: list[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        gates, cells, out = torch.empty_like(drive), *drive.new_empty(2, len(drive), h.shape[1])
-        recall_t, h_before, c_before = recall.T, h, as_array(c.contiguous())
+        gates, (cells, out) = drive.clone(), drive.new_empty(2, len(drive), h.shape[1])
+        recall_t, c_before = recall.T, as_array(c.contiguous())
         views = (_rows(part, counts) for part in (gates.view(len(drive), 4, -1), cells, out))
-        steps = zip(drive.split(counts), gates.split(counts), out.split(counts), counts, *views, strict=True)
-        for driven, gate, h_after, count, gate_view, c_view, h_view in steps:
-            torch.addmm(driven, h_before[:count], recall_t, out=gate)
+        steps = zip(gates.split(counts), _befores(h, out, counts), counts, *views, strict=True)
+        for gate, h_before, count, gate_view, c_view, h_view in steps:
+            gate.addmm_(h_before, recall_t)
             _lstm_step(gate_view, c_before[:count], c_view, h_view)
-            h_before, c_before = h_after, c_view
+            c_before = c_view
         ends = _ends(counts)
         ctx.counts, ctx.ends = counts, ends
         ctx.save_for_backward(gates, cells, out, h, c, recall)
@@ -131,12 +131,11 @@ class LSTMScan(torch.autograd.Function):
         steps = zip(
             d_gates.split(counts), counts, *views, c_before, c_parts, _rows(d_out.contiguous(), counts), strict=True
         )
-        h_array, c_array = as_array(d_h), as_array(d_c)
+        h_array, c_array, segments = as_array(d_h), as_array(d_c), len(d_h)
         for d_gate, count, gate_view, d_view, before, after, d_y in reversed(list(steps)):
             _lstm_back(gate_view, before[:count], after, d_y, h_array[:count], c_array[:count], d_view)
-            torch.mm(d_gate, recall, out=d_h[:count])
-        previous = (part[:count] for part, count in zip((h, *out.split(counts)), counts, strict=False))
-        return d_gates, d_gates.T @ torch.cat(list(previous)), d_h, d_c, None
+            torch.mm(d_gate, recall, out=d_h if count == segments else d_h[:count])
+        return d_gates, d_gates.T @ torch.cat(_befores(h, out, counts)), d_h, d_c, None
 
 
 def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
@@ -146,6 +145,13 @@ def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
         parts.append(array[begin : begin + count])
         begin += count
     return parts
+
+
+def _befores(first: Tensor, rows: Tensor, counts: list[int]) -> list[Tensor]:
+    """For each step the rows before it of the segments that have it; `first` (segments, ...) before the first step."""
+    parts, sizes = (first, *rows.split(counts)[:-1]), (len(first), *counts[:-1])
+    steps = zip(parts, sizes, counts, strict=True)
+    return [part if size == count else part[:count] for part, size, count in steps]
 
 
 def _ends(counts: list[int]) -> Tensor:
