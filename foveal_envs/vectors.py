@@ -3,8 +3,9 @@
 Kernels that look through receptive fields compute with vectors, because a compiler finds them in a loop only where no
 array may alias another and where nothing branches. ``load`` takes 16 numbers of an array, ``+ - * /`` compute with
 vectors and float32 scalars, comparisons give masks, which ``&`` and ``|`` join, ``where`` chooses, ``store`` writes
-back. A product and a sum after it may be rounded once (``contract``). Uncompiled, a vector is an array (16,), a mask
-one of bool, and all of this is NumPy.
+back. A product and a sum after it may be rounded once (``contract``). Vectors of uint32 are loaded and stored as well;
+``whole`` makes them, ``+`` adds them, ``byte`` takes them apart. Uncompiled, a vector is an array (16,), a mask one of
+bool, and all of this is NumPy.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numba.np.arrayobj import make_array
 LANES = 16
 SOURCE = Path(__file__).read_bytes()  # what machine code that uses vectors depends on beside itself
 Emit = Callable[..., Any]  # values of LLVM to one
-_FLOATS, _BITS = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(1), LANES)
+_FLOATS, _INTS, _BITS = (ir.VectorType(kind, LANES) for kind in (ir.FloatType(), ir.IntType(32), ir.IntType(1)))
 _FLAGS = ("contract",)
 
 
@@ -69,34 +70,44 @@ def where(mask: Any, a: Any, b: Any) -> Any:
     return np.where(mask, a, b)
 
 
+def floor(vector: Any) -> Any:
+    """The largest whole numbers that are not larger."""
+    return np.floor(vector)
+
+
+def whole(vector: Any) -> Any:
+    """Numbers from 0 to below 2^32 as a vector of uint32, what is behind the point left out."""
+    return vector.astype(np.uint32)
+
+
+def byte(vector: Any, index: int) -> Any:
+    """Byte ``index`` (0 to 3, the lowest first) of the numbers of a vector of uint32, as a vector of float32."""
+    return (vector >> np.uint32(8 * index) & np.uint32(255)).astype(np.float32)
+
+
+def total(vector: Any) -> Any:
+    """The sum of the 16 numbers of a vector."""
+    return np.float32(np.sum(vector))
+
+
 def anywhere(mask: Any) -> Any:
     """Whether a mask is set in any lane."""
     return bool(np.any(mask))
 
 
 class _VectorType(types.Type):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__(name=f"Vector{LANES}")
-
-
-class _MaskType(types.Type):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__(name=f"Mask{LANES}")
-
-
-VECTOR, MASK = _VectorType(), _MaskType()
+    def __init__(self, name: str, held: ir.VectorType) -> None:
+        super().__init__(name=f"{name}{LANES}")
+        self.held = held
 
 
 @register_model(_VectorType)
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Any) -> None:
-        super().__init__(manager, fe_type, _FLOATS)
+        super().__init__(manager, fe_type, fe_type.held)
 
 
-@register_model(_MaskType)
-class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
-    def __init__(self, manager: Any, fe_type: Any) -> None:
-        super().__init__(manager, fe_type, _BITS)
+VECTOR, INTEGERS, MASK = _VectorType("Vector", _FLOATS), _VectorType("Integers", _INTS), _VectorType("Mask", _BITS)
 
 
 def _define(function: Any, result: Any, cases: list[tuple[Any, ...]], emit: Emit) -> None:
@@ -112,10 +123,10 @@ def _define(function: Any, result: Any, cases: list[tuple[Any, ...]], emit: Emit
 
 
 def _splat(builder: Any, value: Any) -> Any:
-    """A vector of one float32; a vector or mask as it is."""
-    if value.type != ir.FloatType():
+    """A vector of one number; a vector or mask as it is."""
+    if isinstance(value.type, ir.VectorType):
         return value
-    nothing = ir.Constant(_FLOATS, ir.Undefined)
+    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
     first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
 
@@ -140,6 +151,12 @@ def _choose(sign: str) -> Emit:
     return lambda builder, a, b: builder.select(builder.fcmp_ordered(sign, a, b), a, b)
 
 
+def _total(builder: Any, vector: Any) -> Any:
+    kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _FLOATS])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+    return builder.call(function, [ir.Constant(ir.FloatType(), -0.0), vector], fastmath=("reassoc",))
+
+
 def _any(builder: Any, mask: Any) -> Any:
     bits = builder.bitcast(mask, ir.IntType(LANES))
     return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
@@ -161,14 +178,24 @@ for _operator, _sign in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, 
     _define(_operator, MASK, _PAIRS, _compare(_sign))
 _define(operator.and_, MASK, [(MASK, MASK)], lambda builder, a, b: builder.and_(a, b))
 _define(operator.or_, MASK, [(MASK, MASK)], lambda builder, a, b: builder.or_(a, b))
+_define(operator.add, INTEGERS, [(INTEGERS, INTEGERS)], lambda builder, a, b: builder.add(a, b))
 _define(full, VECTOR, [(types.float32,)], lambda builder, vector: vector)
 _define(absolute, VECTOR, [(VECTOR,)], _call("fabs"))
 _define(root, VECTOR, [(VECTOR,)], _call("sqrt"))
+_define(floor, VECTOR, [(VECTOR,)], _call("floor"))
+_define(whole, INTEGERS, [(VECTOR,)], lambda builder, vector: builder.fptoui(vector, _INTS))
+_define(total, types.float32, [(VECTOR,)], _total)
 _define(larger, VECTOR, _PAIRS, _choose(">"))
 _define(smaller, VECTOR, _PAIRS, _choose("<"))
 _define(where, VECTOR, [(MASK, a, b) for a in (VECTOR, types.float32) for b in (VECTOR, types.float32)],
         lambda builder, mask, a, b: builder.select(mask, a, b))  # fmt: skip
 _define(anywhere, types.boolean, [(MASK,)], _any)
+
+
+def _held(array: Any) -> Any:
+    """The type of vectors of an array's numbers; None of what has none."""
+    one = isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C"
+    return {types.float32: VECTOR, types.uint32: INTEGERS}.get(array.dtype) if one else None
 
 
 def _load(context: Any, builder: Any, sig: Any, values: Any) -> Any:
@@ -182,18 +209,27 @@ def _store(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _holds_floats(array: Any) -> bool:
-    return isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C" and array.dtype == types.float32
-
-
 def _address(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     """Of 16 numbers of an array from an index on."""
     array = make_array(sig.args[0])(context, builder, values[0])
     start = context.cast(builder, values[1], sig.args[1], types.intp)
-    return builder.bitcast(builder.gep(array.data, [start]), _FLOATS.as_pointer())
+    return builder.bitcast(builder.gep(array.data, [start]), _held(sig.args[0]).held.as_pointer())
 
 
-type_callable(load)(lambda context: lambda array, start: VECTOR if _holds_floats(array) else None)
-type_callable(store)(lambda context: lambda array, start, vector: types.none if _holds_floats(array) else None)
+def _byte(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+    index = context.cast(builder, values[1], sig.args[1], types.uint32)
+    shift = _splat(builder, builder.mul(index, ir.Constant(ir.IntType(32), 8)))
+    last = ir.Constant(_INTS, [255] * LANES)
+    return builder.uitofp(builder.and_(builder.lshr(values[0], shift), last), _FLOATS)
+
+
+def _stores(array: Any, start: Any, vector: Any) -> Any:
+    return types.none if vector is not None and vector == _held(array) else None
+
+
+type_callable(load)(lambda context: lambda array, start: _held(array))
+type_callable(store)(lambda context: _stores)
 lower_builtin(load, types.Array, types.Integer)(_load)
-lower_builtin(store, types.Array, types.Integer, VECTOR)(_store)
+lower_builtin(store, types.Array, types.Integer, _VectorType)(_store)
+type_callable(byte)(lambda context: lambda vector, index: VECTOR if vector == INTEGERS else None)
+lower_builtin(byte, _VectorType, types.Integer)(_byte)

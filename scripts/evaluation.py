@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,19 +32,26 @@ class Episodes:
 
 
 def run_episodes(
-    policy: Predictor | str, env_id: str, starts: int = 1000, seed: int = EVALUATION_SEED, **keywords: Any
+    policy: Predictor | Callable[[Any], Predictor] | str,
+    env_id: str,
+    starts: int = 1000,
+    seed: int = EVALUATION_SEED,
+    **keywords: Any,
 ) -> Episodes:
     """One episode from each of ``starts`` starts, until every lane's first episode is over.
 
     Args:
-        policy: the agent, or the name of a reference.
+        policy: the agent, a function that makes it of the lanes, or the name of a reference.
         env_id: any environment of this package, or any that says ``is_success`` or nothing in its infos.
         starts: N lanes.
         seed: of lane 0; lane i is seeded ``seed + i``.
         **keywords: of the task.
     """
     env = make_lanes(env_id, keywords, starts, info="step")
-    policy = load_agent(policy, env, seed) if isinstance(policy, str) else policy
+    if isinstance(policy, str):
+        policy = load_agent(policy, env, seed)
+    elif not isinstance(policy, Predictor):
+        policy = policy(env)
     observation, infos = env.reset(seed=seed)
     state, episode_start, over = None, np.ones(starts, bool), np.zeros(starts, bool)
     trace: list[tuple[np.ndarray, np.ndarray]] = []

@@ -11,7 +11,7 @@ import importlib.util
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +22,7 @@ from foveal_envs.reference import REFERENCES, RandomPolicy, make_reference
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """Anything with the ``predict`` of Stable-Baselines3: agents and references."""
 

@@ -6,9 +6,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from foveal_envs.compiled import compiled
-from foveal_envs.vectors import LANES, absolute, anywhere, full, larger, load, root, smaller, store, where
+from foveal_envs.vectors import (
+    LANES,
+    absolute,
+    anywhere,
+    byte,
+    floor,
+    full,
+    larger,
+    load,
+    root,
+    smaller,
+    store,
+    total,
+    where,
+    whole,
+)
 
 HALF = np.float32(0.5)
 
@@ -30,16 +46,23 @@ def choice(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 
 
 @compiled
+def parts(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    x, down = absolute(load(a, 0)), floor(load(b, 0))
+    out[0] = total(down)
+    store(out, 0, load(out, 0) * HALF + (x - floor(x)) - down)
+
+
+@compiled
 def search(a: np.ndarray, limit: float) -> bool:
     return anywhere(load(a, 0) > np.float32(limit))
 
 
-@pytest.mark.parametrize("function", [arithmetic, choice])
+@pytest.mark.parametrize("function", [arithmetic, choice, parts])
 def test_compiled_vectors_equal_numpy(function: Any) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         a, b = rng.normal(size=(2, LANES)).astype(np.float32)
-        ours, theirs = np.empty((2, LANES), np.float32)
+        ours, theirs = np.zeros((2, LANES), np.float32)
         function(a, b, ours)
         getattr(function, "py_func", function)(a, b, theirs)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -63,3 +86,30 @@ def test_loads_and_stores_touch_sixteen_numbers() -> None:
     np.testing.assert_array_equal(target[3 : 3 + LANES], source[5 : 5 + LANES])
     assert not target[:3].any()
     assert not target[3 + LANES :].any()
+
+
+def test_integers_are_loaded_added_and_taken_apart() -> None:
+    @compiled
+    def take_apart(numbers: np.ndarray, more: np.ndarray, added: np.ndarray, out: np.ndarray) -> None:
+        given = load(numbers, 2)
+        store(added, 1, given + whole(load(more, 0)))
+        for index in range(4):
+            store(out[index], 0, byte(given, index))
+
+    rng = np.random.default_rng(0)
+    numbers, more = rng.integers(0, 2**32 - 100, 20, np.uint32), rng.uniform(0, 99, LANES).astype(np.float32)
+    for function in (take_apart, getattr(take_apart, "py_func", take_apart)):
+        added, out = np.zeros(LANES + 1, np.uint32), np.zeros((4, LANES), np.float32)
+        function(numbers, more, added, out)
+        np.testing.assert_array_equal(added[1:], numbers[2 : 2 + LANES] + more.astype(np.uint32))
+        wanted = numbers[2 : 2 + LANES].view(np.uint8).reshape(LANES, 4).T
+        np.testing.assert_array_equal(out, wanted)
+
+
+def test_a_vector_goes_to_an_array_of_its_kind() -> None:
+    @compiled
+    def mixed(numbers: np.ndarray, out: np.ndarray) -> None:
+        store(out, 0, load(numbers, 0))
+
+    with pytest.raises(TypingError):
+        mixed(np.zeros(LANES, np.float32), np.zeros(LANES, np.uint32))

@@ -22,17 +22,18 @@ class PlannerPolicy:
 
     Args:
         env: a native vector environment of MazeNavigation.
+        view: cells; None: as far as the environment's own view. A larger one tells what seeing farther is worth.
 
     Raises:
         ValueError: the environment is another one.
     """
 
-    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], view: float | None = None) -> None:
         self._env = native(env)
         task = self._env.task
         if not isinstance(task, MazeNavigation):
             raise ValueError(f"the planner walks a MazeNavigation, got {type(task).__name__}")
-        self._task = task
+        self._task, self._view = task, task.view if view is None else view
 
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
@@ -52,5 +53,5 @@ class PlannerPolicy:
     def _in_view(self, places: np.ndarray, side: int) -> np.ndarray:
         """Squares (N, side, side) with a part within the view from places (N, 2)."""
         away = np.maximum(np.abs(np.arange(side) + 0.5 - places[..., None]) - 0.5, 0.0)  # (N, 2, side)
-        inside: np.ndarray = np.hypot(away[:, 0, None, :], away[:, 1, :, None]) <= CELL * self._task.view
+        inside: np.ndarray = np.hypot(away[:, 0, None, :], away[:, 1, :, None]) <= CELL * self._view
         return inside

@@ -13,15 +13,17 @@ import hashlib
 import math
 import weakref
 from collections import deque
+from typing import Any
 
 import numpy as np
 
 from ..compiled import aligned, kernel
 from ..retinas import Retina
+from ..vectors import LANES, byte, floor, larger, load, smaller, store, whole
 
 ZERO = np.float32(0.0)
 TO_UNIT = np.float32(1.0 / 255.0)
-BYTE, SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(255), np.uint32(8), np.uint32(16), np.uint32(24)
+SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(8), np.uint32(16), np.uint32(24)
 LARGEST_GRID = 2**24  # points, so that a float32 holds their number
 ROWS, FEWEST = 2, 16  # scan lines of a disc: a pixel, and at least
 PER_PIXEL, ORIGIN, MOST, PITCH = range(2, 6)  # rows of ``geometry``, after u and v
@@ -89,7 +91,7 @@ class ImageBank:
             at += steps * steps
         geometry[:2] = retina.fields[:2] / pixel
         geometry[:2, len(retina) :], geometry[MOST, len(retina) :] = 0.0, 0.0  # fields that are not there
-        places, found = aligned((2, padded)), np.zeros(padded, np.uint32)
+        places, found = aligned((3, padded)), np.zeros(padded, np.uint32)  # work space
         shape = texels.shape[1], channels, len(retina)
         self.arrays: Bank = texels.reshape(-1), geometry, base, places, base.copy(), found, shape
 
@@ -196,46 +198,39 @@ def look_at_picture(bank: Bank, picture: int, x: float, y: float, angle: float, 
     c, s = np.float32(1.0), ZERO
     if angle != 0.0:
         c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
-    u, v, per, origin, most = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4]
-    _place(u, v, per, origin, most, np.float32(x), c, -s, places[0])
-    _place(u, v, per, origin, most, np.float32(y), s, c, places[1])
-    _index(places[0], places[1], geometry[PITCH], base, at)
+    _place(geometry, base, np.float32(x), np.float32(y), c, s, places, at)
     for channel in range(channels):
         start = (picture * channels + channel) * block
         _gather(texels[start : start + block], at, found)
-        if channels == 1:
-            _blend(found[:fields], places[0], places[1], out)
-        else:
-            _blend_colour(found[:fields], places[0], places[1], channel, channels, out)
-
-
-# Each loop below writes one array and reads few, or LLVM gives up proving that they do not overlap.
+        _blend(found, places, out, fields, channel, channels)
 
 
 @kernel
 def _place(
-    u: np.ndarray,
-    v: np.ndarray,
-    per: np.ndarray,
-    origin: np.ndarray,
-    most: np.ndarray,
-    gaze: np.float32,
-    a: np.float32,
-    b: np.float32,
-    out: np.ndarray,
+    geometry: np.ndarray,
+    base: np.ndarray,
+    x: np.float32,
+    y: np.float32,
+    c: np.float32,
+    s: np.float32,
+    places: np.ndarray,
+    at: np.ndarray,
 ) -> None:
-    """One coordinate of every field's centre, gaze + a u + b v, in steps of its grid, kept on the grid."""
-    for k in range(out.shape[0]):
-        place = (gaze + a * u[k] + b * v[k]) * per[k] + origin[k]
-        place = place if place > ZERO else ZERO
-        out[k] = place if place < most[k] else most[k]
-
-
-@kernel
-def _index(x: np.ndarray, y: np.ndarray, pitch: np.ndarray, base: np.ndarray, at: np.ndarray) -> None:
-    """Where the upper left neighbour of every field stands; floats are exact below 2^24."""
-    for k in range(at.shape[0]):
-        at[k] = base[k] + np.int32(np.floor(y[k]) * pitch[k] + np.floor(x[k]))
+    """Every field's centre in steps of its grid, kept on the grid, and where its upper left neighbour stands."""
+    for k in range(0, at.shape[0], LANES):
+        u, v, per, origin = (
+            load(geometry[0], k),
+            load(geometry[1], k),
+            load(geometry[PER_PIXEL], k),
+            load(geometry[ORIGIN], k),
+        )
+        most = load(geometry[MOST], k)
+        along = smaller(larger((x + (c * u - s * v)) * per + origin, ZERO), most)
+        down = smaller(larger((y + (s * u + c * v)) * per + origin, ZERO), most)
+        store(places[0], k, along)
+        store(places[1], k, down)
+        point = floor(down) * load(geometry[PITCH], k) + floor(along)  # floats are exact below 2^24
+        store(at, k, load(base, k) + whole(point))
 
 
 @kernel
@@ -245,24 +240,23 @@ def _gather(texels: np.ndarray, at: np.ndarray, found: np.ndarray) -> None:
 
 
 @kernel
-def _mix(four: np.uint32, x: np.float32, y: np.float32) -> np.float32:
-    """Bilinear interpolation between four neighbours, the bytes of one number."""
-    fx, fy = x - np.floor(x), y - np.floor(y)
-    a, b = np.float32(four & BYTE), np.float32((four >> SHIFT_8) & BYTE)
-    c, d = np.float32((four >> SHIFT_16) & BYTE), np.float32(four >> SHIFT_24)
+def _mix(four: Any, x: Any, y: Any) -> Any:
+    """Bilinear interpolation between four neighbours, the bytes of one number; 16 at once."""
+    fx, fy = x - floor(x), y - floor(y)
+    a, b, c, d = byte(four, 0), byte(four, 1), byte(four, 2), byte(four, 3)
     above, below = a + fx * (b - a), c + fx * (d - c)
-    return np.float32((above + fy * (below - above)) * TO_UNIT)
+    return (above + fy * (below - above)) * TO_UNIT
 
 
 @kernel
-def _blend(found: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
-    for k in range(found.shape[0]):
-        out[k] = _mix(found[k], x[k], y[k])
-
-
-@kernel
-def _blend_colour(
-    found: np.ndarray, x: np.ndarray, y: np.ndarray, channel: int, channels: int, out: np.ndarray
-) -> None:
-    for k in range(found.shape[0]):
-        out[k * channels + channel] = _mix(found[k], x[k], y[k])
+def _blend(found: np.ndarray, places: np.ndarray, out: np.ndarray, fields: int, channel: int, channels: int) -> None:
+    """What every field shows of one channel, to its place in ``out``."""
+    row = places[2]
+    for k in range(0, fields, LANES):
+        mixed, end = _mix(load(found, k), load(places[0], k), load(places[1], k)), k + LANES
+        if channels == 1 and end <= fields:
+            store(out, k, mixed)
+        else:
+            store(row, k, mixed)
+            for i in range(k, min(end, fields)):
+                out[i * channels + channel] = row[i]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+
+from foveal_envs.reference import PlannerPolicy
 
 from ..evaluation import run_episodes
 from ..train import Run
@@ -35,7 +38,7 @@ FLAT = {
     "SAC + HER, flat": Run(TASK, {}, "SAC", agent_kwargs=SAC, lanes=8),
 }
 FLAT_SEEDS = 3
-
+FAR_SEERS = {f"planner that sees {view} cells far": float(view) for view in (4, 5, 6)}  # the others see 3
 
 FINE = {"name": "att1", "rings": 7, "spokes": 16, "growth": 1.4}  # 112 fields, as far as the default's 40
 
@@ -63,8 +66,10 @@ def both_sizes(policy: Any, mazes: int = MAZES, **keywords: Any) -> dict[str, fl
 
 def reference(job: Job) -> list[Row]:
     """A policy without learning."""
-    goal = job.arguments["goal"]
-    row = both_sizes(job.conditions["agent"]) if goal == "place" else measure(job.conditions["agent"], MAZES, goal=goal)
+    agent, goal = job.conditions["agent"], job.arguments["goal"]
+    if "view" in job.arguments:
+        agent = partial(PlannerPolicy, view=job.arguments["view"])
+    row = both_sizes(agent) if goal == "place" else measure(agent, MAZES, goal=goal)
     return [{"environment_steps": 0, "solved_steps": 0, **row}]
 
 
@@ -118,7 +123,10 @@ def place(seeds: int, quick: bool) -> list[Job]:
         run = Run(TASK, {"retina": FINE}, "MapNavigator", agent_kwargs=keywords, steps=STEPS, seed=seed)
         made.append(Job("place", {"agent": "hierarchy, 112 fields"}, seed, learn, {"run": run, "mazes": mazes}))
     names = ("random", "planner", "oracle")
-    return [Job("references", {"agent": name}, 0, reference, {"goal": "place"}) for name in names] + made
+    seers = [Job("references", {"agent": name}, 0, reference, {"goal": "place"}) for name in names]
+    for name, view in FAR_SEERS.items():
+        seers.append(Job("references", {"agent": name}, 0, reference, {"goal": "place", "view": view}))
+    return seers + made
 
 
 def picture(seeds: int, quick: bool) -> list[Job]:
@@ -140,7 +148,16 @@ def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
 def claims(rows: list[Row]) -> list[Claim]:
     """The bars of the hierarchy, and what the others reach."""
     made = []
-    for agent in (HIERARCHY, "hierarchy, 112 fields", "hierarchy, E = 0", *FLAT, "planner", "random", "oracle"):
+    for agent in (
+        HIERARCHY,
+        "hierarchy, 112 fields",
+        "hierarchy, E = 0",
+        *FLAT,
+        "planner",
+        *FAR_SEERS,
+        "random",
+        "oracle",
+    ):
         own = [row for row in rows if row["table"] in ("place", "references") and row["agent"] == agent]
         bars = (0.95, 0.8) if agent == HIERARCHY else (None, None)
         made += [

@@ -56,6 +56,12 @@ def test_what_is_out_of_view_changes_nothing() -> None:
     assert 0.15 < seen[:, :23, :23].mean() < 0.35
 
 
+def test_who_sees_farther_walks_less() -> None:
+    env = lanes(100, cells=8)
+    near, far, everything = (play(PlannerPolicy(env, view), env, 250).mean() for view in (2.0, 4.0, 12.0))
+    assert near < far < 0.99 < everything
+
+
 def test_it_walks_mazes_alone() -> None:
     env = gym.make_vec("Foveal/FourRooms-v0", 1, vectorization_mode="vector_entry_point")
     with pytest.raises(ValueError, match="MazeNavigation"):
