@@ -36,7 +36,7 @@ class DeltaDelta(FastWeights):
         )
 
     def _mapped(self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.features(q), self.features(k), v, torch.sigmoid(beta)
+        return self.phi(q), self.phi(k), v, torch.sigmoid(beta)
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """phi(q), phi(k) (..., heads, K'), v (..., heads, 2 K + V + 1) and beta (..., heads, 1) of memory 1."""
@@ -81,20 +81,18 @@ class DeltaMLP(FastWeights):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """phi(q), then phi(k), v and beta of both layers, each (..., heads, *)."""
         q, k1, v1, beta1, k2, v2, beta2 = self.slow(x)
-        first = self.features(k1), v1, torch.sigmoid(beta1)
-        return self.features(q), *first, self.features(k2), v2, torch.sigmoid(beta2)
+        first = self.phi(k1), v1, torch.sigmoid(beta1)
+        return self.phi(q), *first, self.phi(k2), v2, torch.sigmoid(beta2)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes both layers, then runs the fast net; the state is S1 (B, heads, K', K) and S2 (B, heads, K', V)."""
         (q, k1, v1, beta1, k2, v2, beta2), (first, second) = inputs, state
         first, second = write_delta(first, k1, v1, beta1), write_delta(second, k2, v2, beta2)
-        return read(second, self.features(read(first, q))), (first, second)
+        return read(second, self.phi(read(first, q))), (first, second)
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by the WY form in chunks, once for each layer."""
         q, k1, v1, beta1, k2, v2, beta2 = self.project(x)
         hidden, first = chunked(q, k1, v1, state[0], episode_start, beta=beta1, initial=self.learned(0))
-        out, second = chunked(
-            self.features(hidden), k2, v2, state[1], episode_start, beta=beta2, initial=self.learned(1)
-        )
+        out, second = chunked(self.phi(hidden), k2, v2, state[1], episode_start, beta=beta2, initial=self.learned(1))
         return self.emit(out, x), (first, second)

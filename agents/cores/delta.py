@@ -65,10 +65,10 @@ class Delta(FastWeights):
         """q (..., heads, K'), then k, v (..., heads, V), beta (..., heads, 1) of each update, then log a if gated."""
         q, pairs, rate = self._sort(self.slow(x))
         gate = () if rate is None else (self._log_gate(rate),)
-        keys = [self.features(key) for key in pairs[::3]]
+        keys = [self.phi(key) for key in pairs[::3]]
         betas = [self.beta_max * torch.sigmoid(beta) for beta in pairs[2::3]]
         updates = [part for update in zip(keys, pairs[1::3], betas, strict=True) for part in update]
-        return (self.features(q), *updates, *gate)
+        return (self.phi(q), *updates, *gate)
 
     def _sort(self, parts: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor], Tensor | None]:
         """q; the keys, values and betas of all updates, in turn; and the gate, if there is one."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .core import Recurrence, State
 from .features import FeatureMap
+from .norms import RMSNorm
 
 
 class Heads(nn.Module):
@@ -67,7 +68,7 @@ class FastWeights(Recurrence):
         super().__init__(input_size, size, **options)
         self.heads, self.key_size, self.value_size = heads, key_size, value_size
         self.features = FeatureMap(features, key_size)
-        self.norm = nn.RMSNorm(value_size, eps=1e-5)
+        self.norm = RMSNorm(value_size)
         self.out = nn.Linear(heads * value_size, size)
         self.past = nn.Linear(input_size, size, bias=False)
 
@@ -82,6 +83,10 @@ class FastWeights(Recurrence):
         y, state = self(x[None], state, episode_start[None])
         return y[0], state
 
+    def phi(self, x: Tensor) -> Tensor:
+        """The feature map of keys or queries x (..., K), compiled if the core is."""
+        return self.features(x, self.form == "compiled")  # type: ignore[no-any-return]
+
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from o (..., heads, V) and x (..., D)."""
-        return self.out(self.norm(read).flatten(-2)) + self.past(x)
+        return self.out(self.norm(read, self.form == "compiled").flatten(-2)) + self.past(x)

@@ -8,12 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EPSILON = 1e-6
-
-
-def unit(x: Tensor) -> Tensor:
-    """x (..., K) divided by its length."""
-    return x * (x.square().sum(-1, keepdim=True) + EPSILON).rsqrt()
+from .norms import EPSILON, unit
 
 
 class FeatureMap(nn.Module):
@@ -49,13 +44,13 @@ class FeatureMap(nn.Module):
             lengths = torch.randn(key_size, key_size).norm(dim=-1, keepdim=True)
             self.register_buffer("directions", directions * lengths)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., K) to (..., size)."""
+    def forward(self, x: Tensor, compiled: bool = False) -> Tensor:
+        """(..., K) to (..., size); compiled: by loops for the CPU, where there are any."""
         x = x.contiguous()  # a key is a slice of what the slow net tells; functions of slices take twice the time
         if self.name == "softmax":
             return x.softmax(-1)
         if self.name == "silu":
-            return unit(F.silu(x))
+            return unit(F.silu(x), compiled)
         if self.name == "favor":
             return self._favor(x)
         phi = F.elu(x) + 1 if self.name == "elu" else self._dpfp(x, int(self.name[-1]))

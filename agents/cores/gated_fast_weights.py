@@ -35,7 +35,7 @@ class GatedFastWeights(FastWeights):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """phi(q), a, c (..., heads, K') and b, d (..., heads, V), in the order q, a, b, c, d."""
         q, *gates = self.slow(x)
-        return self.features(q), *gates
+        return self.phi(q), *gates
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes, then reads; the state is S (B, heads, K', V)."""

@@ -36,7 +36,7 @@ class LinearAttention(FastWeights):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """phi(q), phi(k) (..., heads, K') and v (..., heads, V)."""
         q, k, v = self.slow(x)
-        return self.features(q), self.features(k), v
+        return self.phi(q), self.phi(k), v
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes, then reads; the state is S (B, heads, K', V)."""

@@ -33,8 +33,8 @@ class DeltaRNN(FastWeights):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """phi(q), then key, value and beta of W and of R, each (..., heads, *)."""
         q, k, v, beta, key, value, rate = self.slow(x)
-        forward = self.features(k), v, torch.sigmoid(beta)
-        return self.features(q), *forward, key.softmax(-1), value, torch.sigmoid(rate)
+        forward = self.phi(k), v, torch.sigmoid(beta)
+        return self.phi(q), *forward, key.softmax(-1), value, torch.sigmoid(rate)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes both memories, then reads; the state is W (B, heads, K', V), R (B, heads, V, V), o (B, heads, V)."""
@@ -66,8 +66,8 @@ class DeltaLSTM(FastWeights):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """phi(q), then key, value and beta of W and of R, each (..., 3 heads, *)."""
         q, k, v, beta, key, value, rate = self.slow(x)
-        forward = self.features(k), v, torch.sigmoid(beta)
-        return self.features(q), *forward, key.softmax(-1), value, torch.sigmoid(rate)
+        forward = self.phi(k), v, torch.sigmoid(beta)
+        return self.phi(q), *forward, key.softmax(-1), value, torch.sigmoid(rate)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes, then runs the fast net; the state is W, R (B, 3 heads, *, V), c and o (B, heads, V)."""
@@ -106,6 +106,6 @@ class RecurrentDelta(FastWeights):
         """Writes, then reads; the state is S (B, heads, K', V) and o (B, heads, V)."""
         (drive,), (memory, out) = inputs, state
         q, k, v, beta = self.slow.split(drive + self.recall(torch.tanh(out).flatten(-2)))
-        memory = write_delta(memory, self.features(k), v, torch.sigmoid(beta))
-        out = read(memory, self.features(q))
+        memory = write_delta(memory, self.phi(k), v, torch.sigmoid(beta))
+        out = read(memory, self.phi(q))
         return out, (memory, out)

@@ -38,15 +38,15 @@ class SelfReferential(FastWeights):
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """phi(x) (..., heads, K)."""
-        return (self.features(*self.read(x)),)
+        return (self.phi(*self.read(x)),)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Reads, then changes W; the state is W's difference from the slow W, (B, heads, K, V + 2 K + 4)."""
         (x,), (shift,) = inputs, state
         weights = self.slow + shift
         out, q, k, b = read(weights, x).split(self.parts, -1)
-        key = self.features(k)
-        change = read(weights, self.features(q) - key)
+        key = self.phi(k)
+        change = read(weights, self.phi(q) - key)
         return out, (write(shift, key, torch.sigmoid(b)[..., self.part] * change),)
 
 

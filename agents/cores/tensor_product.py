@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from .chunked import read, write_delta
 from .core import Recurrence, State
-from .features import unit
 from .lstm import LSTM
+from .norms import unit
 
 READS = 3
 

@@ -1,0 +1,115 @@
+"""Rows divided by their length or by their root mean square: as PyTorch has it, and as compiled loops for the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .compiled import LANES, as_array, fast, full, load, spread, store, total
+
+EPSILON = 1e-6
+
+
+@fast
+def _divide(x: np.ndarray, weight: np.ndarray, share: float, epsilon: float, y: np.ndarray, rates: np.ndarray) -> None:
+    """y = weight x rate, rate = (share |x|^2 + epsilon)^(-1/2), for every row of x and y (R K), weight (K)."""
+    width, zero = len(weight), x.dtype.type(0)
+    whole = width - width % LANES
+    for row in range(len(rates)):
+        at, squares = row * width, full(zero)
+        for j in range(0, whole, LANES):
+            part = load(x, at + j)
+            squares = squares + part * part
+        square = total(squares)
+        for j in range(whole, width):
+            square += x[at + j] * x[at + j]
+        rates[row] = 1 / np.sqrt(share * square + epsilon)
+        for j in range(0, whole, LANES):
+            store(y, at + j, spread(rates, row) * load(x, at + j) * load(weight, j))
+        for j in range(whole, width):
+            y[at + j] = rates[row] * x[at + j] * weight[j]
+
+
+@fast
+def _divide_back(
+    x: np.ndarray,
+    weight: np.ndarray,
+    share: float,
+    rates: np.ndarray,
+    d_y: np.ndarray,
+    pulls: np.ndarray,
+    d_x: np.ndarray,
+    d_weight: np.ndarray,
+) -> None:
+    """d_x = rate weight d_y - pull x, pull = share rate^3 (weight d_y . x); to d_weight (K) is added rate d_y x."""
+    width, zero = len(weight), x.dtype.type(0)
+    whole = width - width % LANES
+    for row in range(len(rates)):
+        at, along = row * width, full(zero)
+        for j in range(0, whole, LANES):
+            part = load(d_y, at + j) * load(x, at + j)
+            along = along + load(weight, j) * part
+            store(d_weight, j, load(d_weight, j) + spread(rates, row) * part)
+        product = total(along)
+        for j in range(whole, width):
+            product += weight[j] * d_y[at + j] * x[at + j]
+            d_weight[j] += rates[row] * d_y[at + j] * x[at + j]
+        pulls[row] = share * rates[row] ** 3 * product
+        for j in range(0, whole, LANES):
+            pulled = spread(pulls, row) * load(x, at + j)
+            store(d_x, at + j, spread(rates, row) * load(weight, j) * load(d_y, at + j) - pulled)
+        for j in range(whole, width):
+            d_x[at + j] = rates[row] * weight[j] * d_y[at + j] - pulls[row] * x[at + j]
+
+
+class _Divided(torch.autograd.Function):
+    """The loops above between PyTorch's tensors: x (..., K), weight (K,)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, share: float, epsilon: float) -> Tensor:
+        x, weight = x.contiguous(), weight.contiguous()
+        y, rates = torch.empty_like(x), x.new_empty(x.shape[:-1])
+        _divide(*map(_flat, (x, weight)), share, epsilon, *map(_flat, (y, rates)))
+        ctx.save_for_backward(x, weight, rates)
+        ctx.share = share
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x, weight, rates = ctx.saved_tensors
+        d_x, d_weight = torch.empty_like(x), torch.zeros_like(weight)
+        given = map(_flat, (d_y.contiguous(), torch.empty_like(rates), d_x, d_weight))
+        _divide_back(*map(_flat, (x, weight)), ctx.share, _flat(rates), *given)
+        return d_x, d_weight, None, None
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    return as_array(tensor).reshape(-1)
+
+
+def unit(x: Tensor, compiled: bool = False) -> Tensor:
+    """x (..., K) divided by its length."""
+    if compiled:
+        return _Divided.apply(x, x.new_ones(x.shape[-1]), 1.0, EPSILON)  # type: ignore[no-any-return]
+    return x * (x.square().sum(-1, keepdim=True) + EPSILON).rsqrt()
+
+
+class RMSNorm(nn.RMSNorm):
+    """w x / (mean x^2 + epsilon)^(1/2) over the last axis, w learned (Zhang & Sennrich, arXiv 1910.07467).
+
+    Args:
+        size: K, width of the last axis.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, eps=1e-5)
+
+    def forward(self, x: Tensor, compiled: bool = False) -> Tensor:
+        """(..., K) to (..., K)."""
+        if compiled:
+            return _Divided.apply(x, self.weight, 1.0 / x.shape[-1], self.eps)  # type: ignore[no-any-return]
+        return super().forward(x)
