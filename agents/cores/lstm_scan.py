@@ -156,11 +156,6 @@ def _befores(first: Tensor, rows: Tensor, counts: list[int]) -> list[Tensor]:
 
 def _ends(counts: list[int]) -> Tensor:
     """The row of each segment's last step."""
-    begin, parts = sum(counts), []
-    after = 0
-    for count in reversed(counts):
-        begin -= count
-        if count > after:
-            parts.append(torch.arange(begin + after, begin + count))
-        after = count
-    return torch.cat(parts)
+    sizes, segments = np.array(counts), np.arange(counts[0])
+    last = np.searchsorted(-sizes, -segments) - 1  # step, of as many as are longer than there are segments before it
+    return torch.from_numpy((sizes.cumsum() - sizes)[last] + segments)
