@@ -76,7 +76,7 @@ def floor(vector: Any) -> Any:
 
 
 def whole(vector: Any) -> Any:
-    """Numbers from 0 to below 2^32 as a vector of uint32, what is behind the point left out."""
+    """Numbers from 0 to below 2^31 as a vector of uint32, what is behind the point left out."""
     return vector.astype(np.uint32)
 
 
@@ -183,7 +183,7 @@ _define(full, VECTOR, [(types.float32,)], lambda builder, vector: vector)
 _define(absolute, VECTOR, [(VECTOR,)], _call("fabs"))
 _define(root, VECTOR, [(VECTOR,)], _call("sqrt"))
 _define(floor, VECTOR, [(VECTOR,)], _call("floor"))
-_define(whole, INTEGERS, [(VECTOR,)], lambda builder, vector: builder.fptoui(vector, _INTS))
+_define(whole, INTEGERS, [(VECTOR,)], lambda builder, vector: builder.fptosi(vector, _INTS))
 _define(total, types.float32, [(VECTOR,)], _total)
 _define(larger, VECTOR, _PAIRS, _choose(">"))
 _define(smaller, VECTOR, _PAIRS, _choose("<"))
@@ -220,7 +220,7 @@ def _byte(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     index = context.cast(builder, values[1], sig.args[1], types.uint32)
     shift = _splat(builder, builder.mul(index, ir.Constant(ir.IntType(32), 8)))
     last = ir.Constant(_INTS, [255] * LANES)
-    return builder.uitofp(builder.and_(builder.lshr(values[0], shift), last), _FLOATS)
+    return builder.sitofp(builder.and_(builder.lshr(values[0], shift), last), _FLOATS)
 
 
 def _stores(array: Any, start: Any, vector: Any) -> Any:

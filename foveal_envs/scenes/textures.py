@@ -218,13 +218,8 @@ def _place(
 ) -> None:
     """Every field's centre in steps of its grid, kept on the grid, and where its upper left neighbour stands."""
     for k in range(0, at.shape[0], LANES):
-        u, v, per, origin = (
-            load(geometry[0], k),
-            load(geometry[1], k),
-            load(geometry[PER_PIXEL], k),
-            load(geometry[ORIGIN], k),
-        )
-        most = load(geometry[MOST], k)
+        u, v, per = load(geometry[0], k), load(geometry[1], k), load(geometry[PER_PIXEL], k)
+        origin, most = load(geometry[ORIGIN], k), load(geometry[MOST], k)
         along = smaller(larger((x + (c * u - s * v)) * per + origin, ZERO), most)
         down = smaller(larger((y + (s * u + c * v)) * per + origin, ZERO), most)
         store(places[0], k, along)
