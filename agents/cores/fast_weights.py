@@ -84,9 +84,12 @@ class FastWeights(Recurrence):
         return y[0], state
 
     def phi(self, x: Tensor) -> Tensor:
-        """The feature map of keys or queries x (..., K), compiled if the core is."""
-        return self.features(x, self.form == "compiled")  # type: ignore[no-any-return]
+        """The feature map of keys or queries x (..., K), compiled if the core is, on the CPU."""
+        return self.features(x, self._compiles(x))  # type: ignore[no-any-return]
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from o (..., heads, V) and x (..., D)."""
-        return self.out(self.norm(read, self.form == "compiled").flatten(-2)) + self.past(x)
+        return self.out(self.norm(read, self._compiles(read)).flatten(-2)) + self.past(x)
+
+    def _compiles(self, x: Tensor) -> bool:
+        return self.form == "compiled" and x.device.type == "cpu"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from agents.cores import make_core
 from agents.cores.norms import RMSNorm, unit
 
 
@@ -31,3 +32,10 @@ def test_compiled_norms_of_slices_and_of_nothing() -> None:
     unit(nothing, True).sum().backward()
     assert nothing.grad is not None
     assert nothing.grad.isfinite().all()
+
+
+def test_other_devices_have_pytorchs() -> None:
+    core = make_core("delta", 5, size=8).to("meta")
+    start = torch.zeros(3, dtype=torch.bool, device="meta")
+    assert core.form == "compiled"
+    assert core.step(torch.empty(3, 5, device="meta"), core.initial_state(3), start)[0].shape == (3, 8)
