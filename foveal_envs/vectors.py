@@ -223,12 +223,8 @@ def _byte(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     return builder.sitofp(builder.and_(builder.lshr(values[0], shift), last), _FLOATS)
 
 
-def _stores(array: Any, start: Any, vector: Any) -> Any:
-    return types.none if vector is not None and vector == _held(array) else None
-
-
 type_callable(load)(lambda context: lambda array, start: _held(array))
-type_callable(store)(lambda context: _stores)
+type_callable(store)(lambda context: lambda array, start, vector: types.none if vector == _held(array) else None)
 lower_builtin(load, types.Array, types.Integer)(_load)
 lower_builtin(store, types.Array, types.Integer, _VectorType)(_store)
 type_callable(byte)(lambda context: lambda vector, index: VECTOR if vector == INTEGERS else None)

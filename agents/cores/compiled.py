@@ -47,6 +47,11 @@ def as_array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().numpy()  # type: ignore[no-any-return]
 
 
+def as_flat(tensor: Tensor) -> np.ndarray:
+    """The memory of a contiguous tensor on the CPU, as one row."""
+    return as_array(tensor).reshape(-1)
+
+
 def load(array: np.ndarray, start: int) -> Any:
     """The vector array[start : start + 8] of a flat array, which must reach so far."""
     return array[start : start + LANES].copy()

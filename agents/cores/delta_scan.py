@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .compiled import LANES, as_array, fast, full, load, spread, store, total
+from .compiled import LANES, as_flat, fast, full, load, spread, store, total
 
 CHUNK = 16  # steps between two memories that the forward pass keeps for the backward pass
 BLOCK = 8192  # numbers of fast weights of a block of columns, or those of one
@@ -241,7 +241,7 @@ class _DeltaScan(torch.autograd.Function):
         out = torch.empty_like(inputs[2])
         kept = memory.new_empty(-(-len(q) // CHUNK) if any(ctx.needs_input_grad) else 0, *memory.shape)
         ctx.corrects, ctx.shape = corrects, (*k.shape, v.shape[3])
-        _delta_forward(*map(_flat, (*inputs, memory, initial)), corrects, _flat(out), _flat(kept), ctx.shape)
+        _delta_forward(*map(as_flat, (*inputs, memory, initial)), corrects, as_flat(out), as_flat(kept), ctx.shape)
         ctx.save_for_backward(*inputs, initial, kept)
         return out, memory
 
@@ -251,14 +251,9 @@ class _DeltaScan(torch.autograd.Function):
         *inputs, initial, kept = ctx.saved_tensors
         d_memory, d_initial = d_memory.clone(memory_format=torch.contiguous_format), torch.zeros_like(initial)
         gradients = [torch.empty_like(part) for part in inputs[:5]]
-        arrays = map(_flat, (kept, d_out.contiguous(), d_memory, *gradients, d_initial))
-        _delta_backward(*map(_flat, (*inputs, initial)), ctx.corrects, *arrays, ctx.shape)
+        arrays = map(as_flat, (kept, d_out.contiguous(), d_memory, *gradients, d_initial))
+        _delta_backward(*map(as_flat, (*inputs, initial)), ctx.corrects, *arrays, ctx.shape)
         return (*gradients, d_memory, d_initial, None, None)
-
-
-def _flat(tensor: Tensor) -> np.ndarray:
-    """The memory of a contiguous tensor."""
-    return as_array(tensor).reshape(-1)
 
 
 def scanned(

@@ -115,7 +115,7 @@ class LSTMScan(torch.autograd.Function):
             _lstm_step(gate_view, c_before[:count], c_view, h_view)
             c_before = c_view
         ends = _ends(counts)
-        ctx.counts, ctx.ends = counts, ends
+        ctx.counts = counts
         ctx.save_for_backward(gates, cells, out, h, c, recall)
         return out, out[ends], cells[ends]
 

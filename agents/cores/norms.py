@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .compiled import LANES, as_array, fast, full, load, spread, store, total
+from .compiled import LANES, as_flat, fast, full, load, spread, store, total
 
 EPSILON = 1e-6
 
@@ -72,7 +72,7 @@ class _Divided(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, share: float, epsilon: float) -> Tensor:
         x, weight = x.contiguous(), weight.contiguous()
         y, rates = torch.empty_like(x), x.new_empty(x.shape[:-1])
-        _divide(*map(_flat, (x, weight)), share, epsilon, *map(_flat, (y, rates)))
+        _divide(*map(as_flat, (x, weight)), share, epsilon, *map(as_flat, (y, rates)))
         ctx.save_for_backward(x, weight, rates)
         ctx.share = share
         return y
@@ -82,13 +82,9 @@ class _Divided(torch.autograd.Function):
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, weight, rates = ctx.saved_tensors
         d_x, d_weight = torch.empty_like(x), torch.zeros_like(weight)
-        given = map(_flat, (d_y.contiguous(), torch.empty_like(rates), d_x, d_weight))
-        _divide_back(*map(_flat, (x, weight)), ctx.share, _flat(rates), *given)
+        given = map(as_flat, (d_y.contiguous(), torch.empty_like(rates), d_x, d_weight))
+        _divide_back(*map(as_flat, (x, weight)), ctx.share, as_flat(rates), *given)
         return d_x, d_weight, None, None
-
-
-def _flat(tensor: Tensor) -> np.ndarray:
-    return as_array(tensor).reshape(-1)
 
 
 def unit(x: Tensor, compiled: bool = False) -> Tensor:

@@ -38,7 +38,7 @@ FLAT = {
     "SAC + HER, flat": Run(TASK, {}, "SAC", agent_kwargs=SAC, lanes=8),
 }
 FLAT_SEEDS = 3
-FAR_SEERS = {f"planner that sees {view} cells far": float(view) for view in (4, 5, 6)}  # the others see 3
+FAR_SEERS = {f"planner that sees {view} cells far": {"view": float(view)} for view in (4, 5, 6)}  # the others see 3
 
 FINE = {"name": "att1", "rings": 7, "spokes": 16, "growth": 1.4}  # 112 fields, as far as the default's 40
 
@@ -122,11 +122,10 @@ def place(seeds: int, quick: bool) -> list[Job]:
     for seed in range(min(seeds, FLAT_SEEDS)):
         run = Run(TASK, {"retina": FINE}, "MapNavigator", agent_kwargs=keywords, steps=STEPS, seed=seed)
         made.append(Job("place", {"agent": "hierarchy, 112 fields"}, seed, learn, {"run": run, "mazes": mazes}))
-    names = ("random", "planner", "oracle")
-    seers = [Job("references", {"agent": name}, 0, reference, {"goal": "place"}) for name in names]
-    for name, view in FAR_SEERS.items():
-        seers.append(Job("references", {"agent": name}, 0, reference, {"goal": "place", "view": view}))
-    return seers + made
+    known = {"random": {}, "planner": {}, "oracle": {}, **FAR_SEERS}
+    return [
+        Job("references", {"agent": name}, 0, reference, {"goal": "place", **more}) for name, more in known.items()
+    ] + made
 
 
 def picture(seeds: int, quick: bool) -> list[Job]:
