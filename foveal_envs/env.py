@@ -80,7 +80,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         self._lanes = Lanes(self.task, 1)
         self._active = np.ones(1, bool)
         self._rewards, self._terminated = np.zeros(1), np.zeros(1, bool)
-        self._make_buffer()
+        self._make_row()
         self._screen: Any = None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
@@ -107,13 +107,17 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
             self.render()
         return self._observe(), rewards.item(), terminated.item(), False, self._info()
 
-    def _make_buffer(self) -> None:
-        """Where the task writes its observation, (1, ...), and the views of its row that are copied out."""
-        self._buffer = buffer = self._lanes.empty_observation()
-        self._row = {name: array[0] for name, array in buffer.items()} if isinstance(buffer, dict) else buffer[0, ...]
+    def _make_row(self) -> None:
+        """The row that is copied out as an observation: of the record itself, or of a buffer (1, ...) for the task."""
+        rows = self.task.stored(self._lanes.worlds)
+        self._buffer = None
+        if rows is None:
+            rows = self._buffer = self._lanes.empty_observation()
+        self._row = {name: array[0] for name, array in rows.items()} if isinstance(rows, dict) else rows[0, ...]
 
     def _observe(self) -> Observation:
-        self.task.observe(self._lanes.worlds, self._lanes.rows, self._buffer)
+        if self._buffer is not None:
+            self.task.observe(self._lanes.worlds, self._lanes.rows, self._buffer)
         row = self._row
         if isinstance(row, dict):
             return {name: array.copy() for name, array in row.items()}
@@ -151,7 +155,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._make_buffer()
+        self._make_row()
 
 
 class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.ndarray]):
@@ -202,6 +206,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         self._lanes = Lanes(self.task, num_envs)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._pending = np.zeros(num_envs, bool)  # episode over, reset still to come
+        self._waiting = False  # whether any is
         self._buffer = None if copy else self._lanes.empty_observation()
         self._all = np.ones(num_envs, bool)
         self._seeded = False
@@ -222,6 +227,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
             lanes.begin(rows)
         self._elapsed[rows] = 0
         self._pending[rows] = False
+        self._waiting = bool(self._pending.any())
         infos: Info = {}
         self._add_measures(infos, rows)
         if self.render_mode == "human":
@@ -245,7 +251,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         actions = lanes.actions(actions)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
         truncated, infos = np.zeros(self.num_envs, bool), cast("Info", {})
-        fresh = np.flatnonzero(pending) if pending.any() else None
+        fresh = np.flatnonzero(pending) if self._waiting else None
         if fresh is None:
             active = self._all
         elif self.autoreset_mode is AutoresetMode.DISABLED:
@@ -256,30 +262,27 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         if fresh is not None:
             lanes.begin(fresh)
         count = tick(active, terminated, self.max_episode_steps or 0, self._elapsed, truncated, pending)
+        self._waiting = count > 0
         observation = self._observe()
         if count or fresh is not None or self._info_mode == "step":
-            self._after_end(observation, fresh, infos)
+            self._after_end(observation, active, infos)
         if self.render_mode == "human":
             self.render()
         return observation, rewards, terminated, truncated, infos
 
-    def _after_end(self, observation: Observation, fresh: np.ndarray | None, infos: Info) -> None:
+    def _after_end(self, observation: Observation, active: np.ndarray, infos: Info) -> None:
         """Infos of lanes that ended or began, and in SAME_STEP their reset; fills ``infos`` in place."""
-        ended = np.flatnonzero(self._pending)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            if len(ended):
-                final_info: Info = {}
-                infos["final_obs"] = self._final_observations(observation, ended)
-                self._add_measures(final_info, ended)
-                infos["final_info"] = final_info
-                infos["_final_obs"], infos["_final_info"] = self._pending.copy(), self._pending.copy()
-                self._lanes.begin(ended)
-                self._elapsed[ended] = 0
-                self._pending[:] = False
-                self.task.observe(self._lanes.worlds, ended, observation)
-            rows = ended
-        else:
-            rows = ended if fresh is None else np.union1d(ended, fresh)
+        rows = np.flatnonzero(self._pending | ~active)  # those that were not active have begun
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and len(rows):
+            final_info: Info = {}
+            infos["final_obs"] = self._final_observations(observation, rows)
+            self._add_measures(final_info, rows)
+            infos["final_info"] = final_info
+            infos["_final_obs"], infos["_final_info"] = self._pending.copy(), self._pending.copy()
+            self._lanes.begin(rows)
+            self._elapsed[rows] = 0
+            self._pending[:] = self._waiting = False
+            self.task.observe(self._lanes.worlds, rows, observation)
         self._add_measures(infos, self._lanes.rows if self._info_mode == "step" else rows)
 
     def _final_observations(self, observation: Observation, ended: np.ndarray) -> np.ndarray:
@@ -300,8 +303,10 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         mask = np.zeros(self.num_envs, bool)
         mask[rows] = True
         for name, values in self._lanes.info(rows).items():
-            full = np.zeros((self.num_envs, *values.shape[1:]), values.dtype)
-            full[rows] = values
+            full = values.copy()
+            if len(rows) < self.num_envs:
+                full = np.zeros((self.num_envs, *values.shape[1:]), values.dtype)
+                full[rows] = values
             infos[name], infos[f"_{name}"] = full, mask.copy()
 
     def _observe(self) -> Observation:
@@ -377,6 +382,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         """
         self._lanes.set_state(state)
         self._elapsed[:], self._pending[:] = state["elapsed"], state["pending"]
+        self._waiting = bool(self._pending.any())
         self._seeded = True
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from .compiled import aligned, kernel
 from .retinas import Retina, make_retina
 from .scenes.coverage import ONE, ZERO
 from .scenes.objects import LINE, add_object
-from .vectors import LANES, full, larger, load, smaller, store
+from .vectors import LANES, first, full, larger, load, smaller, store, where
 
 SCENE = 512.0  # side of the square scene, pixels
 TRAIL = 64  # fixations remembered for drawing
@@ -225,7 +225,7 @@ def look(
         channels: 1 or 3; channel c of field k goes to out[k * channels + c].
         values: channels times the number of the retina's fields.
         scratch: (LINE + 1, K) float32 work space.
-        out: receives ``values`` numbers.
+        out: receives ``values`` numbers; it reaches to a multiple of 16.
     """
     background, objects, share = w["background"], w["objects"], scratch[LINE]
     if channels == 1:  # shares of ink go straight to the glimpse
@@ -233,7 +233,7 @@ def look(
         for i in range(w["count"]):
             ink = objects[i]["value"][0] - background[0]
             add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share)
-        _clip(share, out[:values])
+        _clip(share, out, values)
         return
     for k in range(values):
         out[k] = background[k % channels]
@@ -242,7 +242,7 @@ def look(
         if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
             for k in range(values):
                 out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
-    _clip(out, out[:values])
+    _clip(out, out, values)
 
 
 @kernel
@@ -253,13 +253,14 @@ def fill(out: np.ndarray, value: np.float32) -> None:
 
 
 @kernel
-def _clip(source: np.ndarray, out: np.ndarray) -> None:
-    """Numbers of ``source``, which is as long or longer, to ``out``, kept in [0, 1]."""
-    whole = out.shape[0] // LANES * LANES
-    for k in range(0, whole, LANES):
+def _clip(source: np.ndarray, out: np.ndarray, values: int) -> None:
+    """The first numbers of ``source`` to ``out``, kept in [0, 1]; both reach to a multiple of 16."""
+    rest = values % LANES
+    for k in range(0, values - rest, LANES):
         store(out, k, smaller(larger(load(source, k), ZERO), ONE))
-    for k in range(whole, out.shape[0]):
-        out[k] = min(ONE, max(ZERO, source[k]))
+    if rest:
+        k = values - rest
+        store(out, k, where(first(rest), smaller(larger(load(source, k), ZERO), ONE), load(out, k)))
 
 
 @kernel

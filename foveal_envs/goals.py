@@ -12,7 +12,7 @@ from .compiled import kernel
 from .fovea import SCENE, Fovea, add_noise, look, require
 from .scenes.coverage import ZERO
 from .task import Observation
-from .vectors import LANES, full, load, total
+from .vectors import LANES, first, full, load, total, where
 
 SUCCESS_RADIUS = 10.0  # pixels
 SUCCESS_ANGLE = math.radians(15.0)
@@ -123,20 +123,34 @@ class Goal:
             none = observation[:, :0]
             _show(worlds, rows, True, observation, none, none)
 
+    def stored(self, worlds: np.ndarray) -> Observation | None:
+        """Views of what ``observe`` copies; see ``Task.stored``. Two vectors in one have none."""
+        if self.concatenated:
+            return None
+        observation = worlds["glimpse"][:, : self.observed]
+        if not self.shown:
+            return observation
+        achieved = worlds["pose" if self.by_pose else "glimpse"][:, : self.length]
+        return {
+            "observation": observation, "achieved_goal": achieved, "desired_goal": worlds["desired"][:, : self.length]
+        }  # fmt: skip
+
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Reward (...) of each pair of goals (..., G)."""
         achieved, desired = np.broadcast_arrays(achieved_goal, desired_goal)
         if achieved.shape[-1:] != (self.length,):
             raise ValueError(f"goals must have shape (..., {self.length}), got {achieved.shape}")
         rewards = np.empty(achieved.shape[:-1])
-        _reward_pairs(
-            np.ascontiguousarray(achieved, np.float32).reshape(-1, self.length),
-            np.ascontiguousarray(desired, np.float32).reshape(-1, self.length),
-            self.by_pose,
-            self.kind,
-            rewards.reshape(-1),
-        )
+        _reward_pairs(_rows(achieved), _rows(desired), self.length, self.by_pose, self.kind, rewards.reshape(-1))
         return rewards
+
+
+def _rows(goals: np.ndarray) -> np.ndarray:
+    """Goals (..., G) as rows that reach to a multiple of 16."""
+    length = goals.shape[-1]
+    rows = np.zeros((goals.size // length, -(-length // LANES) * LANES), np.float32)
+    rows[:, :length] = goals.reshape(-1, length)
+    return rows
 
 
 def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np.ndarray]:
@@ -181,7 +195,8 @@ def write_pose(x: float, y: float, angle: float, out: np.ndarray, at: int, lengt
 
 @kernel
 def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool, kind: int) -> float:
-    """Reward of one pair of goals, from the two vectors alone; "terminal" pays as "dense" does."""
+    """Reward of one pair of goals, from the two vectors alone, which reach to a multiple of 16; "terminal" pays as
+    "dense" does."""
     if by_pose:
         away = math.hypot(desired[0] - achieved[0], desired[1] - achieved[1])
         turned = math.hypot(desired[2] - achieved[2], desired[3] - achieved[3]) if length == 4 else 0.0
@@ -197,23 +212,12 @@ def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose:
 
 @kernel
 def _squared_distance(a: np.ndarray, b: np.ndarray, length: int) -> np.float32:
-    """|a - b|^2 over the first ``length`` numbers, 16 at a time and the rest in four sums: addition is a slow chain."""
-    squares, s0, s1, s2, s3 = full(ZERO), ZERO, ZERO, ZERO, ZERO
-    whole = length - length % LANES
-    for i in range(0, whole, LANES):
-        difference = load(a, i) - load(b, i)
+    """|a - b|^2 over the first ``length`` numbers; both arrays reach to a multiple of 16."""
+    squares = full(ZERO)
+    for k in range(0, length, LANES):
+        difference = where(first(length - k), load(a, k) - load(b, k), ZERO)
         squares += difference * difference
-    fours = length - length % 4
-    for i in range(whole, fours, 4):
-        d0, d1, d2, d3 = a[i] - b[i], a[i + 1] - b[i + 1], a[i + 2] - b[i + 2], a[i + 3] - b[i + 3]
-        s0 += d0 * d0
-        s1 += d1 * d1
-        s2 += d2 * d2
-        s3 += d3 * d3
-    for i in range(fours, length):
-        d0 = a[i] - b[i]
-        s0 += d0 * d0
-    return np.float32(total(squares) + ((s0 + s1) + (s2 + s3)))
+    return np.float32(total(squares))
 
 
 @kernel
@@ -253,9 +257,11 @@ def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndar
 
 
 @kernel
-def _reward_pairs(achieved: np.ndarray, desired: np.ndarray, by_pose: bool, kind: int, rewards: np.ndarray) -> None:
+def _reward_pairs(
+    achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool, kind: int, rewards: np.ndarray
+) -> None:
     for i in range(achieved.shape[0]):
-        rewards[i] = goal_reward(achieved[i], desired[i], achieved.shape[1], by_pose, kind)
+        rewards[i] = goal_reward(achieved[i], desired[i], length, by_pose, kind)
 
 
 @kernel

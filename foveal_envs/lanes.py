@@ -163,11 +163,11 @@ def _bounds(space: gym.Space[Any]) -> tuple[Any, Any]:
 
 @kernel
 def all_finite(values: np.ndarray) -> bool:
-    """Whether every number of a 1-D array is finite."""
-    for value in values:  # noqa: SIM110 (Numba compiles no generator expression)
-        if not np.isfinite(value):
-            return False
-    return True
+    """Whether every number of a 1-D array is finite; looks at all, as a loop that may end early is no vector's."""
+    finite = True
+    for value in values:
+        finite &= np.isfinite(value)
+    return finite
 
 
 @kernel

@@ -75,6 +75,12 @@ class Task:
         """
         raise NotImplementedError
 
+    def stored(self, worlds: np.ndarray) -> Observation | None:
+        """Views (N, ...) of what the records hold just as ``observe`` would write it. Optional: one world alone is then
+        observed by copying them, which takes less time than a call of compiled code.
+        """
+        return None
+
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Measures of the worlds of ``rows``: ``is_success`` and the task's own, each (R,). Optional."""
         return {}

@@ -90,6 +90,11 @@ def total(vector: Any) -> Any:
     return np.float32(np.sum(vector))
 
 
+def first(count: int) -> Any:
+    """The mask of the first ``count`` lanes."""
+    return np.arange(LANES) < count
+
+
 def anywhere(mask: Any) -> Any:
     """Whether a mask is set in any lane."""
     return bool(np.any(mask))
@@ -223,9 +228,16 @@ def _byte(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     return builder.sitofp(builder.and_(builder.lshr(values[0], shift), last), _FLOATS)
 
 
+def _first(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+    count = builder.trunc(context.cast(builder, values[0], sig.args[0], types.intp), ir.IntType(32))
+    return builder.icmp_signed("<", ir.Constant(_INTS, list(range(LANES))), _splat(builder, count))
+
+
 type_callable(load)(lambda context: lambda array, start: _held(array))
 type_callable(store)(lambda context: lambda array, start, vector: types.none if vector == _held(array) else None)
 lower_builtin(load, types.Array, types.Integer)(_load)
 lower_builtin(store, types.Array, types.Integer, _VectorType)(_store)
 type_callable(byte)(lambda context: lambda vector, index: VECTOR if vector == INTEGERS else None)
 lower_builtin(byte, _VectorType, types.Integer)(_byte)
+type_callable(first)(lambda context: lambda count: MASK)
+lower_builtin(first, types.Integer)(_first)

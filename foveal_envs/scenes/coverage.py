@@ -1,8 +1,7 @@
-"""Share of receptive fields (discs) that a half-plane or a piece of an edge cuts off, for 16 fields at once."""
+"""Share of receptive fields (discs) that lies beyond a line or beyond two, for 16 fields at once."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,15 @@ import numpy as np
 from ..compiled import kernel
 from ..vectors import absolute, larger, root, smaller, where
 
-ZERO, ONE = np.float32(0.0), np.float32(1.0)
-TINY = np.float32(1e-12)
-PI, HALF_PI, PER_TURN = np.float32(math.pi), np.float32(0.5 * math.pi), np.float32(0.5 / math.pi)
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 # share of a unit disc beyond a line at distance t = 1 - s: s^(3/2) P(s), P fitted to the largest error below 2e-6
 CAP_0, CAP_1 = np.float32(0.6003345251), np.float32(-0.0909603089)
 CAP_2, CAP_3 = np.float32(-0.0058011133), np.float32(-0.0035714109)
-# atan z = z Q(z^2) for z in [0, 1], Q fitted to the largest error below 2e-6
-ATAN_0, ATAN_1, ATAN_2 = np.float32(0.99997722), np.float32(-0.33262281), np.float32(0.19354028)
-ATAN_3, ATAN_4, ATAN_5 = np.float32(-0.11642626), np.float32(0.05264712), np.float32(-0.01171905)
+# c_0 and c_1 of ``beyond``, fitted to largest errors below 5e-4 and 2e-3
+FLAT_0, FLAT_1, FLAT_2 = np.float32(0.1401161), np.float32(0.00020535), np.float32(0.06733774)
+BUMP_0, BUMP_1, BUMP_2 = np.float32(0.42288219), np.float32(-0.17834581), np.float32(-0.14232838)
+TWO, THREE, SIX = np.float32(2.0), np.float32(3.0), np.float32(6.0)
+SECOND, THIRD = np.float32(0.75), np.float32(0.16)
 
 
 @kernel
@@ -34,25 +33,35 @@ def half_plane(t: Any) -> Any:
 
 
 @kernel
-def piece_beyond(away: Any, enter: Any, leave: Any) -> Any:
-    """Share of a unit disc between a piece of a chord and the arc behind it, as seen from the centre.
+def beyond(t: Any) -> tuple[Any, Any, Any, Any]:
+    """What of a unit disc lies beyond a line that its centre has left by ``t`` (negative: has still before it).
 
-    The sector less the triangle, (phi - |d| (b - a)) / 2 pi, where phi is the angle under which the centre sees the
-    piece, tan phi = |d| (b - a) / (d^2 + a b). All pieces of a polygon's boundary together say how much of a disc the
-    polygon covers: 1 if the centre lies inside, less the shares of the edges that have the centre on their inner side,
-    plus those of the others. All arguments are vectors.
-
-    Args:
-        away: d, signed distance of the centre from the chord.
-        enter, leave: a < b, where the piece begins and ends, along the chord from the foot of the perpendicular.
+    Returns:
+        Vectors c_0, c_1, t and 6 t^2 - 1, with t kept in [-1, 1]. c_n is the disc's mean of U_n(x) over x > -t, up to
+        (-1)^n: c_0 = 1/2 + (t sqrt(1 - t^2) + asin t) / pi is the share, c_1 = 4 (1 - t^2)^(3/2) / 3 pi, both by
+        polynomials; c_2 = 3/2 t c_1 and c_3 = 2/5 (6 t^2 - 1) c_1.
     """
-    distance = absolute(away)
-    sine = distance * (leave - enter)
-    cosine = distance * distance + enter * leave
-    size = absolute(cosine)
-    z = smaller(size, sine) / (larger(size, sine) + TINY)
-    q = z * z
-    angle = z * (ATAN_0 + q * (ATAN_1 + q * (ATAN_2 + q * (ATAN_3 + q * (ATAN_4 + q * ATAN_5)))))
-    angle = where(sine > size, HALF_PI - angle, angle)
-    angle = where(cosine < ZERO, PI - angle, angle)
-    return PER_TURN * (angle - sine)
+    t = smaller(larger(t, -ONE), ONE)
+    square = t * t
+    rest = ONE - square
+    share = HALF + t * (HALF + rest * (FLAT_0 + square * (FLAT_1 + square * FLAT_2)))
+    return share, rest * (BUMP_0 + square * (BUMP_1 + square * BUMP_2)), t, SIX * square - ONE
+
+
+@kernel
+def corner(cosine: Any) -> tuple[Any, Any]:
+    """What ``beyond_both`` needs of two lines beside the cosine of the angle between their normals; all vectors."""
+    square = cosine * cosine
+    return THREE * square - SECOND, THIRD * cosine * (TWO * square - ONE)
+
+
+@kernel
+def beyond_both(a: tuple[Any, ...], b: tuple[Any, ...], first: Any, second: Any, third: Any) -> Any:
+    """Share of a unit disc beyond two lines, from what ``beyond`` says of each and ``corner`` of both.
+
+    Chebyshev polynomials U_n along different directions are orthogonal on the disc (Logan & Shepp 1975, "Optimal
+    reconstruction of a function from its projections", Duke Math. J. 42), so that the share is the sum over n of
+    c_n(a) c_n(b) U_n(cos) / (n + 1). Here it ends with n = 3: errors stay below 0.01 but for corners that are nearly
+    flat or sharper than 20 degrees.
+    """
+    return a[0] * b[0] + a[1] * b[1] * (first + second * (a[2] * b[2]) + third * (a[3] * b[3]))

@@ -15,13 +15,12 @@ import numpy as np
 
 from .. import keys
 from ..compiled import kernel
-from ..vectors import LANES, absolute, anywhere, full, larger, load, root, smaller, store, where
-from .coverage import ONE, ZERO, half_plane, piece_beyond
+from ..vectors import LANES, load, root, store
+from .coverage import HALF, ONE, beyond, beyond_both, corner, half_plane
 
 EDGES, PARTS = 8, 4
-HALF, TINY = np.float32(0.5), np.float32(1e-6)
-NUDGE_X, NUDGE_Y = 4.1e-5, 2.7e-5  # pixels: no field's centre lies exactly on a corner, whose edges it sees edge-on
-LINE = 5  # numbers of an edge in the work space, see ``_find_lines``
+TINY = np.float32(1e-6)
+LINE = 6  # numbers of an edge in the work space, see ``_find_lines``
 PART = np.dtype(
     [
         ("edges", np.int32),  # 0: a disc
@@ -31,10 +30,10 @@ PART = np.dtype(
         ("radius", np.float32),
         ("vertex_x", np.float32, (EDGES,)),
         ("vertex_y", np.float32, (EDGES,)),
-        ("normal_x", np.float32, (EDGES,)),  # outward unit normals
-        ("normal_y", np.float32, (EDGES,)),
-        ("offset", np.float32, (EDGES,)),  # a point is outside an edge by normal . point - offset
-        ("length", np.float32, (EDGES,)),
+        ("normal_x", np.float32, (LANES,)),  # outward unit normals; from here on a vector for all edges
+        ("normal_y", np.float32, (LANES,)),
+        ("offset", np.float32, (LANES,)),  # a point is outside an edge by normal . point - offset
+        ("corner", np.float32, (LANES,)),  # cosine of the angle between an edge's normal and the next one's
     ]
 )
 OBJECT = np.dtype(
@@ -110,7 +109,9 @@ def set_polygon(part: np.void, sign: float, edges: int) -> None:
         part["normal_x"][i] = ey / length
         part["normal_y"][i] = -ex / length
         part["offset"][i] = (ey * vertex_x[i] - ex * vertex_y[i]) / length
-        part["length"][i] = length
+    for i in range(edges):
+        j = i + 1 if i + 1 < edges else 0
+        part["corner"][i] = part["normal_x"][i] * part["normal_x"][j] + part["normal_y"][i] * part["normal_y"][j]
     part["x"] = x
     part["y"] = y
     part["radius"] = radius
@@ -184,7 +185,7 @@ def copy_shape(source: np.void, target: np.void, scale: float) -> None:
             b["normal_x"][i] = a["normal_x"][i]
             b["normal_y"][i] = a["normal_y"][i]
             b["offset"][i] = scale * a["offset"][i]
-            b["length"][i] = scale * a["length"][i]
+            b["corner"][i] = a["corner"][i]
 
 
 @kernel
@@ -221,7 +222,6 @@ def add_object(
     if thing["angle"] != 0.0:
         cos, sin = math.cos(thing["angle"]), math.sin(thing["angle"])
         ox, oy = cos * dx + sin * dy, cos * dy - sin * dx
-    ox, oy = ox + NUDGE_X, oy + NUDGE_Y
     c, s = 1.0, 0.0  # a field at (u, v) stands at (ox + c u - s v, oy + s u + c v) there
     if angle != thing["angle"]:
         c, s = math.cos(angle - thing["angle"]), math.sin(angle - thing["angle"])
@@ -231,7 +231,7 @@ def add_object(
         qx, qy = part["x"] - ox, part["y"] - oy  # its circle in the fovea's frame
         u, v, radius = np.float32(c * qx + s * qy), np.float32(c * qy - s * qx), part["radius"]
         edges = part["edges"]
-        _find_lines(part, ox, oy, c, s, scratch)
+        _find_lines(part, np.float32(ox), np.float32(oy), np.float32(c), np.float32(s), scratch)
         for k in range(0, fields.shape[1], LANES):
             if abs(fields[4, k] - u) < fields[6, k] + radius and abs(fields[5, k] - v) < fields[7, k] + radius:
                 share = (
@@ -242,38 +242,36 @@ def add_object(
 
 
 @kernel
-def _find_lines(part: np.void, ox: float, oy: float, c: float, s: float, scratch: np.ndarray) -> None:
+def _find_lines(
+    part: np.void, ox: np.float32, oy: np.float32, c: np.float32, s: np.float32, scratch: np.ndarray
+) -> None:
     """Write the edges of a polygon as the fovea sees them, one a column: a field's centre (u, v) lies a u + b v + away
-    beyond an edge, and a v - b u + along from its first corner towards the second, which is ``length`` from the first.
+    beyond an edge; below that what ``beyond_both`` needs of the corner to the next edge.
     """
-    for i in range(part["edges"]):
-        nx, ny = part["normal_x"][i], part["normal_y"][i]
-        x, y = ox - part["vertex_x"][i], oy - part["vertex_y"][i]
-        scratch[0, i] = c * nx + s * ny
-        scratch[1, i] = c * ny - s * nx
-        scratch[2, i] = nx * x + ny * y
-        scratch[3, i] = nx * y - ny * x
-        scratch[4, i] = part["length"][i]
+    nx, ny, cosine = load(part["normal_x"], 0), load(part["normal_y"], 0), load(part["corner"], 0)
+    store(scratch[0], 0, c * nx + s * ny)
+    store(scratch[1], 0, c * ny - s * nx)
+    store(scratch[2], 0, ox * nx + oy * ny - load(part["offset"], 0))
+    second, third = corner(cosine)
+    store(scratch[3], 0, cosine)
+    store(scratch[4], 0, second)
+    store(scratch[5], 0, third)
 
 
 @kernel
 def _share_of_polygon(edges: int, lines: np.ndarray, fields: np.ndarray, k: int) -> Any:
-    """Shares of the 16 fields from k on that a convex polygon covers; see ``piece_beyond``."""
+    """Shares of the 16 fields from k on that a convex polygon covers: all, less what lies beyond each edge, plus what
+    lies beyond each two neighbours, which was taken away twice: the edges that have a point beyond them stand in a row.
+    """
     u, v, per_r = load(fields[0], k), load(fields[1], k), load(fields[3], k)
-    share, outermost = full(ZERO), full(-ONE)
-    for i in range(edges):
-        a, b = lines[0, i], lines[1, i]
-        away = (a * u + b * v + lines[2, i]) * per_r
-        outermost = larger(outermost, away)
-        if anywhere(absolute(away) < ONE):
-            begin = (b * u - a * v - lines[3, i]) * per_r  # of the edge, along it, from the foot of the perpendicular
-            half = root(larger(ONE - away * away, ZERO))  # of the chord
-            enter, leave = larger(begin, ZERO - half), smaller(begin + lines[4, i] * per_r, half)
-            cut = enter < leave
-            if anywhere(cut):
-                piece = piece_beyond(away, enter, leave)
-                share += where(cut, where(away > ZERO, piece, ZERO - piece), ZERO)
-    return share + where(outermost > ZERO, ZERO, ONE)
+    first = beyond((lines[0, 0] * u + lines[1, 0] * v + lines[2, 0]) * per_r)
+    share, last = ONE - first[0], first
+    for i in range(1, edges):
+        this = beyond((lines[0, i] * u + lines[1, i] * v + lines[2, i]) * per_r)
+        share += beyond_both(last, this, lines[3, i - 1], lines[4, i - 1], lines[5, i - 1]) - this[0]
+        last = this
+    i = edges - 1
+    return share + beyond_both(last, first, lines[3, i], lines[4, i], lines[5, i])
 
 
 @kernel

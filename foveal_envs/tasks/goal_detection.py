@@ -128,6 +128,9 @@ class GoalDetection(Task):
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         self.goal.observe(worlds, rows, observation)
 
+    def stored(self, worlds: np.ndarray) -> Observation | None:
+        return self.goal.stored(worlds)
+
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         fixated = np.empty(len(rows), np.int64)
         _fixated(worlds, rows, fixated)

@@ -133,6 +133,9 @@ class ImageSearch(Task):
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         self.goal.observe(worlds, rows, observation)
 
+    def stored(self, worlds: np.ndarray) -> Observation | None:
+        return self.goal.stored(worlds)
+
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         return measures(worlds, rows, self.fovea.rotate)
 

@@ -151,14 +151,19 @@ def step_gaze(
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    """One saccade in a scene that stands still: move, sense, reward."""
+    """One saccade in a scene that stands still: all worlds move, then all sense, then all are rewarded, so that the
+    processor can work on several at once.
+    """
     settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
-            w = worlds[i]
-            w["moves"] += 1
+            worlds[i]["moves"] += 1
             right, down, turn = displacement(strengths, i, low, moves)
-            move_gaze(w, right, down, turn)
-            perceive(w, settings, fields, noise, scratch)
-            rewards[i] = world_reward(w, settings)
-            terminated[i] = w["moves"] >= settings["moves"]
+            move_gaze(worlds[i], right, down, turn)
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            perceive(worlds[i], settings, fields, noise, scratch)
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            rewards[i] = world_reward(worlds[i], settings)
+            terminated[i] = worlds[i]["moves"] >= settings["moves"]

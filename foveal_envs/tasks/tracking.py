@@ -120,6 +120,9 @@ class TargetTracking(Task):
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         self.goal.observe(worlds, rows, observation)
 
+    def stored(self, worlds: np.ndarray) -> Observation | None:
+        return self.goal.stored(worlds)
+
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         gap = _joined(worlds["wanted"][rows, :2] - worlds["gaze"][rows, :2], self._motion)
         distance = np.hypot(gap[:, 0], gap[:, 1])

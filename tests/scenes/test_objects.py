@@ -108,15 +108,16 @@ def clipped_area(corners: np.ndarray, part: np.void) -> float:
     return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
 
 
-@pytest.mark.parametrize("squeeze", [1.0, 0.25, 0.08])
-def test_shares_of_convex_polygons_are_exact(squeeze: float) -> None:
-    """Flat polygons too, which let a field hold several corners and several edges cut it."""
+@pytest.mark.parametrize(("squeeze", "rmse", "largest"), [(1.0, 0.25, 2.5), (0.25, 1.5, 10.0), (0.08, 2.5, 20.0)])
+def test_shares_of_convex_polygons(squeeze: float, rmse: float, largest: float) -> None:
+    """Grey levels against exact areas; flat polygons too, whose corners are very sharp or nearly straight."""
     turn = 2.0 * np.pi * np.arange(1024) / 1024
     circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     whole = 0.5 * len(turn) * math.sin(turn[1])
     scratch = np.zeros((LINE, RETINA.fields.shape[1]), np.float32)
     rng = np.random.default_rng(0)
-    for key in range(4):
+    errors = []
+    for key in range(10):
         thing = np.zeros(1, OBJECT)[0]
         random_polygon(thing, np.uint64(key), 60.0, False)
         part = thing["part"][0]
@@ -128,12 +129,14 @@ def test_shares_of_convex_polygons_are_exact(squeeze: float) -> None:
         c, s = math.cos(0.3), math.sin(0.3)
         for share, (u, v, r) in zip(shares, RETINA.fields[:3, : len(RETINA)].T, strict=False):
             centre = np.array([x + c * u - s * v, y + s * u + c * v])
-            assert share == pytest.approx(clipped_area(centre + r * circle, part) / (whole * r * r), abs=2e-5)
+            errors.append(GREY * (share - clipped_area(centre + r * circle, part) / (whole * r * r)))
+    assert math.sqrt(np.square(errors).mean()) < rmse
+    assert np.abs(errors).max() < largest
 
 
 @pytest.mark.parametrize(("shape", "angles"), [("square", [90.0] * 4), ("triangle", [50.0, 65.0, 65.0])])
 def test_a_field_on_a_corner_sees_the_corner(shape: str, angles: list[float]) -> None:
-    """Its centre on the very corner of two edges, neither of which has a side to it."""
+    """Its centre on the very corner of two edges."""
     thing = shape_table(60.0)[SHAPES.index(shape)]
     scratch = np.zeros((LINE, RETINA.fields.shape[1]), np.float32)
     u, v = RETINA.table[0, :2].astype(float)
@@ -141,4 +144,4 @@ def test_a_field_on_a_corner_sees_the_corner(shape: str, angles: list[float]) ->
         shares = np.zeros(RETINA.fields.shape[1], np.float32)
         x, y = float(thing["part"][0]["vertex_x"][i]) - u, float(thing["part"][0]["vertex_y"][i]) - v
         add_object(thing, np.float32(1.0), x, y, 0.0, RETINA.fields, RETINA.reach, scratch, shares)
-        assert shares[0] == pytest.approx(angle / 360.0, abs=0.03)
+        assert shares[0] == pytest.approx(angle / 360.0, abs=0.005)
