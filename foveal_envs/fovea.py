@@ -228,21 +228,22 @@ def look(
         out: receives ``values`` numbers; it reaches to a multiple of 16.
     """
     background, objects, share = w["background"], w["objects"], scratch[LINE]
-    if channels == 1:  # shares of ink go straight to the glimpse
-        fill(share, background[0])
-        for i in range(w["count"]):
-            ink = objects[i]["value"][0] - background[0]
-            add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share)
-        _clip(share, out, values)
-        return
-    for k in range(values):
-        out[k] = background[k % channels]
+    fill(share, background[0])
+    if channels > 1:
+        for k in range(values):
+            out[k] = background[k % channels]
     for i in range(w["count"]):
-        fill(share, ZERO)
-        if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
+        ink = objects[i]["value"][0] - background[0]  # of one channel, whose shares of ink make up the glimpse
+        if channels > 1:
+            fill(share, ZERO)
+            ink = ONE
+        if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and channels > 1:
             for k in range(values):
                 out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
-    _clip(out, out, values)
+    if channels == 1:
+        _clip(share, out, values)
+    else:
+        _clip(out, out, values)
 
 
 @kernel
