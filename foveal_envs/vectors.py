@@ -40,6 +40,11 @@ def store(array: np.ndarray, start: int, vector: Any) -> None:
     array[start : start + LANES] = vector
 
 
+def gather(array: np.ndarray, at: Any) -> Any:
+    """The vector of the numbers of a contiguous uint32 array that stand at the places of a vector of uint32."""
+    return array[at]
+
+
 def full(value: Any) -> Any:
     """A vector of 16 times the same float32."""
     return np.full(LANES, value, np.float32)
@@ -228,6 +233,17 @@ def _byte(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     return builder.sitofp(builder.and_(builder.lshr(values[0], shift), last), _FLOATS)
 
 
+def _gather(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+    array, wide = make_array(sig.args[0])(context, builder, values[0]), ir.VectorType(ir.IntType(64), LANES)
+    start = _splat(builder, builder.ptrtoint(array.data, ir.IntType(64)))
+    bytes_on = builder.mul(builder.zext(values[1], wide), ir.Constant(wide, [4] * LANES))
+    places = builder.inttoptr(builder.add(start, bytes_on), ir.VectorType(array.data.type, LANES))
+    kind = ir.FunctionType(_INTS, [places.type, ir.IntType(32), _BITS, _INTS])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.gather.v{LANES}i32.v{LANES}p0")
+    everywhere = ir.Constant(_BITS, [1] * LANES)
+    return builder.call(function, [places, ir.Constant(ir.IntType(32), 4), everywhere, ir.Constant(_INTS, [0] * LANES)])
+
+
 def _first(context: Any, builder: Any, sig: Any, values: Any) -> Any:
     count = builder.trunc(context.cast(builder, values[0], sig.args[0], types.intp), ir.IntType(32))
     return builder.icmp_signed("<", ir.Constant(_INTS, list(range(LANES))), _splat(builder, count))
@@ -241,3 +257,7 @@ type_callable(byte)(lambda context: lambda vector, index: VECTOR if vector == IN
 lower_builtin(byte, _VectorType, types.Integer)(_byte)
 type_callable(first)(lambda context: lambda count: MASK)
 lower_builtin(first, types.Integer)(_first)
+type_callable(gather)(
+    lambda context: lambda array, at: INTEGERS if (_held(array), at) == (INTEGERS, INTEGERS) else None
+)
+lower_builtin(gather, types.Array, _VectorType)(_gather)

@@ -14,8 +14,10 @@ from foveal_envs.vectors import (
     absolute,
     anywhere,
     byte,
+    first,
     floor,
     full,
+    gather,
     larger,
     load,
     root,
@@ -66,6 +68,30 @@ def test_compiled_vectors_equal_numpy(function: Any) -> None:
         function(a, b, ours)
         getattr(function, "py_func", function)(a, b, theirs)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_first_is_the_mask_of_so_many_lanes() -> None:
+    @compiled
+    def keep(a: np.ndarray, count: int, out: np.ndarray) -> None:
+        store(out, 0, where(first(count), load(a, 0), HALF))
+
+    numbers, out = np.arange(1.0, LANES + 1, dtype=np.float32), np.zeros(LANES, np.float32)
+    for count in (-3, 0, 1, LANES - 1, LANES, 100):
+        keep(numbers, count, out)
+        np.testing.assert_array_equal(out, np.where(np.arange(LANES) < count, numbers, HALF))
+
+
+def test_gather_looks_up_sixteen_places() -> None:
+    @compiled
+    def look_up(a: np.ndarray, at: np.ndarray, out: np.ndarray) -> None:
+        store(out, 0, gather(a, load(at, 0)))
+
+    table = np.arange(1000, dtype=np.uint32) * np.uint32(4_000_003)
+    at, out = np.random.default_rng(0).integers(1000, size=LANES, dtype=np.uint32), np.zeros(LANES, np.uint32)
+    at[:2] = 0, 999
+    look_up(table, at, out)
+    np.testing.assert_array_equal(out, gather(table, at))
+    np.testing.assert_array_equal(out, table[at])
 
 
 def test_anywhere_looks_at_every_lane() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..compiled import aligned, kernel
 from ..retinas import Retina
-from ..vectors import LANES, byte, floor, larger, load, smaller, store, whole
+from ..vectors import LANES, byte, floor, gather, larger, load, smaller, store, whole
 
 ZERO = np.float32(0.0)
 TO_UNIT = np.float32(1.0 / 255.0)
@@ -230,8 +230,8 @@ def _place(
 
 @kernel
 def _gather(texels: np.ndarray, at: np.ndarray, found: np.ndarray) -> None:
-    for k in range(at.shape[0]):
-        found[k] = texels[at[k]]  # unsigned, so that no index can be negative
+    for k in range(0, at.shape[0], LANES):
+        store(found, k, gather(texels, load(at, k)))
 
 
 @kernel

@@ -68,9 +68,10 @@ def look_over_picture(w: np.void, view: View, x: float, y: float, angle: float, 
     """
     bank, pixel, fields, reach, channels, values, scratch = view
     look_at_picture(bank, w["picture"], x / pixel, y / pixel, angle, out)
-    share, objects = scratch[LINE], w["objects"]
-    fill(share, ZERO)
-    for i in range(w["count"]):
+    share, objects, count = scratch[LINE], w["objects"], w["count"]
+    if count > 0:
+        fill(share, ZERO)
+    for i in range(count):
         if add_object(objects[i], ONE, x, y, angle, fields, reach, scratch, share):
             _cover(share, objects[i]["value"], channels, values, out)
             fill(share, ZERO)
