@@ -25,7 +25,7 @@ class LoopPPO:
         hidden: cells of the LSTM.
         learning_rate: Adam's.
         gamma, gae_lambda: discount and trace of the advantages.
-        ent_coef: weight of the entropy.
+        ent_coef, vf_coef: weights of the entropy and of the critic's squared error.
         forget_bias: initial bias of the forget gate; None: as PyTorch draws it, about 0.
     """
 
@@ -40,10 +40,11 @@ class LoopPPO:
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
         ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
         forget_bias: float | None = None,
     ) -> None:
         self.env, self.steps, self.epochs, self.minibatches = env, steps, epochs, minibatches
-        self.gamma, self.gae_lambda, self.ent_coef = gamma, gae_lambda, ent_coef
+        self.gamma, self.gae_lambda, self.ent_coef, self.vf_coef = gamma, gae_lambda, ent_coef, vf_coef
         self.num_timesteps = 0
         self.lstm = nn.LSTM(env.observation_space.shape[0], hidden)  # type: ignore[index]
         if forget_bias is not None:
@@ -120,7 +121,7 @@ class LoopPPO:
                 policy_loss = torch.max(-scaled * ratio, -scaled * ratio.clamp(0.8, 1.2)).mean()
                 value_loss = (self.critic(h).squeeze(-1) - advantage - batch["value"]).square().mean()
                 self.optimizer.zero_grad()
-                loss = policy_loss + 0.5 * value_loss - self.ent_coef * distribution.entropy().mean()
+                loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * distribution.entropy().mean()
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.parameters, 0.5)
                 self.optimizer.step()
