@@ -21,7 +21,6 @@ from .jobs import Job
 
 TITLE = "memory learned by reinforcement: five cores in four tasks, and other libraries' recurrent PPO"
 EPISODES, CONFIRMED = 128, 1000  # of an evaluation, and of the one that confirms a threshold
-EVERY = 32_768  # environment steps between evaluations
 FAST = {"size": 64, "heads": 4, "key_size": 16, "value_size": 16}
 REFERENCE = "gated delta"  # the LSTM has as many cells as make its policy's number of parameters that of this core's
 CORES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -52,6 +51,7 @@ class Memory:
         threshold: of the score from which the task counts as solved.
         steps: budget, environment steps.
         ppo: keywords that depend on the task.
+        every: environment steps between evaluations.
     """
 
     env_id: str
@@ -60,12 +60,15 @@ class Memory:
     steps: int
     ppo: dict[str, Any]
     env_kwargs: dict[str, Any] = field(default_factory=dict)
+    every: int = 32_768
 
 
 TASKS = {
     "recall": Memory("Foveal/AssociativeRecall-v0", "correct", 0.98, 1_000_000, {"n_steps": 32, "ent_coef": 0.01}),
     "flip_flop": Memory("Foveal/FlipFlop-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.1}),
-    "parking": Memory("Foveal/Parking-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.0}),
+    "parking": Memory(
+        "Foveal/Parking-v0", "correct", 0.99, 1_000_000, {"n_steps": 64, "ent_coef": 0.0, "vf_coef": 0.1}, every=8_192
+    ),
     "catch": Memory(
         "Foveal/Catch-v0",
         "is_success",
@@ -78,7 +81,7 @@ TASKS = {
 
 
 class Solving(BaseCallback):
-    """Scores a learner every EVERY steps, and ends its training when a score and a confirming one reach the threshold.
+    """Scores a learner now and then, and ends its training when a score and a confirming one reach the threshold.
 
     Args:
         task: what is learned.
@@ -92,7 +95,7 @@ class Solving(BaseCallback):
         super().__init__()
         self.task = task
         self.row: dict[str, float] = {}
-        self._spent, self._since, self._next = 0.0, time.process_time(), EVERY
+        self._spent, self._since, self._next = 0.0, time.process_time(), task.every
 
     def _on_step(self) -> bool:
         return self.goes_on(self.model)
@@ -101,7 +104,7 @@ class Solving(BaseCallback):
         """Whether the training is to be continued."""
         if learner.num_timesteps < self._next and learner.num_timesteps < self.task.steps:
             return True
-        self._next += EVERY
+        self._next += self.task.every
         self._spent += time.process_time() - self._since
         score = self._score(learner, EPISODES)
         ends = learner.num_timesteps >= self.task.steps
