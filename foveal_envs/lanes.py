@@ -100,7 +100,7 @@ class Lanes:
             if array.dtype.kind not in "fiu":
                 raise ValueError(f"actions must be real numbers for {self.task.action_space}, got dtype {array.dtype}")
             array = np.ascontiguousarray(array, np.float32)
-        if not all_finite(array.ravel()):
+        if not all_finite(array):
             self._refuse(array, ~np.isfinite(array), "must be finite")
         return array
 
@@ -163,9 +163,9 @@ def _bounds(space: gym.Space[Any]) -> tuple[Any, Any]:
 
 @kernel
 def all_finite(values: np.ndarray) -> bool:
-    """Whether every number of a 1-D array is finite; looks at all, as a loop that may end early is no vector's."""
+    """Whether every number of an array is finite; looks at all of them, as a loop that may end early is no vector's."""
     finite = True
-    for value in values:
+    for value in values.flat:
         finite &= np.isfinite(value)
     return finite
 
