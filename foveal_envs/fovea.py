@@ -91,13 +91,13 @@ class Fovea:
             "saccade": gym.spaces.Box(-1.0, 1.0, shape, np.float32),
             "muscles": gym.spaces.Box(0.0, 1.0, shape, np.float32),
         }.get(actuators, gym.spaces.Discrete(len(self.moves)))
-        self._one_hot = np.eye(len(self.moves), dtype=np.float32)
+        self._one_hot = np.eye(len(self.moves), dtype=np.float32) if actuators in DISCRETE else None
         self.low = -1.0 if actuators == "saccade" else 0.0
         self.scratch = aligned((LINE + 1, self.retina.fields.shape[1]))  # for ``add_object``, and a row of shares
 
     def strengths(self, actions: np.ndarray) -> np.ndarray:
         """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
-        return self._one_hot[actions] if self.actuators in DISCRETE else actions
+        return actions if self._one_hot is None else self._one_hot[actions]
 
     def aim(self, displacements: np.ndarray, angles: np.ndarray) -> np.ndarray:
         """Actions (N, ...) whose moves come nearest to the wanted ones.

@@ -22,7 +22,7 @@ FORMATS = ("dict", "concat")
 REWARDS = ("dense", "sparse", "terminal")
 DENSE, SPARSE, TERMINAL = range(3)
 HALF_SCENE = 0.5 * SCENE
-_NONE = np.empty(0)
+_NONE, _BOOL = np.empty(0), np.dtype(np.bool_)
 SETTINGS = np.dtype(  # what the kernels know of a task's configuration
     [
         ("reach", np.float64),
@@ -155,8 +155,8 @@ def _rows(goals: np.ndarray) -> np.ndarray:
 
 def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np.ndarray]:
     """``is_success`` (R,) bool, ``distance`` (R,) pixels and, with rotation, ``angle_error`` (R,) radians."""
-    distance, is_success = np.empty(len(rows)), np.empty(len(rows), bool)
-    angle_error = np.empty(len(rows)) if rotate else _NONE
+    count = len(rows)
+    distance, is_success, angle_error = np.empty(count), np.empty(count, _BOOL), np.empty(count) if rotate else _NONE
     _measure(worlds, rows, distance, angle_error, is_success)
     if rotate:
         return {"is_success": is_success, "distance": distance, "angle_error": angle_error}
