@@ -92,10 +92,11 @@ class Lanes:
             if array.dtype.kind not in "iu":
                 raise ValueError(f"actions must be integers for {self.task.action_space}, got dtype {array.dtype}")
             low, high = self._bounds
-            bad = (array < low) | (array > high)
-            if bad.any():
-                self._refuse(array, bad, f"must lie in {self.task.action_space}")
-            return np.ascontiguousarray(array, np.int64)
+            whole = np.ascontiguousarray(array, np.int64)
+            if not all_within(whole, low, high):
+                rows = whole.reshape(len(whole), -1)
+                self._refuse(array, (rows < low) | (rows > high), f"must lie in {self.task.action_space}")
+            return whole
         if array.dtype is not _FLOAT32 or not array.flags.c_contiguous:
             if array.dtype.kind not in "fiu":
                 raise ValueError(f"actions must be real numbers for {self.task.action_space}, got dtype {array.dtype}")
@@ -150,14 +151,14 @@ def _layout(space: gym.Space[Any], num_envs: int) -> tuple[tuple[int, ...], Any]
     return (num_envs, *space.shape), space.dtype
 
 
-def _bounds(space: gym.Space[Any]) -> tuple[Any, Any]:
-    """Smallest and largest action of a discrete space."""
+def _bounds(space: gym.Space[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest action (A,) int64 of a discrete space, of one number or of A."""
     if isinstance(space, gym.spaces.Discrete):
-        return space.start, space.start + space.n - 1
+        return np.array([space.start], np.int64), np.array([space.start + space.n - 1], np.int64)
     if isinstance(space, gym.spaces.MultiDiscrete):
-        return space.start, space.start + space.nvec - 1
+        return space.start.ravel().astype(np.int64), (space.start + space.nvec - 1).ravel().astype(np.int64)
     if isinstance(space, gym.spaces.MultiBinary):
-        return 0, 1
+        return np.zeros(1, np.int64), np.ones(1, np.int64)
     raise ValueError(f"an action space is a Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
 
 
@@ -168,6 +169,16 @@ def all_finite(values: np.ndarray) -> bool:
     for value in values.flat:
         finite &= np.isfinite(value)
     return finite
+
+
+@kernel
+def all_within(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether low <= value <= high for every number of an array (..., A); the limits are (A,)."""
+    i, within = 0, True
+    for value in values.flat:
+        within &= low[i] <= value <= high[i]
+        i = i + 1 if i + 1 < low.shape[0] else 0
+    return within
 
 
 @kernel

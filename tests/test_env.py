@@ -15,6 +15,7 @@ from gymnasium.vector.utils import iterate
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from foveal_envs import FovealVectorEnv, check_vector_env
+from foveal_envs.lanes import Lanes
 
 from .conftest import CASES, IDS, case_name
 
@@ -192,6 +193,29 @@ def test_bad_actions_move_nothing(id: str, keywords: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=message):
             env.step(actions)
     assert data_equivalence(before, env.get_state(), exact=True)
+
+
+@pytest.mark.parametrize(
+    ("space", "good", "bad"),
+    [
+        (gym.spaces.Discrete(4, start=-1), [-1, 2], [2, 3]),
+        (
+            gym.spaces.MultiDiscrete([[2, 3], [4, 5]]),
+            [[[1, 2], [3, 4]], [[0, 0], [0, 0]]],
+            [[[1, 2], [3, 4]], [[0, 3], [0, 0]]],
+        ),
+        (gym.spaces.MultiBinary(2), [[0, 1], [1, 1]], [[0, 1], [0, 2]]),
+    ],
+)
+def test_whole_numbers_keep_to_the_bounds_of_their_space(space: gym.Space[Any], good: Any, bad: Any) -> None:
+    task = make_vec(IDS[0], 1).get_attr("task")[0]
+    task.action_space = space
+    lanes = Lanes(task, 2)
+    checked = lanes.actions(np.array(good, np.int32))
+    assert checked.dtype == np.int64
+    np.testing.assert_array_equal(checked, good)
+    with pytest.raises(ValueError, match="lane 1 must lie in"):
+        lanes.actions(np.array(bad))
 
 
 def test_a_finished_lane_without_autoreset_needs_a_reset() -> None:

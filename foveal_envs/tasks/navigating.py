@@ -79,13 +79,24 @@ def path_measures(is_success: np.ndarray, length: np.ndarray, shortest: np.ndarr
         ``is_success``; ``path_length``; ``shortest_path``; ``cost_ratio``, path / shortest; ``spl``, success weighted
         by path length: shortest / max(path, shortest) after success, 0 before (Anderson et al. 2018).
     """
+    cost_ratio, spl = np.empty(len(length)), np.empty(len(length))
+    _compare(is_success, length, shortest, cost_ratio, spl)
     return {
         "is_success": is_success,
         "path_length": length,
         "shortest_path": shortest,
-        "cost_ratio": length / shortest,
-        "spl": is_success * shortest / np.maximum(length, shortest),
+        "cost_ratio": cost_ratio,
+        "spl": spl,
     }
+
+
+@kernel
+def _compare(
+    is_success: np.ndarray, length: np.ndarray, shortest: np.ndarray, cost_ratio: np.ndarray, spl: np.ndarray
+) -> None:
+    for i in range(length.shape[0]):
+        cost_ratio[i] = length[i] / shortest[i]
+        spl[i] = shortest[i] / max(length[i], shortest[i]) if is_success[i] else 0.0
 
 
 @kernel

@@ -89,9 +89,18 @@ def answer_question(w: np.void, action: int) -> float:
 
 def recall_measures(worlds: np.ndarray, rows: np.ndarray, moves: int) -> dict[str, np.ndarray]:
     """``is_success`` (R,) bool: the episode is over and every answer was right; ``correct`` (R,): the share so far."""
-    asked, right = worlds["asked"][rows], worlds["right"][rows]
-    over = worlds["moves"][rows] >= moves
-    return {"is_success": over & (asked > 0) & (right == asked), "correct": right / np.maximum(asked, 1)}
+    is_success, correct = np.empty(len(rows), np.bool_), np.empty(len(rows))
+    _measure(worlds, rows, moves, is_success, correct)
+    return {"is_success": is_success, "correct": correct}
+
+
+@kernel
+def _measure(worlds: np.ndarray, rows: np.ndarray, moves: int, is_success: np.ndarray, correct: np.ndarray) -> None:
+    for i in range(rows.shape[0]):
+        w = worlds[rows[i]]
+        asked, right = w["asked"], w["right"]
+        is_success[i] = w["moves"] >= moves and asked > 0 and right == asked
+        correct[i] = right / max(asked, 1)
 
 
 def wanted_answers(worlds: np.ndarray) -> np.ndarray:
