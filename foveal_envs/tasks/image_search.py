@@ -10,13 +10,13 @@ import numpy as np
 
 from .. import keys
 from ..compiled import kernel
-from ..fovea import SCENE, Fovea, add_noise, require
-from ..goals import Goal, measures, write_pose
+from ..fovea import SCENE, Fovea, add_noise, displacement, move_gaze, require
+from ..goals import Goal, measures, world_reward, write_pose
 from ..retinas import Retina
 from ..scenes.images import Images
 from ..scenes.sprites import SPRITE, place_sprite
 from ..task import Observation, Task
-from .looking import START_RADIUS, STARTS, Looks, looking_record, move_gazes, place_object, reward_gazes, start_near
+from .looking import START_RADIUS, STARTS, Looks, looking_record, place_object, start_near
 from .picture import (
     PICTURE,
     Sprites,
@@ -246,8 +246,12 @@ def _step(
     terminated: np.ndarray,
 ) -> None:
     settings = all_settings[0]
-    move_gazes(worlds, active, strengths, low, moves)
     for i in range(worlds.shape[0]):
         if active[i]:
-            _perceive(worlds[i], settings, view, sprites, noise)
-    reward_gazes(worlds, active, settings, rewards, terminated)
+            w = worlds[i]
+            w["moves"] += 1
+            right, down, turn = displacement(strengths, i, low, moves)
+            move_gaze(w, right, down, turn)
+            _perceive(w, settings, view, sprites, noise)
+            rewards[i] = world_reward(w, settings)
+            terminated[i] = w["moves"] >= settings["moves"]

@@ -155,28 +155,14 @@ def step_gaze(
     processor can work on several at once.
     """
     settings = all_settings[0]
-    move_gazes(worlds, active, strengths, low, moves)
-    for i in range(worlds.shape[0]):
-        if active[i]:
-            perceive(worlds[i], settings, fields, noise, scratch)
-    reward_gazes(worlds, active, settings, rewards, terminated)
-
-
-@kernel
-def move_gazes(worlds: np.ndarray, active: np.ndarray, strengths: np.ndarray, low: float, moves: np.ndarray) -> None:
-    """The first third of a step: count it and move the gaze."""
     for i in range(worlds.shape[0]):
         if active[i]:
             worlds[i]["moves"] += 1
             right, down, turn = displacement(strengths, i, low, moves)
             move_gaze(worlds[i], right, down, turn)
-
-
-@kernel
-def reward_gazes(
-    worlds: np.ndarray, active: np.ndarray, settings: np.void, rewards: np.ndarray, terminated: np.ndarray
-) -> None:
-    """The last third of a step: the reward of what is sensed, and the end after the last move."""
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            perceive(worlds[i], settings, fields, noise, scratch)
     for i in range(worlds.shape[0]):
         if active[i]:
             rewards[i] = world_reward(worlds[i], settings)
