@@ -303,8 +303,9 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         mask = np.zeros(self.num_envs, bool)
         mask[rows] = True
         for name, values in self._lanes.info(rows).items():
-            full = values.copy()
-            if len(rows) < self.num_envs:
+            if len(rows) == self.num_envs:
+                full = values.copy()
+            else:
                 full = np.zeros((self.num_envs, *values.shape[1:]), values.dtype)
                 full[rows] = values
             infos[name], infos[f"_{name}"] = full, mask.copy()

@@ -228,8 +228,9 @@ def look(
         out: receives ``values`` numbers; it reaches to a multiple of 16.
     """
     background, objects, share = w["background"], w["objects"], scratch[LINE]
-    fill(share, background[0])
-    if channels > 1:
+    if channels == 1:
+        fill(share, background[0])
+    else:
         for k in range(values):
             out[k] = background[k % channels]
     for i in range(w["count"]):

@@ -231,7 +231,8 @@ def add_object(
         qx, qy = part["x"] - ox, part["y"] - oy  # its circle in the fovea's frame
         u, v, radius = np.float32(c * qx + s * qy), np.float32(c * qy - s * qx), part["radius"]
         edges = part["edges"]
-        _find_lines(part, np.float32(ox), np.float32(oy), np.float32(c), np.float32(s), scratch)
+        if edges:
+            _find_lines(part, np.float32(ox), np.float32(oy), np.float32(c), np.float32(s), scratch)
         for k in range(0, fields.shape[1], LANES):
             if abs(fields[4, k] - u) < fields[6, k] + radius and abs(fields[5, k] - v) < fields[7, k] + radius:
                 share = (
