@@ -30,7 +30,7 @@ demo: $(INSTALLED)  ## train a fovea to find a target and show the result (about
 
 test: lint  ## all that CI runs: lint, types, fast tests, strict docs with their snippets
 	$(RUN) -m pytest -n 2
-	$(RUN) docs/snippets.py
+	$(RUN) docs/build/snippets.py
 	$(RUN) -m mkdocs build --strict
 
 test-slow: $(INSTALLED)  ## every test, the slow ones included

@@ -1,27 +1,27 @@
 """Learning agents in PyTorch for Stable-Baselines3; they know no task."""
 
-from .actor_critic import RecurrentPolicy
-from .agent import Agent
-from .checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
+from .common.agent import Agent
+from .common.checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
+from .common.retina import Retina
+from .common.vec_env import GymnasiumVecEnv, make_sb3
 from .cores import CORES, Core, FeedForward
-from .evaluator import Evaluator
-from .field_policy import FieldPolicy
-from .grid_policy import GridPolicy
-from .hierarchy import HierarchicalController, HierarchicalPolicy
-from .hq_learning import HQLearning, HQPolicy
-from .imitation import Lessons, Teacher
-from .leg_evaluator import LegEvaluator, Quasimetric
-from .map_navigator import MapNavigator, MapPolicy
-from .policy import ControllerPolicy
-from .presets import PRESETS
-from .recogniser import Recogniser, RecognitionPolicy
-from .recurrent_ppo import RecurrentPPO
-from .retina import Retina
-from .subgoals import SubgoalGenerator
-from .uvfa import Concatenated, TwoStream, TwoStreamExtractor
-from .vec_env import GymnasiumVecEnv, make_sb3
-from .world_model import WorldModel
-from .world_model_controller import WorldModelController
+from .hq.learning import HQLearning, HQPolicy
+from .ppo.field_policy import FieldPolicy
+from .ppo.grid_policy import GridPolicy
+from .ppo.imitation import Lessons, Teacher
+from .ppo.policy import RecurrentPolicy
+from .ppo.recogniser import Recogniser, RecognitionPolicy
+from .ppo.recurrent_ppo import RecurrentPPO
+from .subgoals.controller import HierarchicalController, HierarchicalPolicy
+from .subgoals.generator import SubgoalGenerator
+from .subgoals.leg_evaluator import LegEvaluator, Quasimetric
+from .subgoals.map_navigator import MapNavigator, MapPolicy
+from .values.uvfa import Concatenated, TwoStream, TwoStreamExtractor
+from .world_model.controller import WorldModelController
+from .world_model.evaluator import Evaluator
+from .world_model.model import WorldModel
+from .world_model.policy import ControllerPolicy
+from .world_model.presets import PRESETS
 
 AGENTS: dict[str, type[Agent]] = {
     "HQLearning": HQLearning,

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .compiled import kernel
-from .fovea import Fovea, require
+from .fovea.fovea import Fovea, require
 from .retinas import Retina
 from .scenes.frames import look_at_frame
 

@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 import foveal_envs  # noqa: F401  registers the ids
 
-from .core_speed import cores
-from .load_limit import lines_of_a_glimpse, load_limit
-from .suite import suite_ids
-from .timing import Claim, ratio, report, seconds, write
-from .training_speed import memory, training, workers
-from .yardstick import ImageYardstick, Yardstick
+from .baselines.usual_way import ImageYardstick, Yardstick
+from .benchmarks.cores import cores
+from .benchmarks.load_limit import lines_of_a_glimpse, load_limit
+from .benchmarks.timing import Claim, ratio, report, seconds, write
+from .benchmarks.training import memory, training, workers
+from .shared.suite import suite_ids
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
 GRIDS = ("FourRooms", "HQMaze", "KeyDoorMaze")

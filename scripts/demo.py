@@ -9,8 +9,8 @@ import torch
 import tyro
 
 from .evaluate import format_table
-from .evaluation import detection_scores, run_episodes
-from .runs import check_agents
+from .shared.rollouts import detection_scores, run_episodes
+from .shared.runs import check_agents
 from .train import Run, fit, illustrate
 
 SHOWN = {"within_5": "within 5 px", "within_10": "within 10 px", "median": "median px", "fixations": "fixations"}

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from .evaluation import EVALUATION_SEED, run_episodes, scores
-from .runs import check_agents, find_environment, parse_keywords
+from .shared.rollouts import EVALUATION_SEED, run_episodes, scores
+from .shared.runs import check_agents, find_environment, parse_keywords
 
 
 def evaluate(
@@ -43,8 +43,8 @@ def evaluate(
     """
     check_agents()
     if suite:
-        from .report import write_report
-        from .suite import format_suite, score_suite, suite_ids
+        from .shared.report import write_report
+        from .shared.suite import format_suite, score_suite, suite_ids
 
         lines = score_suite([environment] if environment else suite_ids(), agents, episodes, seeds)
         print(format_suite(lines))

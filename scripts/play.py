@@ -14,8 +14,8 @@ from foveal_envs.reference import make_reference
 from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
-from .runs import check_agents, find_environment, make_lanes, parse_keywords, steers_a_fovea
-from .suite import task_of
+from .shared.runs import check_agents, find_environment, make_lanes, parse_keywords, steers_a_fovea
+from .shared.suite import task_of
 
 HELP = "click or arrows: look    0-9: say    Q E: turn    Shift: a quarter    R: new    Esc: quit"
 FPS = 30

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import tyro
 
 from .experiments import EXPERIMENTS
-from .experiments.claims import Claim
-from .experiments.jobs import run_jobs
-from .runs import check_agents
+from .experiments.shared.claims import Claim
+from .experiments.shared.jobs import run_jobs
+from .shared.runs import check_agents
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 

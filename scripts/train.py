@@ -18,8 +18,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
-from .evaluation import run_episodes, scores
-from .runs import algorithm, check_agents, make_lanes, parse_keywords
+from .shared.rollouts import run_episodes, scores
+from .shared.runs import algorithm, check_agents, make_lanes, parse_keywords
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
@@ -50,7 +50,7 @@ class Run:
 
     def make_env(self) -> Any:
         """The VecEnv to train in."""
-        from agents.vec_env import make_sb3
+        from agents.common.vec_env import make_sb3
 
         return make_sb3(self.env_id, self.lanes, seed=10_000 * (self.seed + 1), **self.env_kwargs)
 
@@ -135,7 +135,7 @@ def fit(run: Run, folder: Path, progress_bar: bool = True) -> tuple[BaseAlgorith
 
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurve) -> None:
     """Draw learning_curve.png, scanpaths.png (where the task has a fovea) and episode.gif into the run folder."""
-    from .plots import learning_curve, record_scanpaths, scanpaths
+    from .shared.plots import learning_curve, record_scanpaths, scanpaths
     from .watch import run as play_episodes
     from .watch import write
 

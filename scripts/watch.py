@@ -12,7 +12,7 @@ import imageio.v3 as iio
 import numpy as np
 import tyro
 
-from .runs import Predictor, check_agents, find_environment, load_agent, make_lanes, parse_keywords
+from .shared.runs import Predictor, check_agents, find_environment, load_agent, make_lanes, parse_keywords
 
 HOLD = 0.75  # seconds that an episode's last frame stays
 

@@ -14,8 +14,8 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from foveal_envs import check_vector_env
 from foveal_envs.retinas import make_retina
-from foveal_envs.scenes.images import textures
-from foveal_envs.scenes.textures import ImageBank, look_at_picture
+from foveal_envs.scenes.bank import ImageBank, look_at_picture
+from foveal_envs.scenes.pictures import textures
 from foveal_envs.wrappers import Foveate, FoveateVector
 
 MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED]

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from .packing import Packing, State
+from .ops.packing import Packing, State
 
 Form = Literal["compiled", "parallel", "packed", "loop"]
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from .chunked import chunked, read, write_delta
 from .core import Form, State
 from .fast_weights import FastWeights, Heads
+from .ops.chunked import chunked, read, write_delta
 
 
 class DeltaDelta(FastWeights):

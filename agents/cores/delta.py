@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .chunked import chunked, read, write_delta
 from .core import Form, State
-from .delta_scan import scanned
 from .fast_weights import FastWeights, Heads
+from .ops.chunked import chunked, read, write_delta
+from .ops.delta_scan import scanned
 
 
 class Delta(FastWeights):

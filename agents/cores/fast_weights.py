@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from .core import Recurrence, State
-from .features import FeatureMap
-from .norms import RMSNorm
+from .ops.features import FeatureMap
+from .ops.norms import RMSNorm
 
 
 class Heads(nn.Module):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .chunked import read
 from .core import Recurrence, State
+from .ops.chunked import read
 
 
 class FastWeights1991(Recurrence):

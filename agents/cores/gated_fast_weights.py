@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .chunked import read
 from .core import State
 from .fast_weights import FastWeights, Heads
+from .ops.chunked import read
 
 
 class GatedFastWeights(FastWeights):

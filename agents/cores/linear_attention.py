@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from .chunked import chunked, read, write
 from .core import Form, State
-from .delta_scan import scanned
 from .fast_weights import FastWeights, Heads
+from .ops.chunked import chunked, read, write
+from .ops.delta_scan import scanned
 
 
 class LinearAttention(FastWeights):

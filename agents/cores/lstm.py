@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .core import Form, Recurrence, State
-from .lstm_scan import LSTMScan
+from .ops.lstm_scan import LSTMScan
 
 
 class LSTM(Recurrence):

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .chunked import read, write_delta
 from .core import State
 from .fast_weights import FastWeights, Heads
+from .ops.chunked import read, write_delta
 
 
 class DeltaRNN(FastWeights):

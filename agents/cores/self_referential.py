@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .chunked import read, write
 from .core import Recurrence, State
 from .fast_weights import FastWeights, Heads
+from .ops.chunked import read, write
 
 
 class SelfReferential(FastWeights):

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .chunked import read, write_delta
 from .core import Recurrence, State
 from .lstm import LSTM
-from .norms import unit
+from .ops.chunked import read, write_delta
+from .ops.norms import unit
 
 READS = 3
 

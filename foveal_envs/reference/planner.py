@@ -7,8 +7,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ..tasks.maze_navigation import MazeNavigation
-from ..tasks.maze_rules import CELL
+from ..tasks.navigation.maze_navigation import MazeNavigation
+from ..tasks.navigation.maze_rules import CELL
 from .gaze import native
 
 State = Any

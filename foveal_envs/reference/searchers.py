@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..compiled import compiled
-from ..tasks.grid_search import GridSearch
+from ..tasks.looking.grid_search import GridSearch
 from .gaze import certain, native
 
 State = Any

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..compiled import aligned
 from ..vectors import LANES
-from .att1 import att1
 from .logpolar import logpolar
 from .multiscale import multiscale
+from .rings import att1
 from .uniform import uniform
 
 NOWHERE = 1e6  # pixels from the gaze

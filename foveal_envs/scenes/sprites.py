@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from ..compiled import kernel
+from .bank import Bank, look_at_picture
 from .coverage import ZERO
-from .textures import Bank, look_at_picture
 
 SPRITE = np.dtype(
     [

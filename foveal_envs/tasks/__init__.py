@@ -1,1 +1,1 @@
-"""The tasks: one file a family. Nothing here is imported before an environment is made."""
+"""The tasks, a folder a family. None of them is imported before an environment is made."""

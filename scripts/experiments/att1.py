@@ -8,11 +8,11 @@ from typing import Any
 
 from foveal_envs.scenes.objects import FIXED_SHAPES
 
-from ..evaluation import detection_scores, run_episodes, tracking_scores
+from ..shared.rollouts import detection_scores, run_episodes, tracking_scores
 from ..train import Run
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job
-from .training import STARTS, Budget, first_reaching, train
+from .shared.budget import STARTS, Budget, first_reaching, train
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job
 
 TITLE = "fovea trajectories for target detection: detection, rotation, several targets, tracking"
 DETECTION, GOALS, TRACKING = (f"Foveal/{name}-v0" for name in ("TargetDetection", "GoalDetection", "TargetTracking"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from .claims import Claim, Row, make_claim
-from .jobs import Job, jobs_of_parts
-from .sequence_tasks import Chains
-from .supervised import at, jobs_of, mean_accuracy
+from .shared.claims import Claim, Row, make_claim
+from .shared.jobs import Job, jobs_of_parts
+from .shared.sequence_tasks import Chains
+from .shared.supervised import at, jobs_of, mean_accuracy
 
 TITLE = "fast weight memory: A -> B and B -> C are shown, A asks for C"
 TASK = Chains()

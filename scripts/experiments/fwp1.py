@@ -15,8 +15,8 @@ from torch.func import functional_call, jacrev
 import foveal_envs  # noqa: F401  registers the ids
 from agents.cores import FastWeights1991, State
 
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job, jobs_of_parts
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "fast weights by a slow net: flip-flop with unknown time lags, parking (temporary binding)"
 TOLERANCE, RUN = 0.05, 100  # solved: that many steps in a row with an error below the tolerance

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from .claims import Claim, Row, make_claim
-from .jobs import Job, jobs_of_parts
-from .sequence_tasks import Retrieval
-from .supervised import at, jobs_of, mean_accuracy
+from .shared.claims import Claim, Row, make_claim
+from .shared.jobs import Job, jobs_of_parts
+from .shared.sequence_tasks import Retrieval
+from .shared.supervised import at, jobs_of, mean_accuracy
 
 TITLE = "fast weights of 2016: associative retrieval against recurrent nets of equal size"
 TASK = Retrieval()

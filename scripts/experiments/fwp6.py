@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agents.cores.chunked import chunked
-from agents.cores.features import FeatureMap
+from agents.cores.ops.chunked import chunked
+from agents.cores.ops.features import FeatureMap
 
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job, jobs_of_parts
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "linear transformers as fast weights: capacity of the feature maps, keys used again under two update rules"
 KEY_SIZE = 64  # d

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from .claims import Claim, Row, make_claim
-from .jobs import Job, jobs_of_parts
-from .sequence_tasks import PairRecall, Variables
-from .supervised import at, jobs_of, mean_accuracy
+from .shared.claims import Claim, Row, make_claim
+from .shared.jobs import Job, jobs_of_parts
+from .shared.sequence_tasks import PairRecall, Variables
+from .shared.supervised import at, jobs_of, mean_accuracy
 
 TITLE = "recurrent fast weight programmers: full against cut gradient on recall, execution of programmes"
 RECALL = PairRecall(levels=(1, 2, 4, 8))

@@ -12,8 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 import foveal_envs  # noqa: F401  registers the ids
 from agents import HQLearning, make_sb3
 
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job
 
 AGENTS = {"flat Q(lambda)": 1, "3 agents": 3, "4 agents": 4, "6 agents": 6, "8 agents": 8}
 LATE = 0.5  # share of the tests that count as late: those of the second half

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .claims import Claim, Row
 from .hq import AGENTS, hq_jobs, share
-from .jobs import Job
+from .shared.claims import Claim, Row
+from .shared.jobs import Job
 
 TITLE = "HQ-learning and flat Q(lambda) where a key must be fetched and a door passed"
 PARTS = ("published", "small")

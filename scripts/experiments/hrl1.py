@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .claims import Claim, Row
 from .hrl2 import PLACE, PROBLEMS, SWAMPS, WEIGHT, Problems, planned, problems, solve, swamp_area
-from .jobs import Job
+from .shared.claims import Claim, Row
+from .shared.jobs import Job
 
 TITLE = "a subgoal generator among swamps, trained through a learned evaluator of legs"
 PARTS = ("regression", "td")
@@ -44,7 +44,7 @@ def legs(pool: Problems, count: int) -> Problems:
 
 def learn(job: Job) -> list[Row]:
     """Train E on what legs cost, whole (regression) or stride by stride (TD), then each S through E."""
-    from agents.leg_evaluator import LegEvaluator, regress
+    from agents.subgoals.leg_evaluator import LegEvaluator, regress
 
     torch.manual_seed(job.seed)
     began = time.process_time()

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job
 
 TITLE = "a subgoal generator among swamps, trained through the known cost of a leg"
 PARTS = ("analytic",)
@@ -115,7 +115,7 @@ def plan(job: Job) -> list[Row]:
 
 def solve(job: Job, area: Callable[[Tensor, Tensor, Tensor], Tensor]) -> list[Row]:
     """Train S through length + WEIGHT area; rows for its proposals and for the refined ones."""
-    from agents.subgoals import SubgoalGenerator
+    from agents.subgoals.generator import SubgoalGenerator
 
     torch.manual_seed(job.seed)
     updates = job.arguments["updates"]

@@ -12,11 +12,11 @@ import numpy as np
 
 from foveal_envs.reference import PlannerPolicy
 
-from ..evaluation import run_episodes
+from ..shared.rollouts import run_episodes
 from ..train import Run
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job
-from .training import Budget, first_reaching, train
+from .shared.budget import Budget, first_reaching, train
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job
 
 TITLE = "places in mazes never seen before: a hierarchy with a map, learned detours and subgoals; flat agents beside it"
 PARTS = ("place", "picture")

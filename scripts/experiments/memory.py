@@ -13,11 +13,11 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ..evaluation import run_episodes
-from ..loop_ppo import LoopPPO, set_forget_bias
-from ..plots import interquartile_mean
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job
+from ..baselines.loop_ppo import LoopPPO, set_forget_bias
+from ..shared.plots import interquartile_mean
+from ..shared.rollouts import run_episodes
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job
 
 TITLE = "memory learned by reinforcement: five cores in four tasks, and other libraries' recurrent PPO"
 EPISODES, CONFIRMED = 128, 1000  # of an evaluation, and of the one that confirms a threshold
@@ -129,7 +129,7 @@ class Solving(BaseCallback):
 
 def learn(job: Job) -> list[Row]:
     """Train one learner until it solves its task or its budget is spent; one row."""
-    from agents.vec_env import make_sb3
+    from agents.common.vec_env import make_sb3
 
     task = TASKS[job.table]
     env = make_sb3(task.env_id, LANES, seed=10_000 * (job.seed + 1), **task.env_kwargs)

@@ -10,11 +10,11 @@ import numpy as np
 
 from foveal_envs.reference import make_reference
 
-from ..ram import RAM
-from ..runs import make_lanes
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job, jobs_of_parts
+from ..baselines.recurrent_attention import RAM
+from ..shared.runs import make_lanes
 from .search import play
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "digits in clutter from eight glimpses, beside the recurrent attention model and gazes that see nothing"
 DIGITS = "Foveal/GlimpseClassification-v0"

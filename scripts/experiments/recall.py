@@ -6,10 +6,10 @@ from functools import partial
 
 from agents.cores import CORES
 
-from .claims import Claim, Row, make_claim
-from .jobs import Job, jobs_of_parts
-from .sequence_tasks import PairRecall
-from .supervised import at, jobs_of, mean_accuracy
+from .shared.claims import Claim, Row, make_claim
+from .shared.jobs import Job, jobs_of_parts
+from .shared.sequence_tasks import PairRecall
+from .shared.supervised import at, jobs_of, mean_accuracy
 
 TITLE = "memory of every core: recall accuracy against the number of key-value pairs"
 TASK = PairRecall()

@@ -7,11 +7,11 @@ from typing import Any
 
 from foveal_envs.reference import make_reference
 
-from ..runs import make_lanes
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job, jobs_of_parts
+from ..shared.runs import make_lanes
 from .ram import GAZES, FixedGaze
 from .search import play
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "are two distant objects the same: a taught gaze, with and without memory, beside gazes that see nothing"
 TASK = "Foveal/SameDifferent-v0"

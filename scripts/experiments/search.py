@@ -9,9 +9,9 @@ import numpy as np
 
 from foveal_envs.reference import ELMPolicy, ScanPolicy, SeekPolicy, make_reference
 
-from ..runs import make_lanes
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job, jobs_of_parts
+from ..shared.runs import make_lanes
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "fixations of raster, random, MAP and ELM searchers to a posterior of 0.95; visual search without memory"
 GRID, SEARCH = "Foveal/GridSearch-v0", "Foveal/VisualSearch-v0"
@@ -88,7 +88,7 @@ def learn(job: Job) -> list[Row]:
     import torch
 
     from agents import RecurrentPPO
-    from agents.vec_env import make_sb3
+    from agents.common.vec_env import make_sb3
 
     policy, core, keywords = LEARNERS[job.conditions["learner"]]
     lessons, steps = job.arguments["steps"]
@@ -119,7 +119,7 @@ def look(job: Job) -> list[Row]:
     import torch
 
     from agents import RecurrentPPO
-    from agents.vec_env import make_sb3
+    from agents.common.vec_env import make_sb3
 
     core, keywords = LOOKERS[job.conditions["learner"]]
     lessons, steps = job.arguments["steps"]

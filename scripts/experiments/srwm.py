@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from .claims import Claim, Row, make_claim
-from .jobs import Job, jobs_of_parts
-from .sequence_tasks import ChangingLabels
-from .supervised import at, jobs_of, mean_accuracy
+from .shared.claims import Claim, Row, make_claim
+from .shared.jobs import Job, jobs_of_parts
+from .shared.sequence_tasks import ChangingLabels
+from .shared.supervised import at, jobs_of, mean_accuracy
 
 TITLE = "self-referential weight matrices: labels shown one step late, drawn anew half-way"
 TASK = ChangingLabels()

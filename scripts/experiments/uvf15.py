@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .claims import Claim, Row, make_claim, numbers, select
-from .jobs import Job
+from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.jobs import Job
 
 TITLE = "universal value functions in four rooms: held-out goals and a held-out room, three nets, ranks"
 PARTS = ("goals", "room", "ranks")
@@ -86,8 +86,8 @@ def quality(world: Rooms, values: Tensor, goals: Tensor) -> float:
 
 def learn(job: Job) -> list[Row]:
     """Train one net on the values of the trained goals; its quality on them and on those held out."""
-    from agents.factorisation import fit_factors, fit_table
-    from agents.uvfa import Concatenated, TwoStream
+    from agents.values.factorisation import fit_factors, fit_table
+    from agents.values.uvfa import Concatenated, TwoStream
 
     torch.manual_seed(job.seed)
     world = rooms(job.arguments["held_out"], job.seed)

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from agents import make_sb3
-from scripts import benchmark, core_speed, load_limit, timing, training_speed
-from scripts.loop_ppo import LoopPPO
-from scripts.yardstick import ImageYardstick, Yardstick
+from scripts import benchmark
+from scripts.baselines.loop_ppo import LoopPPO
+from scripts.baselines.usual_way import ImageYardstick, Yardstick
+from scripts.benchmarks import cores as core_speed
+from scripts.benchmarks import load_limit, timing
+from scripts.benchmarks import training as training_speed
 
 
 def test_yardstick_sees_what_the_environment_sees():

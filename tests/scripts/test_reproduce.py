@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scripts.experiments import EXPERIMENTS, att1
-from scripts.experiments.claims import make_claim, numbers, select
-from scripts.experiments.jobs import Job, Row, read_rows, run_jobs
-from scripts.experiments.training import first_reaching
+from scripts.experiments.shared.budget import first_reaching
+from scripts.experiments.shared.claims import make_claim, numbers, select
+from scripts.experiments.shared.jobs import Job, Row, read_rows, run_jobs
 from scripts.reproduce import reproduce
 
 

@@ -10,8 +10,8 @@ import pytest
 from stable_baselines3.common.callbacks import BaseCallback
 
 from scripts.evaluate import evaluate
-from scripts.evaluation import detection_scores, run_episodes
-from scripts.runs import load_agent, make_lanes
+from scripts.shared.rollouts import detection_scores, run_episodes
+from scripts.shared.runs import load_agent, make_lanes
 from scripts.train import Run, fit, train
 
 QUICK = ("model_steps=200", "updates=2", "batch_size=16")

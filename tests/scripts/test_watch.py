@@ -13,7 +13,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from agents import make_sb3
-from scripts import runs
+from scripts.shared import runs
 from scripts.watch import run, watch
 
 ID = "Foveal/TargetDetection-v0"

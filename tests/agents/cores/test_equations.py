@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.cores import make_core
-from agents.cores.chunked import chunked, read, write_delta
-from agents.cores.delta_scan import scanned
-from agents.cores.features import FeatureMap
+from agents.cores.ops.chunked import chunked, read, write_delta
+from agents.cores.ops.delta_scan import scanned
+from agents.cores.ops.features import FeatureMap
 
 T, B, D = 70, 2, 4
 NONE = torch.zeros(T, B, dtype=torch.bool)

@@ -1,0 +1,1 @@
+"""What the agent families share: the learning loop, experience, encoders, losses and checkpoints."""

@@ -1,0 +1,166 @@
+"""Experience: a transition is one row of floats, a sequence is a time-major block of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cores import State
+
+
+class Sequence:
+    """T steps of B environment columns; `sequence[name]` is the (T, B, size) view of one field.
+
+    Args:
+        data: (T, B, W) rows.
+        fields: slice of the last axis by field name.
+    """
+
+    def __init__(self, data: Tensor, fields: Mapping[str, slice]) -> None:
+        self.data = data
+        self.fields = fields
+
+    @overload
+    def __getitem__(self, key: str) -> Tensor: ...
+    @overload
+    def __getitem__(self, key: slice) -> Sequence: ...
+    def __getitem__(self, key: str | slice) -> Tensor | Sequence:
+        """A field by its name, or some of the steps as a sequence."""
+        if isinstance(key, slice):
+            return Sequence(self.data[key], self.fields)
+        return self.data[..., self.fields[key]]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def flag(self, name: str) -> Tensor:
+        """(T, B) bool of a field of size 1."""
+        return self[name].squeeze(-1) > 0.5
+
+    def state(self, name: str, like: State) -> State:
+        """The core state before the first step, as it was when the experience was made, in the shapes of `like`."""
+        if not like:
+            return like
+        parts = self[name][0].split([part[0].numel() for part in like], 1)
+        return tuple(part.view_as(shape) for part, shape in zip(parts, like, strict=True))
+
+    def rows(self) -> Iterator[Sequence]:
+        """The steps, oldest first, as sequences with T = 1."""
+        for t in range(len(self)):
+            yield self[t : t + 1]
+
+
+class Replay:
+    """The newest `capacity` steps of N columns, in a ring.
+
+    Args:
+        sizes: width of each field by name.
+        columns: N, number of environments.
+        capacity: number of steps kept of each column.
+    """
+
+    def __init__(
+        self, sizes: Mapping[str, int], columns: int, capacity: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.fields: dict[str, slice] = {}
+        width = 0
+        for name, size in sizes.items():
+            self.fields[name] = slice(width, width + size)
+            width += size
+        self.data = torch.zeros(capacity, columns, width, device=device)
+        self.count = 0
+
+    def __len__(self) -> int:
+        return min(self.count, len(self.data))
+
+    def add(self, **values: Tensor) -> None:
+        """Writes one step: a tensor (N, size) for every field that has a width."""
+        parts = [values[name] for name in self.fields if name in values]
+        self.data[self.count % len(self.data)] = torch.cat(parts, 1)
+        self.count += 1
+
+    def newest(self, steps: int) -> Sequence:
+        """The last `steps` steps of all columns."""
+        times = torch.arange(self.count - steps, self.count) % len(self.data)
+        return Sequence(self.data[times], self.fields)
+
+    def windows(self, steps: int, batch_size: int, newest: int | None = None) -> Sequence:
+        """`batch_size` windows of `steps` successive steps, drawn uniformly over columns and (the `newest`) times."""
+        capacity, columns, width = self.data.shape
+        length = len(self) if newest is None else min(newest, len(self))
+        first = self.count - length + torch.randint(length - steps + 1, (batch_size,))
+        times = (first + torch.arange(steps)[:, None]) % capacity
+        index = times * columns + torch.randint(columns, (batch_size,))
+        data = self.data.view(-1, width).index_select(0, index.view(-1).to(self.data.device))
+        return Sequence(data.view(steps, batch_size, width), self.fields)
+
+
+class Rollout:
+    """The T newest steps of N columns, time-major: `fields[name]` is (T, N, ...), or a dict of such.
+
+    Args:
+        steps: T.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.fields: dict[str, Any] = {}
+        self.count = 0
+
+    def add(self, **values: Any) -> None:
+        """Copies one step: a tensor (N, ...), or a dict of such, of each field; the first step makes the fields."""
+        if not self.fields:
+            make = lambda part: part.new_empty(self.steps, *part.shape)  # noqa: E731
+            self.fields = {name: each(value, make) for name, value in values.items()}
+        for name, value in values.items():
+            field = self.fields[name]
+            for to, part in (
+                zip(field.values(), value.values(), strict=True) if isinstance(value, dict) else [(field, value)]
+            ):
+                to[self.count] = part
+        self.count += 1
+
+    def columns(self, index: Tensor) -> dict[str, Any]:
+        """All fields of some columns."""
+        return {name: each(field, lambda part: part.index_select(1, index)) for name, field in self.fields.items()}
+
+
+def each(obs: Any, function: Callable[[Any], Any]) -> Any:
+    """`function` of an observation's tensor or array, or of each of a dict's."""
+    return {key: function(part) for key, part in obs.items()} if isinstance(obs, Mapping) else function(obs)
+
+
+def exchange_goals(desired: Tensor, share: float) -> None:
+    """Gives a share of the columns, in place, the goals (T, B, G) of others, so that any start meets any goal."""
+    columns = desired.shape[1]
+    exchanged = round(share * columns)
+    desired[:, :exchanged] = desired[:, torch.randperm(columns)[:exchanged]]
+
+
+def true_next(obs: Any, ends: np.ndarray, infos: list[dict[str, Any]]) -> tuple[Any, np.ndarray]:
+    """What a VecEnv's step really led to: observations (N, ...) with each finished lane's last one, and `terminated`.
+
+    Args:
+        obs: observations that `step` returned, first ones of the next episode where one ended.
+        ends: (N,) bool.
+        infos: with `terminal_observation` and `TimeLimit.truncated` where an episode ended.
+    """
+    lanes = np.flatnonzero(ends)
+    if not len(lanes):
+        return obs, ends
+    terminated = ends.copy()
+    terminated[lanes] = [not infos[lane].get("TimeLimit.truncated", False) for lane in lanes]
+    last = [infos[lane]["terminal_observation"] for lane in lanes]
+    if not isinstance(obs, Mapping):
+        return _replaced(obs, lanes, last), terminated
+    return {key: _replaced(part, lanes, [one[key] for one in last]) for key, part in obs.items()}, terminated
+
+
+def _replaced(array: np.ndarray, lanes: np.ndarray, rows: list[np.ndarray]) -> np.ndarray:
+    array = array.copy()
+    array[lanes] = rows
+    return array

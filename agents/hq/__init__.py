@@ -1,0 +1,1 @@
+"""HQ-learning: a sequence of reactive agents."""

@@ -1,0 +1,1 @@
+"""Proximal policy optimisation with recurrent cores, and the policies that it trains."""

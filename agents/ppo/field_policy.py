@@ -1,0 +1,189 @@
+"""A recurrent actor and critic for a multiscale retina whose actions are its fields: look at what is seen there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..cores import Core, EgocentricMap, make_core
+from .grid_policy import MeanAndMost
+from .policy import RecurrentPolicy
+
+
+class FieldPolicy(RecurrentPolicy):
+    """pi(k | h) = softmax_k a_k(h) over the fields k of nested grids, and V(h), where h is an `EgocentricMap`.
+
+    What fields show is found by convolution on each grid, beside the rest of the observation, such as a goal, and what
+    a finer grid finds is added to the coarser ones around it. The coarsest grid is the map's view; its fields' a_k are
+    convolutions of what the map remembers around the gaze, those of finer fields depend on what is found there, and
+    what all places remember adds to each.
+
+    Args:
+        observation_space: a Box, or a Dict with the key "observation" and others of the rest: first K = scales n^2
+            fields, finest grid first, row by row, then the last saccade, right and down, over the scene's side.
+        action_space: Discrete(K + 1): a saccade to each field, and rest.
+        lr_schedule: unused; Stable-Baselines3 passes it to every policy.
+        core: name in `agents.CORES` of the core at each place of the map.
+        core_kwargs: its other keywords.
+        size: n, fields along the side of each grid.
+        span: the scene's side over half of the coarsest grid's side; saccades are multiplied by it.
+        tiles: places along the map's side, which is 1.5 times that of the scene.
+        features: channels of what is found.
+        width: of the hidden layers.
+
+    Raises:
+        ValueError: an action space that is not Discrete(K + 1), or an observation with fewer than K + 2 numbers.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Any = None,
+        *,
+        core: str = "lstm",
+        core_kwargs: dict[str, Any] | None = None,
+        size: int = 8,
+        span: float = 4.0,
+        tiles: int = 11,
+        features: int = 4,
+        width: int = 64,
+    ) -> None:
+        fields = int(action_space.n) - 1 if isinstance(action_space, spaces.Discrete) else 0
+        if fields < 2 * size**2 or fields % size**2 or size % 4:
+            raise ValueError(
+                f"a FieldPolicy needs an action a field of grids of {size} x {size}, and rest, got {action_space}"
+            )
+        keys = sorted(observation_space, key="observation".__ne__) if isinstance(observation_space, spaces.Dict) else []
+        sizes = [spaces.flatdim(observation_space[key]) for key in keys] or [spaces.flatdim(observation_space)]
+        if sizes[0] < fields + 2:
+            raise ValueError(f"a FieldPolicy needs {fields} fields and the last saccade, not {sizes[0]} numbers")
+        self.keys, self.fields, self.size, self.features = keys, fields, size, features
+        self.span, self.tiles, self.width = span, tiles, width
+        super().__init__(observation_space, action_space, core=core, core_kwargs=core_kwargs, net_arch=())
+        self.encoder = Finding(fields, size, sum(sizes) - fields - 2, span, features, width)
+        shapes = Shapes(self.core.core.output_size, 2 * features, self.core.read, tiles, fields - size**2, width)
+        self.actor, self.critic = Choice(shapes, size), Worth(shapes)
+        self.action_net, self.value_net = nn.Identity(), nn.Linear(width, 1)
+
+    def extract_features(self, obs: Any, features_extractor: Any = None) -> Tensor:
+        """(B, D): "observation", then the rest."""
+        return torch.cat([obs[key].flatten(1) for key in self.keys], 1) if self.keys else obs.flatten(1)
+
+    def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
+        channels, past = 2 * self.features, self.fields - self.size**2 + self.width
+        core = make_core(name, channels + 2, **keywords)
+        return EgocentricMap(core, channels, self.size, past, self.tiles, 0.75 * self.span)
+
+
+class Finding(nn.Module):
+    """(B, D) observations to what `EgocentricMap` reads: what is found on the coarsest grid and, shrunk to it, on the
+    finer ones; the step; a number for each finer field, and ``width`` of all finer fields together."""
+
+    def __init__(self, fields: int, size: int, rest: int, span: float, features: int, width: int) -> None:
+        super().__init__()
+        self.fields, self.size, self.span = fields, size, span
+        scales, hidden = fields // size**2, width // 4
+        self.see = nn.ModuleList(_convolutions(hidden) for _ in range(scales))
+        self.see.to(memory_format=torch.channels_last)  # rows of fields come out, as the layers after it read them
+        bound = max(rest, 1) ** -0.5  # that of PyTorch's linear layers, which warn of an empty rest
+        self.ask = nn.ParameterList(torch.empty(hidden, rest).uniform_(-bound, bound) for _ in range(scales))
+        self.find = nn.ModuleList(nn.Linear(hidden, features + 1) for _ in range(scales))
+        self.gather = nn.Sequential(nn.Linear((scales - 1) * features * size**2 + rest, width), nn.SiLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        grids, step, rest = x.split((self.fields, 2, x.shape[-1] - self.fields - 2), -1)
+        grids = (2 * grids - 1).unflatten(-1, (-1, 1, self.size, self.size))
+        found, local = [], []
+        for grid, see, ask, find in zip(grids.unbind(1), self.see, self.ask, self.find, strict=True):
+            seen = see(grid.contiguous(memory_format=torch.channels_last)).movedim(1, -1)
+            asked = functional.linear(rest, ask)[:, None, None]
+            here = find(functional.relu(seen + asked)).movedim(-1, 1)
+            local.append(here[:, 0].flatten(1))
+            found.append(here[:, 1:])
+        inside = found[0]
+        for part in found[1:-1]:
+            inside = part + self._shrunk(inside)
+        view = torch.cat((found[-1], self._shrunk(inside)), 1)
+        together = self.gather(torch.cat([*(part.flatten(1) for part in found[:-1]), rest], 1))
+        return torch.cat((view.flatten(1), self.span * step, *local[:-1], together), 1)
+
+    def _shrunk(self, found: Tensor) -> Tensor:
+        """What is found on one grid, on the next coarser one."""
+        return functional.pad(functional.avg_pool2d(found, 2), [self.size // 4] * 4)
+
+
+def _convolutions(channels: int) -> nn.Sequential:
+    """Three of 3 x 3, which find more than one of 5 x 5 with twice the channels, and cost no more."""
+    first, second, third = (nn.Conv2d(inputs, channels, 3, padding=1) for inputs in (1, channels, channels))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Of the output of an `EgocentricMap`: numbers at a place and of the view, sides of what is read near the gaze and
+    of all places, finer fields, and numbers of them together."""
+
+    remembered: int
+    seen: int
+    near: int
+    tiles: int
+    finer: int
+    width: int
+
+    def split(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Maps near the gaze (B, C, r, r), all places, numbers of the finer fields, and of them together."""
+        near = (self.remembered + self.seen) * self.near**2
+        maps, *rest = h.split((near, self.remembered * self.tiles**2, self.finer, self.width), -1)
+        return maps.unflatten(-1, (-1, self.near, self.near)), *rest
+
+
+class Survey(nn.Module):
+    """All places and the finer fields together to (B, width)."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        super().__init__()
+        self.over = nn.Linear(shapes.remembered * shapes.tiles**2, shapes.width)
+
+    def forward(self, far: Tensor, together: Tensor) -> Tensor:
+        return together + functional.silu(self.over(far))
+
+
+class Choice(nn.Module):
+    """What `EgocentricMap` gives to a_k."""
+
+    def __init__(self, shapes: Shapes, size: int) -> None:
+        super().__init__()
+        self.shapes, self.inwards, width = shapes, 2 - (shapes.near - size) // 2, shapes.width
+        self.survey = Survey(shapes)
+        self.near = nn.Conv2d(shapes.remembered + shapes.seen, width // 4, 3, padding=1)
+        self.far = nn.Conv2d(width // 4, width // 4, 3, dilation=2)
+        self.go = nn.Linear(width, width // 4)
+        self.each, self.anywhere = nn.Conv2d(width // 4, 1, 1), nn.Linear(width, shapes.finer + size**2 + 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        maps, far, finer, together = self.shapes.split(h)
+        together = self.survey(far, together)
+        near = functional.pad(functional.silu(self.near(maps)), [self.inwards] * 4)
+        coarsest = self.each(functional.silu(self.far(near) + self.go(together)[..., None, None])).flatten(1)
+        still = torch.zeros_like(finer[:, :1])
+        return self.anywhere(together) + torch.cat((finer, coarsest, still), 1)
+
+
+class Worth(nn.Module):
+    """What `EgocentricMap` gives to (B, width): channels' means and largest values, all places, and finer fields."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        super().__init__()
+        self.shapes, self.survey, self.summary = shapes, Survey(shapes), MeanAndMost()
+        count = 2 * (shapes.remembered + shapes.seen) + shapes.width
+        self.judge = nn.Sequential(nn.Linear(count, shapes.width), nn.SiLU())
+
+    def forward(self, h: Tensor) -> Tensor:
+        maps, far, _, together = self.shapes.split(h)
+        return self.judge(torch.cat((self.summary(maps), self.survey(far, together)), 1))  # type: ignore[no-any-return]

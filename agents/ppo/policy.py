@@ -1,0 +1,193 @@
+"""The recurrent actor and critic as a Stable-Baselines3 policy: features -> core -> distribution of actions, value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.distributions import (
+    CategoricalDistribution,
+    DiagGaussianDistribution,
+    Distribution,
+)
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
+from torch import Tensor, nn
+
+from ..common.distributions import make_distribution
+from ..common.sequences import each
+from ..cores import Core, State, make_core
+from ..cores.feedforward import ACTIVATIONS, Activation
+
+Obs = Any  # Tensor (B, ...), or a dict of such
+
+
+class RecurrentPolicy(BasePolicy):
+    """pi(a | h) and V(h), h(t) = core(encoder(features of x(t)), state), for every observation and action space of SB3.
+
+    Features are Stable-Baselines3's: a Box is flattened, an image goes through its convolutional net, a Dict through
+    one of these for each key, goals included.
+
+    Args:
+        observation_space, action_space: any that Stable-Baselines3's PPO takes.
+        lr_schedule: unused; Stable-Baselines3 passes it to every policy.
+        core: name in `agents.CORES`.
+        core_kwargs: the core's other keywords.
+        encoder: widths of the layers between features and core.
+        net_arch: widths of the layers between core and output, the actor's and, apart, the critic's.
+        activation: of these layers.
+        log_std_init: initial log standard deviation of Box actions.
+        features_extractor_class, features_extractor_kwargs, normalize_images: see Stable-Baselines3.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Any = None,
+        *,
+        core: str = "lstm",
+        core_kwargs: dict[str, Any] | None = None,
+        encoder: Sequence[int] = (),
+        net_arch: Sequence[int] = (64,),
+        activation: Activation = "tanh",
+        log_std_init: float = 0.0,
+        features_extractor_class: type[BaseFeaturesExtractor] | None = None,
+        features_extractor_kwargs: dict[str, Any] | None = None,
+        normalize_images: bool = True,
+    ) -> None:
+        super().__init__(
+            observation_space,
+            action_space,
+            features_extractor_class or _extractor(observation_space, normalize_images),
+            features_extractor_kwargs,
+            normalize_images=normalize_images,
+        )
+        self.features_extractor = self.make_features_extractor()
+        self.encoder = _layers(self.features_extractor.features_dim, encoder, activation)
+        width = [self.features_extractor.features_dim, *encoder][-1]
+        self.core = self._make_core(core, width, core_kwargs or {})
+        self.actor, self.critic = (_layers(self.core.output_size, net_arch, activation) for _ in range(2))
+        width = [self.core.output_size, *net_arch][-1]
+        self.action_dist = make_distribution(action_space)
+        if isinstance(self.action_dist, DiagGaussianDistribution):
+            self.action_net, self.log_std = self.action_dist.proba_distribution_net(width, log_std_init)
+        else:
+            self.action_net = self.action_dist.proba_distribution_net(width)
+        self.value_net = nn.Linear(width, 1)
+        for layers in (self.encoder, self.actor, self.critic):
+            layers.apply(lambda module: self.init_weights(module, gain=2**0.5))
+        self.init_weights(self.action_net, gain=0.01)
+        self.init_weights(self.value_net, gain=1.0)
+
+    def step(self, obs: Obs, state: State, episode_start: Tensor) -> tuple[Distribution, Tensor, State]:
+        """The distribution of actions, V (B,) and the next state, from one step's observations (B, ...)."""
+        x = self.encoder(self.extract_features(obs, self.features_extractor))
+        h, state = self.core.step(x, state, episode_start)
+        return self._distribution(h), self.value_net(self.critic(h)).squeeze(-1), state
+
+    def evaluate_actions(
+        self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """V, log pi(a) and entropy (None where it has no closed form), each (T B,), of a time-major sequence.
+
+        Args:
+            obs: (T, B, ...).
+            actions: (T, B, ...), or probabilities (T, B, actions) of Discrete ones: see `likelihood`.
+            state: (B, ...) before the first step.
+            episode_start: (T, B) bool.
+            through_time: False cuts the gradient between steps: each step takes the state before it as given.
+        """
+        x = self.encoder(self.extract_features(each(obs, lambda part: part.flatten(0, 1)), self.features_extractor))
+        x = x.unflatten(0, episode_start.shape)
+        if through_time:
+            h = self.core(x, state, episode_start)[0].flatten(0, 1)
+        else:
+            h = self._one_step_each(x, state, episode_start)
+        distribution = self._distribution(h)
+        log_prob = likelihood(distribution, actions.flatten(0, 1))
+        return self.value_net(self.critic(h)).squeeze(-1), log_prob, distribution.entropy()
+
+    def predict(
+        self,
+        observation: Any,
+        state: State | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, State | None]:
+        """Actions for one observation or a batch; see Stable-Baselines3.
+
+        Args:
+            observation: as the environment gives it, with or without a leading axis (N, ...).
+            state: what the last call returned; None at the start.
+            episode_start: (N,) bool; None: no lane starts anew.
+            deterministic: the most likely action instead of a random one.
+        """
+        self.set_training_mode(False)
+        obs, batched = self.obs_to_tensor(observation)
+        count = len(next(iter(obs.values())) if isinstance(obs, Mapping) else obs)
+        start = torch.zeros(count, dtype=torch.bool, device=self.device)
+        if episode_start is not None:
+            start |= torch.as_tensor(episode_start, dtype=torch.bool, device=self.device)
+        with torch.no_grad():
+            if state is None:
+                state = self.core.initial_state(count)
+            distribution, _, state = self.step(obs, state, start)
+            actions = self.to_env(distribution.get_actions(deterministic))
+        return (actions if batched else actions[0]), state
+
+    def to_env(self, actions: Tensor) -> np.ndarray:
+        """Actions (B, ...) as the environment takes them: a Box's are clipped to its bounds."""
+        array = actions.cpu().numpy().reshape(-1, *self.action_space.shape)  # type: ignore[misc]
+        if isinstance(self.action_space, spaces.Box):
+            return np.clip(array, self.action_space.low, self.action_space.high)
+        return array
+
+    def from_env(self, actions: np.ndarray) -> np.ndarray:
+        """The policy's part of actions (B, ...) as the environment takes them, the inverse of `to_env`."""
+        return actions
+
+    def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
+        return make_core(name, width, **keywords)
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        raise NotImplementedError("a recurrent policy needs its state: call predict")
+
+    def _distribution(self, h: Tensor) -> Distribution:
+        net = self.action_net(self.actor(h))
+        if isinstance(self.action_dist, DiagGaussianDistribution):
+            return self.action_dist.proba_distribution(net, self.log_std)
+        return self.action_dist.proba_distribution(net)
+
+    def _one_step_each(self, x: Tensor, state: State, episode_start: Tensor) -> Tensor:
+        """h (T B, H), each step from the state before it, through which no gradient goes."""
+        states = [state]
+        with torch.no_grad():
+            for inputs, start in zip(x[:-1], episode_start[:-1], strict=True):
+                states.append(self.core.step(inputs, states[-1], start)[1])
+        before = tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+        return self.core.step(x.flatten(0, 1), before, episode_start.flatten())[0]
+
+
+def _extractor(space: spaces.Space[Any], normalize_images: bool) -> type[BaseFeaturesExtractor]:
+    if isinstance(space, spaces.Dict):
+        return CombinedExtractor
+    return NatureCNN if is_image_space(space, normalized_image=not normalize_images) else FlattenExtractor
+
+
+def likelihood(distribution: Distribution, actions: Tensor) -> Tensor:
+    """log pi(a) (B,) of actions a (B, ...); of probabilities p (B, actions) of discrete ones sum_a p(a) log pi(a)."""
+    if isinstance(distribution, CategoricalDistribution) and actions.is_floating_point():
+        return (actions * distribution.distribution.logits).sum(-1)
+    return distribution.log_prob(actions)
+
+
+def _layers(width: int, widths: Sequence[int], activation: Activation) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip((width, *widths[:-1]), widths, strict=True) if widths else ():
+        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers)

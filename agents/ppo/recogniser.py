@@ -1,0 +1,135 @@
+"""An agent that looks and names: saccades by PPO, names by the cross-entropy of labels that episodes end with."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium import spaces
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor, nn
+
+from ..cores import State
+from .policy import Obs, RecurrentPolicy
+from .recurrent_ppo import RecurrentPPO
+
+SHARPNESS = 5.0  # logit of a score of 1, in the environments of recognition
+UNKNOWN = -1
+
+
+class RecognitionPolicy(RecurrentPolicy):
+    """A `RecurrentPolicy` of saccades, and p(class | h) = softmax(n(h)), n linear.
+
+    The action is (saccade, scores): 1 for the likeliest class, and for another, 1 less a fifth of how far its logit
+    lies below, at least -1, so that five times the scores are the logits.
+
+    Args:
+        observation_space: any that `RecurrentPolicy` takes.
+        action_space: Box (saccade, a score for each class) of one axis.
+        lr_schedule: unused; Stable-Baselines3 passes it to every policy.
+        classes: C, the number of scores.
+        options: the other keywords of `RecurrentPolicy`.
+
+    Raises:
+        ValueError: an action space without room for the scores.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Any = None,
+        *,
+        classes: int,
+        **options: Any,
+    ) -> None:
+        if not isinstance(action_space, spaces.Box) or not 1 < classes < action_space.shape[0]:
+            raise ValueError(f"actions must be a Box of saccades and {classes} scores, at least 2, not {action_space}")
+        jumps = spaces.Box(action_space.low[:-classes], action_space.high[:-classes])
+        super().__init__(observation_space, jumps, **options)
+        self.jumps, self.action_space = jumps, action_space
+        self.namer = nn.Linear(self.core.output_size, classes)
+        self.logits = torch.zeros(1, classes)  # of the last inputs
+
+    def to_env(self, actions: Tensor) -> np.ndarray:
+        """Saccades (B, J), clipped, with the scores for the inputs that they answer: (B, J + C)."""
+        scores = ((self.logits - self.logits.amax(-1, keepdim=True)) / SHARPNESS + 1).clamp(min=-1)
+        saccades = np.clip(actions.cpu().numpy(), self.jumps.low, self.jumps.high)
+        return np.concatenate((saccades, scores.detach().cpu().numpy()), -1)
+
+    def from_env(self, actions: np.ndarray) -> np.ndarray:
+        """The saccades (B, J) of actions (B, J + C)."""
+        return actions[:, : self.jumps.shape[0]]
+
+    def evaluate_actions(  # type: ignore[override]
+        self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """See `RecurrentPolicy`; and the logits (T B, C)."""
+        evaluated = super().evaluate_actions(obs, actions, state, episode_start, through_time)
+        return *evaluated, self.logits
+
+    def _distribution(self, h: Tensor) -> Distribution:
+        self.logits = self.namer(h)
+        return super()._distribution(h)
+
+
+class Recogniser(RecurrentPPO):
+    """RecurrentPPO for saccades, plus `label_coef` times -log p(label | h(t)) of every step for the names.
+
+    The hybrid of Mnih, Heess, Graves & Kavukcuoglu, "Recurrent models of visual attention" (2014): what the label tells
+    goes as an exact gradient into core and encoder, what looking is worth as a reward into the saccades. The label is
+    the info's ``label`` at the end of an episode; steps of episodes that the rollout leaves unfinished have none.
+
+    Args:
+        policy: "RecognitionPolicy" or a subclass.
+        env: whose action is (saccade, a score for each class) and whose final info says ``label``, as
+            GlimpseClassification and SameDifferent.
+        classes: C, the number of scores.
+        label_coef: weight of the cross-entropy.
+        policy_kwargs: other keywords of the policy.
+        options: the keywords of `RecurrentPPO`. Let n_steps be a multiple of an episode's moves.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(  # type: ignore[assignment]
+        ("RecognitionPolicy", "MlpPolicy", "MultiInputPolicy"), RecognitionPolicy
+    )
+
+    def __init__(
+        self,
+        policy: str | type[RecognitionPolicy] = "RecognitionPolicy",
+        env: Any = None,
+        *,
+        classes: int = 10,
+        label_coef: float = 1.0,
+        policy_kwargs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self.classes, self.label_coef = classes, label_coef
+        super().__init__(policy, env, policy_kwargs={**(policy_kwargs or {}), "classes": classes}, **options)
+
+    def attend(self, infos: list[dict[str, Any]], ends: np.ndarray) -> None:
+        """See `Agent.attend`."""
+        self._label = np.array([info["label"] if end else UNKNOWN for info, end in zip(infos, ends, strict=True)])
+
+    def remember(self, act: dict[str, Any], *outcome: Any) -> None:
+        """See `Agent.remember`."""
+        super().remember({**act, "label": torch.as_tensor(self._label, device=self.device)}, *outcome)
+
+    def train(self, steps: int) -> None:
+        """See `RecurrentPPO.train`; every step has the label of the episode that it belongs to."""
+        label, ended = self.rollout.fields["label"], self.rollout.fields["ended"]
+        for t in reversed(range(steps - 1)):
+            label[t] = torch.where(ended[t], label[t], label[t + 1])
+        super().train(steps)
+
+    def further_loss(self, batch: dict[str, Any], *more: Tensor) -> Tensor | float:
+        """`label_coef` times the mean cross-entropy of the logits (T B, C) where the label is known."""
+        (logits,), label = more, batch["label"].flatten()
+        total = F.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="sum")
+        return self.label_coef * total / (label != UNKNOWN).sum().clamp(min=1)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_label"]

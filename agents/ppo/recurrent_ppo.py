@@ -1,0 +1,297 @@
+"""Proximal policy optimisation for policies with any core, with exact gradients through time and across resets."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.utils import FloatSchedule
+from torch import Tensor
+from typing_extensions import Self
+
+from ..common.agent import INHERITED, Agent
+from ..common.losses import clipped_surrogate, descend, lambda_returns
+from ..common.sequences import Rollout, each
+from ..common.workers import average, working
+from ..cores import State
+from .field_policy import FieldPolicy
+from .grid_policy import GridPolicy
+from .imitation import Lessons, Teacher
+from .policy import RecurrentPolicy, likelihood
+
+
+class RecurrentPPO(Agent):
+    """PPO (Schulman et al., arXiv 1707.06347) whose minibatches are whole columns: all steps of some environments.
+
+    L = -mean min(r A, clip(r, 1 - c, 1 + c) A) + vf_coef mean (V - R)^2 - ent_coef mean H, r = pi(a) / pi_old(a), with
+    A and R by GAE(lambda) (Schulman et al. 2016). A column goes through the core from the state that it had when the
+    rollout began; episodes start inside it wherever they did, so nothing is padded or masked.
+
+    Args:
+        policy: "RecurrentPolicy", "FieldPolicy", "GridPolicy", or a subclass.
+        env: a VecEnv (`make_sb3`), an environment or its id.
+        learning_rate: Adam's; a number or Stable-Baselines3's schedule of the progress remaining.
+        n_steps: T, steps of every environment between updates.
+        n_minibatches: of a pass over the rollout; divides the number of environments.
+        n_epochs: passes over each rollout.
+        gamma: discount.
+        gae_lambda: lambda.
+        clip_range: c, a number or a schedule.
+        normalize_advantage: whether A has mean 0 and variance 1 in each minibatch.
+        ent_coef, vf_coef: weights of entropy and of the critic's error.
+        max_grad_norm: the gradient is scaled down to this norm.
+        target_kl: passes over a rollout end when the policy has moved by more than 1.5 times this; None: never.
+        bptt: "full": gradients go back through the whole rollout; "cut": through one step, as in Irie et al. 2021.
+        workers: processes that train together, each with an environment like `env` and one thread: data-parallel, the
+            gradients are averaged. Steps of all count; callbacks run in the first process.
+        compile: whether the pass over a minibatch is compiled by `torch.compile`, which takes a minute.
+        core: name in `agents.CORES`.
+        core_kwargs: the core's other keywords, `form` among them; `policy.core.form` tells which is used.
+        policy_kwargs: other keywords of `RecurrentPolicy`.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
+        _init_setup_model: whether the nets are built at once.
+
+    Raises:
+        ValueError: environments that cannot be divided into minibatches, or a choice that is none.
+        FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[RecurrentPolicy]]] = {
+        **dict.fromkeys(("RecurrentPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), RecurrentPolicy),
+        "FieldPolicy": FieldPolicy,
+        "GridPolicy": GridPolicy,
+    }
+    policy: RecurrentPolicy
+    _lessons: Lessons | None = None  # while `imitate` runs
+
+    def __init__(
+        self,
+        policy: str | type[RecurrentPolicy] = "RecurrentPolicy",
+        env: GymEnv | str | None = None,
+        *,
+        learning_rate: float | Schedule = 1e-3,
+        n_steps: int = 64,
+        n_minibatches: int = 4,
+        n_epochs: int = 4,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip_range: float | Schedule = 0.2,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        vf_coef: float = 0.5,
+        max_grad_norm: float = 0.5,
+        target_kl: float | None = None,
+        bptt: Literal["full", "cut"] = "full",
+        workers: int = 1,
+        compile: bool = False,
+        core: str = "lstm",
+        core_kwargs: dict[str, Any] | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        verbose: int = 0,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        _init_setup_model: bool = True,
+    ) -> None:
+        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        build = settings.pop("_init_setup_model")
+        if bptt not in ("full", "cut"):
+            raise ValueError(f'bptt must be "full" or "cut", not {bptt!r}')
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
+        kinds = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+        super().__init__(**inherited, support_multi_env=True, supported_action_spaces=kinds)
+        vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
+        if build:
+            self._setup_model()
+
+    @property
+    def rollout_steps(self) -> int:  # type: ignore[override]
+        """T."""
+        return self.n_steps
+
+    def _setup_model(self) -> None:
+        if self.env is not None and self.lanes % self.n_minibatches:
+            raise ValueError(
+                f"n_minibatches must divide the number of environments, for a minibatch is made of whole columns: "
+                f"{self.lanes} environments, n_minibatches={self.n_minibatches}"
+            )
+        self._setup_lr_schedule()
+        self._clip_schedule = FloatSchedule(self.clip_range)
+        self.set_random_seed(self.seed)
+        self._refuse_scaled_goals()
+        keywords = {"core": self.core, "core_kwargs": self.core_kwargs, **self.policy_kwargs}
+        self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, **keywords)
+        self.policy = self.policy.to(self.device)
+        core = self.policy.core
+        if core.form == "compiled" and self.device.type != "cpu" and "form" not in (self.core_kwargs or {}):
+            core.form = next(form for form in core.forms if form != "compiled")
+        fused = self.device.type == "cpu"  # on a GPU it refuses gradients that lie otherwise than their parameters
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, fused=fused)
+        self.core_states = (core.initial_state(self.lanes),)
+        self.rollout = Rollout(self.n_steps)
+        self._evaluate = torch.compile(self.policy.evaluate_actions) if self.compile else self.policy.evaluate_actions
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 10,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """See `Agent.learn`; with several `workers` the other processes live as long as this call."""
+        arguments = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+        if self.workers == 1:
+            return super().learn(total_timesteps, *arguments)
+        if self._vec_normalize_env is not None:
+            raise ValueError("VecNormalize would scale differently in each of several workers: use workers=1")
+        with working(self, self.workers, total_timesteps=total_timesteps, reset_num_timesteps=reset_num_timesteps):
+            return super().learn(total_timesteps, *arguments)
+
+    def imitate(
+        self,
+        teacher: Teacher,
+        total_timesteps: int,
+        *,
+        fade: float = 0.5,
+        learning_rate: float | Schedule | None = None,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 10,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Learns what a teacher would do, before `learn` makes it better: DAgger, see `Lessons`.
+
+        The policy loss is -mean log pi(teacher's action | h) at every step, or, where actions are Discrete and the
+        teacher has ``probabilities``, their cross-entropy; values, and what a subclass adds, are learned as in `learn`.
+        The standard deviation of Box actions is afterwards what it was before: how to explore cannot be learned from a
+        teacher that does not. Steps are counted from 0.
+
+        Args:
+            teacher: a reference (`foveal_envs.reference`) of this agent's environment, or any agent of
+                Stable-Baselines3 that observes the same.
+            total_timesteps: steps of all lanes together.
+            fade: share of them after which the agent acts alone.
+            learning_rate: while it does so; None: the agent's own.
+            callback, log_interval, progress_bar: see `Agent.learn`.
+
+        Raises:
+            ValueError: several workers, or a `fade` outside (0, 1].
+        """
+        if self.workers != 1:
+            raise ValueError(f"a teacher looks at one environment: imitate needs workers=1, not {self.workers}")
+        schedule, spread = self.lr_schedule, getattr(self.policy, "log_std", torch.zeros(0))
+        before = spread.detach().clone()
+        self._lessons = Lessons(teacher, fade, isinstance(self.action_space, spaces.Discrete))
+        if learning_rate is not None:
+            self.lr_schedule = FloatSchedule(learning_rate)
+        self.rollout = Rollout(self.n_steps)  # probabilities take the place of actions
+        try:
+            return self.learn(total_timesteps, callback, log_interval, "imitation", progress_bar=progress_bar)
+        finally:
+            self._lessons, self.lr_schedule, self.rollout = None, schedule, Rollout(self.n_steps)
+            spread.data.copy_(before)
+
+    def share_work(self, total_timesteps: int, reset_num_timesteps: bool) -> None:
+        """Learns beside the first of several workers."""
+        super().learn(total_timesteps, log_interval=None, reset_num_timesteps=reset_num_timesteps)
+
+    def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
+        """Random actions of the policy; see `Agent.act`."""
+        (state,) = self.core_states
+        if self.rollout.count in (0, self.n_steps):
+            self.rollout.count = 0
+            self._first_state = state
+        inputs = self._tensors(obs)
+        distribution, value, self._next_state = self.policy.step(inputs, state, episode_start)
+        action = taken = distribution.get_actions()
+        if self._lessons is not None:
+            shown, probabilities = self._lessons.shown(obs, episode_start)
+            shown = self._tensors(self.policy.from_env(shown)).to(taken)
+            action = shown if probabilities is None else self._tensors(probabilities)
+            taken = self._lessons.mix(shown, distribution.mode(), self._current_progress_remaining)
+        act = {"obs": inputs, "action": action, "value": value, "log_prob": likelihood(distribution, action)}
+        return self.policy.to_env(taken), act, (self._next_state,)
+
+    def remember(
+        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
+    ) -> None:
+        """See `Agent.remember`. What comes after the last step, or would have come after a truncated one, is valued."""
+        next_value = torch.zeros_like(act["value"])
+        if (ends & ~terminated).any() or self.rollout.count == self.n_steps - 1:
+            goes_on = torch.zeros_like(act["episode_start"])
+            next_value = self.policy.step(self._tensors(next_obs), self._next_state, goes_on)[1]
+        outcome = {"reward": rewards, "ended": ends, "terminated": terminated}
+        self.rollout.add(**act, next_value=next_value, **self._tensors(outcome))
+
+    def train(self, steps: int) -> None:
+        """`n_epochs` passes over the rollout, each in `n_minibatches` sets of columns."""
+        self._update_learning_rate(self.optimizer)
+        clip_range = self._clip_schedule(self._current_progress_remaining)
+        target_kl = None if self._lessons else self.target_kl
+        self.policy.set_training_mode(True)
+        fields = self.rollout.fields
+        value, ended = fields["value"], fields["ended"]
+        next_value = torch.where(ended, fields["next_value"], torch.cat((value[1:], fields["next_value"][-1:])))
+        discount = self.gamma * (1 - fields["terminated"].float())
+        fields["returns"] = lambda_returns(fields["reward"], next_value, discount, ended, self.gae_lambda)
+        for _ in range(self.n_epochs):
+            divergence = 0.0
+            for columns in torch.randperm(self.lanes, device=self.device).chunk(self.n_minibatches):
+                batch = self.rollout.columns(columns)
+                state = tuple(part[columns] for part in self._first_state)
+                values, log_prob, entropy, *more = self._evaluate(
+                    batch["obs"], batch["action"], state, batch["episode_start"], through_time=self.bptt == "full"
+                )
+                returns, old_value, old_log_prob = (batch[name].flatten() for name in ("returns", "value", "log_prob"))
+                advantage = returns - old_value
+                if self.normalize_advantage:
+                    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+                log_ratio = log_prob - old_log_prob
+                ratio = log_ratio.exp()
+                policy_loss = -log_prob.mean() if self._lessons else clipped_surrogate(ratio, advantage, clip_range)
+                value_loss = (values - returns).square().mean()
+                entropy_loss = -(-log_prob if entropy is None else entropy).mean()
+                loss = policy_loss + self.vf_coef * value_loss + self.ent_coef * entropy_loss
+                loss = loss + self.further_loss(batch, *more)
+                self._check(policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss)
+                descend(self.optimizer, loss, self.max_grad_norm)
+                divergence += (ratio - 1 - log_ratio).detach().mean() / self.n_minibatches  # Schulman's k3 estimator
+            if target_kl is not None and average([torch.as_tensor(divergence)])[0] > 1.5 * target_kl:
+                break
+        self.measures |= {
+            "train/policy_gradient_loss": policy_loss.detach(),
+            "train/value_loss": value_loss.detach(),
+            "train/entropy_loss": entropy_loss.detach(),
+            "train/approx_kl": divergence,
+            "train/clip_fraction": ((ratio - 1).abs() > clip_range).float().mean(),
+            "train/explained_variance": 1 - (fields["returns"] - value).var() / fields["returns"].var(),
+        }
+
+    def further_loss(self, batch: dict[str, Any], *more: Tensor) -> Tensor | float:
+        """Is added to the loss; a subclass forms it of a minibatch and of what its policy evaluates beyond three."""
+        return 0.0
+
+    def _tensors(self, obs: Any) -> Any:
+        return each(obs, lambda part: torch.as_tensor(part, device=self.device))
+
+    def _check(self, **losses: Tensor) -> None:
+        """Raises FloatingPointError where a loss is not finite."""
+        wrong = [f"{name} = {loss.item()}" for name, loss in losses.items() if not torch.isfinite(loss)]
+        if wrong:
+            raise FloatingPointError(
+                f"{', '.join(wrong)} after {self.num_timesteps} steps; the parameters are those before this update: "
+                "look for observations or rewards that are not finite, lower learning_rate or max_grad_norm"
+            )
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "optimizer"], []
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "rollout", "_first_state", "_next_state", "_evaluate", "_lessons"]

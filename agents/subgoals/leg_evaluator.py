@@ -1,0 +1,165 @@
+"""Evaluators of legs E(start, goal): what it will cost a given controller to come from one place to another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..cores.feedforward import Activation, FeedForward
+
+
+class HalfParabola(nn.Module):
+    """((x + sqrt(x^2 + b^2)) / 2)^2 > 0: x^2 for x > 0, near 0 for x < 0, with a slowly fading gradient.
+
+    The square of Barron's squareplus, arXiv 2112.11687: a cost that begins softly, and a tail of about b^4 / 16 x^2.
+
+    Args:
+        width: b, of the bend.
+    """
+
+    def __init__(self, width: float = 0.1) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Positive numbers of the shape of x."""
+        return (0.5 * (x + (x.square() + self.width**2).sqrt())).square()
+
+
+class LegEvaluator(nn.Module):
+    """E(start, goal, context) >= 0 as w |goal - start| plus a sum over the items of the context, each by the same net.
+
+    Schmidhuber, ICANN 1991:967-972, where E is one net. Where costs add up over things in the scene, one net that sees
+    one of them at a time learns from each leg as many times; `items=1` gives the plain form.
+
+    Args:
+        place_size: P.
+        context_size: C, a multiple of `items`.
+        items: records in the context, of equal width.
+        features: what the net sees (..., F) of start, goal and an item (..., P), (..., P), (..., C / items); by default
+            all three as they are. Where the cost depends on relative places, say so here, that it need not be learned.
+        length_weight: w.
+        hidden: widths of the layers.
+        activation: of the layers.
+
+    Raises:
+        ValueError: a context that cannot be divided into items.
+    """
+
+    def __init__(
+        self,
+        place_size: int,
+        context_size: int,
+        items: int = 1,
+        *,
+        features: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        length_weight: float = 0.0,
+        hidden: Sequence[int] = (128, 128, 128),
+        activation: Activation = "silu",
+    ) -> None:
+        if context_size % items:
+            raise ValueError(f"a context of {context_size} numbers cannot be divided into {items} items")
+        super().__init__()
+        self.items, self.width, self.length_weight = items, context_size // items, length_weight
+        self.features = features or (lambda *parts: torch.cat(parts, -1))
+        place = torch.zeros(1, place_size)
+        width = self.features(place, place, torch.zeros(1, self.width)).shape[-1]
+        core = FeedForward(width, hidden, activation)
+        self.net = nn.Sequential(core.layers, nn.Linear(core.output_size, 1), HalfParabola())
+        self.slow = copy.deepcopy(self.net).requires_grad_(False)
+
+    def forward(self, start: Tensor, goal: Tensor, context: Tensor) -> Tensor:
+        """Costs (B,) of legs from start (B, P) to goal (B, P)."""
+        return self._total(self.net, start, goal, context)
+
+    def target(self, costs: Tensor, after: Tensor, goal: Tensor, context: Tensor, arrived: Tensor) -> Tensor:
+        """What TD(0) wants E to be: c + E(s', g) by a slow copy, c alone where s' is the goal; (B,)."""
+        with torch.no_grad():
+            return costs + torch.where(arrived, 0.0, self._total(self.slow, after, goal, context))
+
+    @torch.no_grad()
+    def follow(self, rate: float = 0.01) -> None:
+        """Moves the slow copy towards the parameters."""
+        for slow, fast in zip(self.slow.parameters(), self.net.parameters(), strict=True):
+            slow.lerp_(fast, rate)
+
+    def _total(self, net: nn.Module, start: Tensor, goal: Tensor, context: Tensor) -> Tensor:
+        items = context.unflatten(-1, (self.items, self.width))
+        ends = (end[:, None].expand(-1, self.items, -1) for end in (start, goal))
+        length = torch.linalg.vector_norm(goal - start + 1e-9, dim=-1)
+        return self.length_weight * length + net(self.features(*ends, items)).sum((-2, -1))
+
+
+class Quasimetric(nn.Module):
+    """d(x, y) >= 0 with d(x, x) = 0 and d(x, z) <= d(x, y) + d(y, z) for all parameters: a cost of shortest paths.
+
+    d = |f(x) - f(y)| + sum over groups of max(0, max_i (h_i(x) - h_i(y))): a metric plus an asymmetric part; Liu, Feng,
+    Liu & Stone, "Metric residual networks" (2022). f and h are the two halves of one net's output.
+
+    Args:
+        place_size: P, of places or of whatever describes a state.
+        groups: of the asymmetric part.
+        width: of a group, and of f.
+        hidden, activation: of the net.
+    """
+
+    def __init__(
+        self,
+        place_size: int,
+        groups: int = 8,
+        width: int = 32,
+        *,
+        hidden: Sequence[int] = (128, 128),
+        activation: Activation = "silu",
+    ) -> None:
+        super().__init__()
+        core = FeedForward(place_size, hidden, activation)
+        self.groups, self.width = groups, width
+        self.net = nn.Sequential(core.layers, nn.Linear(core.output_size, width + groups * width))
+
+    def forward(self, start: Tensor, goal: Tensor, context: Tensor | None = None) -> Tensor:
+        """Costs (B,) from start (B, P) to goal (B, P)."""
+        widths = self.width, self.groups * self.width
+        (x, up), (y, down) = (self.net(place).split(widths, -1) for place in (start, goal))
+        same = torch.linalg.vector_norm(x - y + 1e-9, dim=-1)
+        rise = (up - down).unflatten(-1, (self.groups, self.width)).amax(-1).clamp(min=0)
+        return same + rise.sum(-1)
+
+
+def regress(
+    evaluator: nn.Module,
+    sample: Callable[[int], tuple[Tensor, Tensor, Tensor, Tensor]],
+    updates: int = 5000,
+    batch_size: int = 1024,
+    learning_rate: float = 2e-3,
+    relative: float = 0.0,
+) -> list[float]:
+    """Trains E on observed costs: 1/2 (E(start, goal) - c)^2 / (1 + u E), no gradient through the divisor.
+
+    Args:
+        evaluator: E.
+        sample: gives so many starts, goals, contexts and costs (B,).
+        updates: gradient steps of Adam, whose rate falls to 0 along a cosine.
+        batch_size: legs a step.
+        learning_rate: Adam's first rate.
+        relative: u; above 0 small costs weigh more than large ones, and E still tends to the mean cost of a leg.
+
+    Returns:
+        The mean error, weighted so, at each update.
+    """
+    optimizer = torch.optim.Adam(evaluator.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    errors = []
+    for _ in range(updates):
+        *leg, costs = sample(batch_size)
+        expected = evaluator(*leg)
+        error = ((expected - costs).square() / (1 + relative * expected.detach())).mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        schedule.step()
+        errors.append(error.item())
+    return errors

@@ -1,0 +1,1 @@
+"""Universal value functions of states and goals."""

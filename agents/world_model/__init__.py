@@ -1,0 +1,1 @@
+"""A controller trained by gradients through a learned world model."""

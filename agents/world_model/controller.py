@@ -1,0 +1,351 @@
+"""Controller C trained by gradients through a world model M (Schmidhuber & Huber 1990; Schmidhuber 1990)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from torch import Tensor, nn
+
+from ..common.agent import INHERITED, Agent
+from ..common.encoder import Encoder
+from ..common.losses import descend, goal_error, goal_match, lambda_returns
+from ..common.sequences import Sequence, exchange_goals
+from ..cores import State
+from .evaluator import Evaluator
+from .experience import Experience
+from .model import WorldModel
+from .online import online_descent
+from .policy import ControllerPolicy
+from .presets import PRESETS
+
+CHOICES = {
+    "gradient": ("imagined", "real"),
+    "error": ("summed", "terminal"),
+    "schedule": ("alternating", "model_first"),
+    "optimizer": ("adam", "sgd"),
+}
+
+
+class WorldModelController(Agent):
+    """Learns M by prediction, and C by gradient descent on the goal error (or ascent on reward) through M.
+
+    With goal keys the reward of arriving at x is the match of x, the achieved goal, with d, the desired one (see
+    `match_widths`); without them it is M's reward unit. C climbs the mean of the TD(lambda) returns of its own
+    trajectories, whose gradients flow from each step's reward, and from V at the window's end, back through M and C to
+    every earlier action.
+
+    Args:
+        policy: "ControllerPolicy" or a subclass.
+        env: a VecEnv (`make_sb3`), an environment or its id.
+        gradient: "real": activations come from the real trajectory and M gives only its Jacobian, as in 1990;
+            "imagined": trajectories are rollouts inside M that start at real observations. "real" sees how the error
+            changes at the action that was taken, not at the one that C would take now: it needs short rollouts,
+            small steps and little noise, as in the preset "real_forward".
+        error: "summed" over all steps, or "terminal": only at an episode's last step.
+        schedule: "alternating": M and C learn all the time; "model_first": M learns during `model_steps`, then is
+            frozen while C learns.
+        model_steps: environment steps of uniformly random actions at the start, in which only M learns.
+        online: True: one update on each rollout as it comes, of M after every step, of C after the whole; False:
+            `updates` minibatches of windows from the replay after each rollout.
+        compiled: whether these online updates run as compiled loops, an attribute `compiled_descent`, or in PyTorch,
+            where that is None; None: compiled where `OnlineDescent` can. The two agree up to rounding.
+        rollout_steps: steps of every lane between updates; None: until every lane has finished an episode.
+        updates: minibatches after each rollout.
+        batch_size: windows in a minibatch.
+        window: T, steps of a window, and of an imagined rollout.
+        replay_size: environment steps that the replay keeps.
+        evaluator: whether V learns, and stands for what follows the window.
+        trace: lambda of TD(lambda).
+        discount: gamma.
+        bootstrap_at_end: whether V stands for what would follow the end of an episode, too; None: with goal keys,
+            where a task ends by the clock.
+        noise: largest standard deviation of exploration, in half-ranges of the action; each episode of each lane
+            draws its own, uniformly from 0 to this.
+        match_widths: widths w of the reward of a goal, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
+        exchange: share of the imagined trajectories that pursue another's goal.
+        goal_input: whether C reads the desired goal.
+        saturation: weight of the penalty on C's saturated outputs, see `ControllerPolicy`.
+        share_goal: see `Encoder`; None decides by the spaces.
+        core, core_kwargs: C's core, name in `agents.CORES` and keywords.
+        model_core, model_core_kwargs: M's.
+        evaluator_kwargs: keywords of `Evaluator`.
+        model_output: see `WorldModel`; None: "logistic" where all observations lie in [0, 1], else "residual".
+        optimizer: "adam" or plain "sgd".
+        learning_rate: C's; a number or Stable-Baselines3's schedule of the progress remaining.
+        model_learning_rate: M's.
+        evaluator_learning_rate: V's.
+        final_rate: share of the learning rates that is left at the end of training, linearly.
+        weight_range: weights and biases start uniform in +- this; None: PyTorch's own.
+        max_grad_norm: C's gradient is scaled down to this norm; None: never.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
+        _init_setup_model: whether the nets are built at once.
+
+    Raises:
+        ValueError: a choice that is none, `compiled` where it cannot be, or a VecNormalize that scales the goals apart.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[ControllerPolicy]]] = {
+        "ControllerPolicy": ControllerPolicy,
+        "MlpPolicy": ControllerPolicy,
+        "MultiInputPolicy": ControllerPolicy,
+    }
+    policy: ControllerPolicy
+    encoder: Encoder
+    replay: Experience
+
+    def __init__(
+        self,
+        policy: str | type[ControllerPolicy] = "ControllerPolicy",
+        env: GymEnv | str | None = None,
+        *,
+        gradient: Literal["real", "imagined"] = "imagined",
+        error: Literal["summed", "terminal"] = "summed",
+        schedule: Literal["alternating", "model_first"] = "alternating",
+        model_steps: int = 12_800,
+        online: bool = False,
+        compiled: bool | None = None,
+        rollout_steps: int | None = 10,
+        updates: int = 40,
+        batch_size: int = 128,
+        window: int = 1,
+        replay_size: int = 400_000,
+        evaluator: bool = True,
+        trace: float = 0.9,
+        discount: float = 0.95,
+        bootstrap_at_end: bool | None = None,
+        noise: float = 1.0,
+        match_widths: tuple[float, ...] | None = (0.2, 0.7),
+        exchange: float = 0.5,
+        goal_input: bool = True,
+        saturation: float = 3e-3,
+        share_goal: bool | None = None,
+        core: str = "feedforward",
+        core_kwargs: dict[str, Any] | None = None,
+        model_core: str = "feedforward",
+        model_core_kwargs: dict[str, Any] | None = None,
+        evaluator_kwargs: dict[str, Any] | None = None,
+        model_output: Literal["logistic", "linear", "residual"] | None = None,
+        optimizer: Literal["adam", "sgd"] = "adam",
+        learning_rate: float | Schedule = 2e-3,
+        model_learning_rate: float = 3e-3,
+        evaluator_learning_rate: float = 3e-3,
+        final_rate: float = 0.02,
+        weight_range: float | None = None,
+        max_grad_norm: float | None = None,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        verbose: int = 0,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        _init_setup_model: bool = True,
+    ) -> None:
+        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        build = settings.pop("_init_setup_model")
+        for name, allowed in CHOICES.items():
+            if settings[name] not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, not {settings[name]!r}")
+        if online and gradient == "imagined" and rollout_steps == 1:
+            raise ValueError(
+                "online imagination starts after a step's outcome: rollout_steps must be at least 2 or None"
+            )
+        inherited = {name: settings.pop(name) for name in INHERITED}
+        super().__init__(**inherited, support_multi_env=True, supported_action_spaces=(spaces.Box,))
+        vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
+        if build:
+            self._setup_model()
+
+    @classmethod
+    def from_preset(cls, preset: str, env: GymEnv | str | None, **keywords: Any) -> WorldModelController:
+        """An agent with the keywords of `PRESETS[preset]`, overridden by `keywords`."""
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {sorted(PRESETS)}, not {preset!r}")
+        return cls("ControllerPolicy", env, **{**PRESETS[preset], **keywords})
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self._refuse_scaled_goals()
+        normalised = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
+        # A normalised observation is never the achieved goal.
+        share = False if self.share_goal is None and normalised else self.share_goal
+        encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised=normalised)
+        self.policy = self.policy_class(
+            self.observation_space,
+            self.action_space,
+            goal_input=self.goal_input,
+            saturation=self.saturation,
+            core=self.core,
+            core_kwargs=self.core_kwargs,
+            device=self.device,
+        ).to(self.device)
+        action_size = len(self.policy.low)
+        self.world_model = WorldModel(
+            encoder,
+            action_size,
+            output=self.model_output or ("logistic" if encoder.unit_range else "residual"),
+            reward=not encoder.has_goal,
+            core=self.model_core,
+            core_kwargs=self.model_core_kwargs,
+        ).to(self.device)
+        self.value_net = Evaluator(encoder, **(self.evaluator_kwargs or {})).to(self.device)
+        if self.weight_range is not None:
+            for parameter in (*self.policy.parameters(), *self.world_model.parameters()):
+                nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
+        kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[self.optimizer]
+        nets = (self.policy, self.world_model, self.value_net.fast)
+        self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
+            kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
+        )
+        self.compiled_descent = online_descent(self, self.compiled)
+        cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
+        self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
+        capacity = max(2 * self.window, self.replay_size // self.lanes)
+        self.replay = Experience(encoder, cores, action_size, self.lanes, capacity, self.device)
+        self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
+        self._exploring = True
+
+    def train(self, steps: int) -> None:
+        """M learns to predict, C to be right by M, V to know how right it will be."""
+        learns_model = self._exploring or self.schedule == "alternating"
+        compiled = self.compiled_descent
+        for sequence, trajectory in self._minibatches(steps):
+            if learns_model and compiled is not None:
+                self.measures["train/model_loss"] = compiled.learn_model(sequence)
+            elif learns_model:
+                for part in sequence.rows() if self.online else (sequence[: self.window],):
+                    model_loss = self.world_model.loss(part)
+                    descend(self.model_optimizer, model_loss)
+                self.measures["train/model_loss"] = model_loss.detach()
+            if self._exploring and not self.evaluator:
+                continue
+
+            if compiled is not None:
+                percepts = self.world_model.target(trajectory).clone().requires_grad_()
+            elif self.gradient == "real":
+                percepts = self.world_model.real_forward(self.policy, trajectory)
+            else:
+                start = sequence[1:]
+                exchange_goals(start["desired_goal"], self.exchange)
+                percepts = self.world_model.imagine(self.policy, start, self.window)
+                trajectory = self.world_model.imagined(start, percepts)
+            returns = self._returns(percepts, trajectory)
+            if not self._exploring and compiled is not None:
+                compiled.learn_controller(trajectory, *torch.autograd.grad(-returns.mean(), percepts))
+            elif not self._exploring:
+                descend(self.policy_optimizer, -returns.mean(), self.max_grad_norm)
+            if self.evaluator:
+                observation, desired, targets = trajectory["observation"], trajectory["desired_goal"], returns.detach()
+                value_loss = self._value_loss(observation, desired, targets)
+                if self.gradient == "imagined":
+                    expected, known = self.world_model.expected(sequence[:1])
+                    value_loss = 0.5 * (value_loss + self._value_loss(expected, desired[:1], targets[:1], known))
+                descend(self.value_optimizer, value_loss)
+                self.value_net.follow()
+                self.measures["train/evaluator_loss"] = value_loss.detach()
+            self.measures["train/return"] = returns.mean().detach()
+        for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
+            optimizer.param_groups[0]["lr"] = rate
+
+    def _minibatches(self, steps: int) -> Iterator[tuple[Sequence, Sequence]]:
+        """Experience for M and to imagine from, and real trajectories of the present C; see `online`, `updates`."""
+        if self.online:
+            newest = self.replay.newest(steps)
+            yield newest, newest
+            return
+        for _ in range(self.updates):
+            real = self.gradient == "real"
+            sequence = self.replay.windows(self.window + (not real), self.batch_size)
+            yield sequence, self.replay.windows(self.window, self.batch_size, steps) if real else sequence
+
+    def _value_loss(
+        self, observation: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
+    ) -> Tensor:
+        """1/2 (V - return)^2 of observations (T, B, D) and goals (T, B, G), averaged."""
+        return (0.5 * weight * (self.value_net(observation, desired) - returns).square()).mean()
+
+    def _returns(self, percepts: Tensor, trajectory: Mapping[str, Tensor] | Sequence) -> Tensor:
+        """TD(lambda) returns (T, B) of arriving at `percepts` (T, B, ...); they carry the gradient."""
+        desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
+        if not self.encoder.has_goal:
+            rewards = percepts[..., -1]
+        elif self.match_widths is None:
+            rewards = -goal_error(percepts[..., self.encoder.goal_slice], desired)
+        else:
+            rewards = goal_match(percepts[..., self.encoder.goal_slice], desired, self.match_widths)
+        if self.error == "terminal":
+            rewards = rewards * ended
+        follows = self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end
+        discounts = torch.full_like(rewards, self.discount)
+        if not follows:
+            discounts = discounts * (1 - trajectory["terminated"].squeeze(-1))
+        if not self.evaluator:
+            return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0)
+        next_values = self.value_net.target(percepts[..., : self.encoder.observation_size], desired)
+        return lambda_returns(rewards, next_values, discounts, ended, self.trace)
+
+    def collect(self, callback: BaseCallback) -> int | None:
+        """See `Agent.collect`."""
+        self.encoder.check(self._last_obs)
+        return super().collect(callback)
+
+    def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
+        """Actions of C plus noise, or at random in the first `model_steps`; see `Agent.act`."""
+        policy = self.policy
+        observation, desired = self.encoder.observation(obs), self.encoder.desired(obs)
+        controller_state, model_state = self.core_states
+        self._exploring = self.num_timesteps < self.model_steps
+        if self._exploring:
+            action = policy.low + policy.span * torch.rand(len(observation), len(policy.low), device=self.device)
+        else:
+            action, controller_state = policy.step(observation, desired, controller_state, episode_start)
+        if self.noise and not self._exploring:
+            fresh = self.noise * torch.rand_like(self._noise_scale)
+            self._noise_scale = torch.where(episode_start[:, None], fresh, self._noise_scale)
+            action = policy.explore(action, self._noise_scale)
+        if model_state:
+            model_state = self.world_model.step(observation, action, model_state, episode_start)[1]
+        act = {"observation": observation, "desired_goal": desired, "action": action}
+        return action.cpu().numpy().reshape(-1, *self.action_space.shape), act, (controller_state, model_state)
+
+    def remember(
+        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
+    ) -> None:
+        """See `Agent.remember`."""
+        percept = self.encoder.percept(next_obs)
+        self.replay.record(act, self.core_states, percept, reward=rewards, terminated=terminated, ended=ends)
+
+    def resumable(self) -> dict[str, Any]:
+        """See `Agent.resumable`."""
+        return {**super().resumable(), "replay": self.replay.__dict__, "noise_scale": self._noise_scale}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """See `Agent.resume`."""
+        super().resume(state)
+        vars(self.replay).update(state["replay"])
+        self._noise_scale = state["noise_scale"]
+
+    def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
+        return self.policy_optimizer, self.model_optimizer, self.value_optimizer
+
+    def _rates(self) -> tuple[float, float, float]:
+        """Learning rates of C, M and V now."""
+        left = max(0.0, self._current_progress_remaining)  # a whole last rollout may overshoot the budget
+        share = self.final_rate + (1 - self.final_rate) * left
+        return (
+            share * self.lr_schedule(left),
+            share * self.model_learning_rate,
+            share * self.evaluator_learning_rate,
+        )
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        optimizers = ["policy_optimizer", "model_optimizer", "value_optimizer"]
+        return ["policy", "world_model", "value_net", *optimizers], []
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "replay", "encoder", "_noise_scale", "compiled_descent"]

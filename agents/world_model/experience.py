@@ -1,0 +1,65 @@
+"""What an agent with a world model remembers of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..common.encoder import Encoder
+from ..common.sequences import Replay
+from ..cores import Core, State
+
+
+class Experience(Replay):
+    """A replay of percepts, goals, actions and rewards, and of the states of cores before each step.
+
+    Args:
+        encoder: of the observations.
+        cores: by the names under which their states are stored.
+        action_size: A.
+        columns: N, number of environments.
+        capacity: number of steps kept of each column.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        cores: Mapping[str, Core],
+        action_size: int,
+        columns: int,
+        capacity: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        sizes = {
+            "observation": encoder.observation_size,
+            "desired_goal": encoder.goal_size,
+            "action": action_size,
+            "next_percept": encoder.percept_size,
+            **dict.fromkeys(("reward", "terminated", "ended", "episode_start"), 1),
+            **{name: sum(part.numel() for part in core.initial_state(1)) for name, core in cores.items()},
+        }
+        super().__init__(sizes, columns, capacity, device)
+        self.state_names = tuple(cores)
+
+    def record(
+        self, act: Mapping[str, Any], states: tuple[State, ...], next_percept: Tensor, **outcome: np.ndarray
+    ) -> None:
+        """Writes one step.
+
+        Args:
+            act: observation (N, D), desired_goal (N, G), action (N, A) and episode_start (N,).
+            states: of the cores, in their order.
+            next_percept: (N, P).
+            outcome: reward, terminated and ended, each (N,).
+        """
+        named = zip(self.state_names, states, strict=True)
+        self.add(
+            **{**act, "episode_start": act["episode_start"][:, None]},
+            next_percept=next_percept,
+            **{name: torch.as_tensor(values, device=self.data.device)[:, None] for name, values in outcome.items()},
+            **{name: torch.cat([part.flatten(1) for part in state], 1) for name, state in named if state},
+        )

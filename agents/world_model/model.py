@@ -1,0 +1,145 @@
+"""The world model M: from a percept and an action to the next percept."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..common.encoder import Encoder
+from ..common.sequences import Sequence
+from ..cores import State, make_core
+from .policy import ControllerPolicy
+
+Output = Literal["logistic", "linear", "residual"]
+OUTPUTS = ("logistic", "linear", "residual")
+
+
+class WorldModel(nn.Module):
+    """Predicts the next percept (observation and achieved goal, see `Encoder`), and the reward.
+
+    All heads are one linear layer on one core. Reward is always a linear unit.
+
+    Args:
+        encoder: tells the widths of observation, goal and percept.
+        action_size: A.
+        output: "logistic" (retina in [0, 1], as in 1990), "linear", or "residual" (linear units predict the change of
+            the observation; the achieved goal, where it has its own units, is predicted itself).
+        reward: whether a reward unit is predicted.
+        core: name in `agents.CORES`.
+        core_kwargs: the core's other keywords.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        action_size: int,
+        *,
+        output: Output = "linear",
+        reward: bool = True,
+        core: str = "feedforward",
+        core_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if output not in OUTPUTS:
+            raise ValueError(f"output must be one of {OUTPUTS}, not {output!r}")
+        self.encoder = encoder
+        self.output = output
+        self.reward = reward
+        self.core = make_core(core, encoder.observation_size + action_size, **(core_kwargs or {}))
+        self.head = nn.Linear(self.core.output_size, encoder.percept_size + reward)
+
+    def _heads(self, hidden: Tensor, observation: Tensor) -> Tensor:
+        out = self.head(hidden)
+        if self.output == "linear":
+            return out
+        size = self.encoder.percept_size if self.output == "logistic" else self.encoder.observation_size
+        part = torch.sigmoid(out[..., :size]) if self.output == "logistic" else observation + out[..., :size]
+        return part if size == out.shape[-1] else torch.cat((part, out[..., size:]), -1)
+
+    def step(self, observation: Tensor, action: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        """One prediction (B, P + 1 if reward): next percept and reward, from (B, D), (B, A), state and (B,) bool."""
+        hidden, state = self.core.step(torch.cat((observation, action), -1), state, episode_start)
+        return self._heads(hidden, observation), state
+
+    def observe(self, sequence: Sequence) -> Tensor:
+        """Predictions (T, B, P + 1 if reward) along real experience, each from the real observation and action."""
+        inputs = torch.cat((sequence["observation"], sequence["action"]), -1)
+        state = sequence.state("model_state", self.core.initial_state(inputs.shape[1]))
+        hidden, _ = self.core(inputs, state, sequence.flag("episode_start"))
+        return self._heads(hidden, sequence["observation"])
+
+    def target(self, sequence: Sequence) -> Tensor:
+        """What `observe` should have said."""
+        percept = sequence["next_percept"]
+        return torch.cat((percept, sequence["reward"]), -1) if self.reward else percept
+
+    def loss(self, sequence: Sequence) -> Tensor:
+        """1/2 |prediction - next percept|^2, summed over the units and averaged over (T, B)."""
+        return 0.5 * (self.observe(sequence) - self.target(sequence)).square().sum(-1).mean()
+
+    def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int) -> Tensor:
+        """Predictions (steps, B, ...) of a rollout inside M under `policy`, from the first step of `start`."""
+        observation, goal = start["observation"][0], start["desired_goal"][0]
+        start_flag = start.flag("episode_start")[0]
+        controller_state, model_state = self._states(policy, start)
+        outputs = []
+        for _ in range(steps):
+            action, controller_state = policy.step(observation, goal, controller_state, start_flag)
+            out, model_state = self.step(observation, action, model_state, start_flag)
+            outputs.append(out)
+            observation = out[:, : self.encoder.observation_size]
+            start_flag = torch.zeros_like(start_flag)
+        return torch.stack(outputs)
+
+    def imagined(self, start: Sequence, percepts: Tensor) -> dict[str, Tensor]:
+        """The trajectory (T, B, ...) of percepts imagined from the first step of `start`: unfinished, it just ends."""
+        observations = percepts[:-1, :, : self.encoder.observation_size].detach()
+        ended = torch.zeros_like(percepts[..., :1])
+        return {
+            "observation": torch.cat((start["observation"][:1], observations)),
+            "desired_goal": start["desired_goal"][:1].expand(len(percepts), -1, -1),
+            "terminated": ended,
+            "ended": ended.index_fill(0, torch.tensor([len(ended) - 1], device=ended.device), 1.0),
+        }
+
+    @torch.no_grad()
+    def expected(self, before: Sequence) -> tuple[Tensor, Tensor]:
+        """The observation (1, B, D) predicted to follow the step `before`, and (1, B) 1 where it followed, else 0.
+
+        An evaluator has to mean the same on predictions, on which it is asked, as on what really came, from which it
+        learns: else what M blurs seems worth more than it is, a little at each step, and C learns to seek it.
+        """
+        return self.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
+
+    def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> Tensor:
+        """The real percepts (T, B, ...) with the gradient that M and `policy` would have given them.
+
+        Schmidhuber & Huber 1990: activations come from the real trajectory, M serves for its Jacobian only:
+        x_next = x_real + M(x, a) - M(x, a).detach(), and likewise a = a_real + C(x) - C(x).detach(). Gradients do not
+        cross the end of an episode. They are C's only where the trajectory is C's, up to noise of mean 0.
+        """
+        targets, actions, ended = self.target(sequence), sequence["action"], sequence.flag("ended")
+        observations, desired = sequence["observation"], sequence["desired_goal"]
+        starts = sequence.flag("episode_start")
+        controller_state, model_state = self._states(policy, sequence)
+        observation = observations[0]
+        outputs = []
+        for t in range(len(sequence)):
+            if t:
+                observation = torch.where(ended[t - 1, :, None], observations[t], observation)
+            action, controller_state = policy.step(observation, desired[t], controller_state, starts[t])
+            action = action + (actions[t] - action).detach()
+            out, model_state = self.step(observation, action, model_state, starts[t])
+            out = out + (targets[t] - out).detach()
+            outputs.append(out)
+            observation = out[:, : self.encoder.observation_size]
+        return torch.stack(outputs)
+
+    def _states(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[State, State]:
+        batch_size = sequence.data.shape[1]
+        return (
+            sequence.state("controller_state", policy.core.initial_state(batch_size)),
+            sequence.state("model_state", self.core.initial_state(batch_size)),
+        )

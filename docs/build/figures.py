@@ -1,0 +1,155 @@
+"""Drawings of the documentation, made on every build. ``python docs/build/figures.py folder`` writes them as files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
+
+from agents.subgoals.generator import SubgoalGenerator, path
+from foveal_envs.retinas import RETINAS, make_retina
+from scripts.experiments import hrl2
+
+INK, SOFT, REAL, BACK = "#263238", "#90a4ae", "#1565c0", "#c62828"
+TRIANGLE_RADIUS = 60.0
+
+
+def figure(name: str) -> str:
+    """HTML image of one drawing, for the directive of generate.py."""
+    return embed(*DRAWINGS[name]())
+
+
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Axes]:
+    """A figure with one Axes, or a row of them, outside pyplot's global state."""
+    drawing = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasSVG(drawing)
+    return drawing, drawing.subplots(1, columns)
+
+
+def embed(drawing: Figure, text: str) -> str:
+    """The figure as SVG inside an HTML image: no file, no request."""
+    return f'<img alt="{text}" src="data:image/svg+xml;base64,{base64.b64encode(svg(drawing)).decode()}">'
+
+
+def svg(drawing: Figure) -> bytes:
+    """The figure as SVG, the same bytes for the same drawing."""
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "foveal-envs"}):
+        drawing.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
+
+
+def retina() -> tuple[Figure, str]:
+    """The receptive fields of the registered retinas, on one scale, over a triangle at the wanted pose."""
+    tables = {name: make_retina(name) for name in RETINAS}
+    reach = 1.03 * max(table.reach for table in tables.values())
+    drawing, row = new_figure(10.0, 2.9, len(tables))
+    for axes, (name, fovea) in zip(row, tables.items(), strict=True):
+        axes.add_patch(Polygon(triangle(), color="#cfd8dc"))
+        for u, v, size in fovea.table:
+            axes.add_patch(Circle((u, v), size / 2, fill=False, linewidth=0.7, edgecolor=REAL))
+        axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal", xticks=[], yticks=[])
+        axes.set_title(f"{name}: {len(fovea)} fields", color=INK, fontsize=10)
+        axes.spines[:].set_color(SOFT)
+    return drawing, "Receptive fields of the retinas over a triangle"
+
+
+def triangle() -> list[tuple[float, float]]:
+    half = TRIANGLE_RADIUS * 3**0.5 / 2
+    return [(0.0, -TRIANGLE_RADIUS), (half, TRIANGLE_RADIUS / 2), (-half, TRIANGLE_RADIUS / 2)]
+
+
+def loop() -> tuple[Figure, str]:
+    """One step of fovea, controller and world model, and the way of the gradient."""
+    drawing, axes = new_figure(10.0, 4.0)
+    axes.set(xlim=(0, 100), ylim=(3, 43), aspect="equal")
+    axes.axis("off")
+    box(axes, 1, 17, 15, 10, "scene\nand gaze", SOFT)
+    box(axes, 24, 17, 13, 10, "retina", SOFT)
+    box(axes, 47, 28, 15, 10, "controller C", REAL)
+    box(axes, 47, 6, 15, 10, "world model M", BACK)
+    box(axes, 84, 17, 15, 10, "error at the\nlast move", INK)
+    arrow(axes, (16, 22), (24, 22), REAL)
+    arrow(axes, (37, 23.5), (47, 31), REAL, "glimpse x(t)", (41.5, 30.2), "right")
+    arrow(axes, (37, 20.5), (47, 12.5), REAL)
+    arrow(axes, (53, 28), (53, 16), REAL, "move a(t)", (52.2, 22), "right")
+    arrow(axes, (50, 38), (8.5, 27), REAL, "the move shifts the gaze", (22, 40), "center", bend=0.28)
+    arrow(axes, (62, 12.5), (84, 19), REAL, "real x(t+1), Jacobian of M", (74, 11.2), "center")
+    arrow(axes, (91.5, 38), (91.5, 27), REAL, "goal d: the glimpse at the wanted pose", (99, 40), "right")
+    arrow(axes, (88, 38.2), (62, 34.5), REAL)
+    arrow(axes, (84, 23.5), (62.4, 14.8), BACK, dashed=True)
+    arrow(axes, (56.5, 16), (56.5, 28), BACK, "gradient", (57.5, 23.2), "left", dashed=True)
+    return drawing, "The loop of scene, retina, controller and world model; the gradient runs back through M into C"
+
+
+def box(axes: Axes, x: float, y: float, width: float, height: float, text: str, colour: str) -> None:
+    style = "round,pad=0,rounding_size=1.4"
+    axes.add_patch(FancyBboxPatch((x, y), width, height, style, fill=False, edgecolor=colour, linewidth=1.6))
+    axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", color=INK, fontsize=10)
+
+
+def arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    colour: str,
+    text: str = "",
+    at: tuple[float, float] = (0.0, 0.0),
+    align: str = "center",
+    bend: float = 0.0,
+    dashed: bool = False,
+) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=11,
+            shrinkA=0,
+            shrinkB=0,
+            color=colour,
+            linewidth=1.3,
+            linestyle="--" if dashed else "-",
+            connectionstyle=f"arc3,rad={bend}",
+        )
+    )
+    axes.text(*at, text, ha=align, va="center", color=colour, fontsize=9)
+
+
+def swamps() -> tuple[Figure, str]:
+    """Four layouts: descent along the cost's gradient from the straight line and from bends of it."""
+    torch.manual_seed(0)
+    problems = hrl2.problems(4, hrl2.EVALUATION_SEED + 20)
+    generator = SubgoalGenerator(hrl2.PLACE, 4 * hrl2.SWAMPS, hrl2.SUBGOALS)
+    subgoals = generator.refine(hrl2.leg_cost(hrl2.swamp_area, 2 * hrl2.WEIGHT), *problems)
+    start, goal, context = problems
+    places = path(start, subgoals, goal).numpy()
+    drawing, row = new_figure(10.0, 2.7, len(start))
+    for i, axes in enumerate(row):
+        for x, y, radius, height in context[i].reshape(-1, 4).tolist():
+            for share in (1.0, 0.75, 0.5, 0.25) if height else ():
+                axes.add_patch(Circle((x, y), share * radius, color="#5d8a66", alpha=0.22, linewidth=0))
+        axes.plot(*places[[0, -1], i].T, linestyle=":", color=SOFT)
+        axes.plot(*places[:, i].T, marker="o", markersize=3, color=REAL, linewidth=1.3)
+        axes.plot(*places[0, i], marker="s", color=INK, markersize=5)
+        axes.plot(*places[-1, i], marker="*", color=BACK, markersize=10)
+        axes.set(xlim=(-1, 1), ylim=(1, -1), aspect="equal", xticks=[], yticks=[])
+        axes.spines[:].set_color(SOFT)
+    return drawing, "Four layouts of swamps, and the paths through six subgoals that go around them"
+
+
+DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps}
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, draw in DRAWINGS.items():
+        (folder / f"{name}.svg").write_bytes(svg(draw()[0]))

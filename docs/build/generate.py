@@ -1,0 +1,255 @@
+"""MkDocs hook: pages of environments and modules, and the directives in the pages written by hand.
+
+A page per registered environment comes from the docstring of its task and a rendered picture; a page per module comes
+from its syntax tree. Directives stand in HTML comments, so that a page also reads well where no hook runs:
+
+    <!-- source: foveal_envs/task.py Task.reset Task.step -->        the source of a module's members
+    <!-- results: att1/*.csv | by: shape | show: within_10 -->       tables over the seeds of recorded results
+    <!-- curve: att1/curve.csv | x: steps | y: within_10 | by: a --> learning curves with their intervals
+    <!-- heat: recall/cores.csv | x: pairs | y: core | show: accuracy -->  a map of means over the seeds
+    <!-- figure: loop -->                                            a drawing of figures.py
+
+Whatever a directive names and does not find fails the build, and so does a path of the source in backticks that is not
+there; only results may be absent until they are recorded.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import figures
+import gymnasium
+import numpy as np
+import tables
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from PIL import Image
+
+import foveal_envs
+
+DOCS = Path(__file__).parents[1]
+ROOT = DOCS.parent
+STEPS_BEFORE_PICTURE = 6
+WORLDS, STEPS_OF_AGREEMENT = 256, 100
+SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
+DIRECTIVE = re.compile(r"^<!-- (source|results|curve|heat|figure): (.+?) -->$", re.MULTILINE)
+
+
+# ---- MkDocs events
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Fill the two generated sections of the navigation."""
+    sections: dict[str, list[Any]] = {
+        "environments/": ["environments/index.md", *(f"environments/{page_name(id)}.md" for id in environment_ids())],
+        "api/": [
+            {package: [{module: f"api/{module}.md"} for module in modules(package)]}
+            for package in ("foveal_envs", "agents")
+        ],
+    }
+    config.nav = [
+        {title: sections.get(target, target) if isinstance(target, str) else target for title, target in entry.items()}
+        if isinstance(entry, dict)
+        else entry
+        for entry in config.nav or []
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages and pictures."""
+    for uri, content in [*environment_pages().items(), *module_pages()]:
+        files.append(File.generated(config, uri, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Replace the directives of a page, and check the paths that it names."""
+    for path in SOURCE_PATH.findall(markdown):
+        if not (ROOT / path).exists():
+            raise PluginError(f"{page.file.src_uri} names {path}, which does not exist; correct the page")
+    drawn = {"curve": tables.curve, "heat": tables.heat, "figure": figures.figure}
+    handlers = {"source": source, "results": tables.tables, **drawn}
+    return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
+
+
+# ---- Environments
+
+
+def environment_ids() -> list[str]:
+    """Registered ids of this package, in the order of registration."""
+    return [id for id in gymnasium.registry if id.startswith("Foveal/")]
+
+
+def page_name(id: str) -> str:
+    """``Foveal/TargetDetection-v0`` -> ``target_detection``; later versions keep their number."""
+    name = id.removeprefix("Foveal/").removesuffix("-v0")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+
+
+@functools.cache
+def environment_pages() -> dict[str, str | bytes]:
+    """Page and picture of each environment, and the overview."""
+    pages: dict[str, str | bytes] = {}
+    rows = []
+    for id in environment_ids():
+        name = page_name(id)
+        env = gymnasium.make(id, render_mode="rgb_array")
+        pages[f"environments/{name}.png"] = picture(env)
+        pages[f"environments/{name}.md"] = environment_page(id, env)
+        summary = (type(env.unwrapped.task).__doc__ or "").strip().partition("\n\n")[0]
+        rows.append(
+            f"| [![]({name}.png){{ width=140 }}]({name}.md) | [`{id}`]({name}.md) | {' '.join(summary.split())} |"
+        )
+        env.close()
+    pages["environments/index.md"] = "\n".join(
+        ["# Environments", "", INTRODUCTION, "", "| | id | what |", "|---|---|---|", *rows]
+    )
+    return pages
+
+
+INTRODUCTION = """Every environment works with `gymnasium.make` and, as a native vector environment, with
+`gymnasium.make_vec`. `gymnasium.make("foveal_envs:Foveal/...")` needs no import; after `import foveal_envs` the id
+alone will do. Variants are keyword arguments. Each page below is the docstring of the task."""
+
+
+def environment_page(id: str, env: gymnasium.Env) -> str:
+    """Title, picture, facts from the specification, and the docstring of the task with its keywords."""
+    task, spec = type(env.unwrapped.task), env.spec
+    facts = {
+        "id": f"`{id}`",
+        "single": f'`gymnasium.make("foveal_envs:{id}")`',
+        "vector": f'`gymnasium.make_vec("foveal_envs:{id}", num_envs=256)`',
+        "observation": describe(env.observation_space),
+        "action": describe(env.action_space),
+        "safety limit": f"{spec.max_episode_steps} steps" if spec.max_episode_steps else "none",
+        "reward threshold": spec.reward_threshold,
+    }
+    return "\n".join(
+        [
+            f"# {id.removeprefix('Foveal/').removesuffix('-v0')}",
+            "",
+            f"![A moment of an episode of {id} under random actions]({page_name(id)}.png)",
+            "",
+            "| | |",
+            "|---|---|",
+            *(f"| {key} | {value} |" for key, value in facts.items() if value is not None),
+            "",
+            f"::: {task.__module__}.{task.__qualname__}",
+            "    options:",
+            "      show_root_heading: false",
+            "      show_root_toc_entry: false",
+            "      show_bases: false",
+            "      show_source: false",
+            "      members: false",
+            "",
+            *agreement(id, env),
+        ]
+    )
+
+
+def agreement(id: str, env: gymnasium.Env) -> Iterator[str]:
+    """How often the sparse reward of an appearance goal agrees with success; nothing for tasks without such goals."""
+    keywords = inspect.signature(type(env.unwrapped.task)).parameters
+    if not {"goal", "reward"} <= set(keywords):
+        return
+    yield "## Sparse reward and success"
+    yield ""
+    yield (
+        "The sparse reward of an appearance goal sees glimpses, `is_success` sees the world. Over the moves of random "
+        "policies and oracles, half the worlds each:"
+    )
+    yield ""
+    yield "| | of the matching glimpses, successes | of the successes, matching glimpses |"
+    yield "|---|---:|---:|"
+    by_default = keywords["goal"].default == "appearance"
+    appearance = {} if by_default else {"goal": "picture"}
+    for variant in [{}, {"rotate": True}] if "rotate" in keywords else [{}]:
+        worlds = gymnasium.make_vec(id, 2 * WORLDS, reward="sparse", info="step", **appearance, **variant)
+        worlds.reset(seed=0)
+        worlds.action_space.seed(0)
+        matches, successes, over = [], [], np.zeros(2 * WORLDS, bool)
+        for _ in range(STEPS_OF_AGREEMENT):
+            actions = worlds.action_space.sample()
+            actions[:WORLDS] = worlds.unwrapped.oracle_actions()[:WORLDS]
+            _, rewards, terminated, truncated, infos = worlds.step(actions)
+            matches.append((rewards == 0)[~over])  # a step that resets has no reward
+            successes.append(infos["is_success"][~over])
+            over = terminated | truncated
+        match, success = np.concatenate(matches), np.concatenate(successes)
+        shares = [f"{100 * (match & success).sum() / whole.sum():.1f} %" for whole in (match, success)]
+        names = [f"`{name}={value!r}`" for name, value in {**appearance, **variant}.items()]
+        yield f"| {', '.join(names) or 'default keywords'} | {' | '.join(shares)} |"
+
+
+def describe(space: gymnasium.Space) -> str:
+    """A space in one table cell."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return "<br>".join(f"`{key}`: `{value}`" for key, value in space.items())
+    return f"`{space}`"
+
+
+def picture(env: gymnasium.Env) -> bytes:
+    """PNG of the environment after a few random actions; the same on every build."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(STEPS_BEFORE_PICTURE):
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            break
+    stream = io.BytesIO()
+    Image.fromarray(env.render()).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+# ---- Modules
+
+
+def modules(package: str) -> Iterator[str]:
+    """Dotted names of the modules of a package that say something: those with a docstring."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def module_pages() -> Iterator[tuple[str, str]]:
+    """One page a module, by mkdocstrings."""
+    for package in (foveal_envs.__name__, "agents"):
+        for module in modules(package):
+            yield f"api/{module}.md", f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n"
+
+
+# ---- Source
+
+
+def source(argument: str) -> str:
+    """Fenced source of members of a module: ``path member member ...``; without members, the whole module."""
+    path, *members = argument.split()
+    if not (ROOT / path).is_file():
+        raise PluginError(f"source directive: there is no file {path}")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    code = "\n\n".join(member_source(text, path, member) for member in members) if members else text
+    return f'```py title="{path}"\n{code.rstrip()}\n```'
+
+
+def member_source(text: str, path: str, member: str) -> str:
+    """Lines of one function or class, or of one method (``Class.method``), decorators included."""
+    body: list[ast.stmt] = ast.parse(text).body
+    found: ast.stmt | None = None
+    for name in member.split("."):
+        found = next((node for node in body if getattr(node, "name", None) == name), None)
+        if found is None:
+            raise PluginError(f"source directive: {path} has no member {member}; correct the page that names it")
+        body = getattr(found, "body", [])
+    first = min([found.lineno, *(node.lineno for node in getattr(found, "decorator_list", []))])
+    return "\n".join(text.splitlines()[first - 1 : found.end_lineno])

@@ -1,0 +1,57 @@
+"""Run the Python of the documentation: every block fenced as ``python``, in order, in one namespace a page.
+
+Blocks that are not meant to run are fenced as ``py``. Usage: ``python docs/build/snippets.py [page ...]``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run_page(page: Path) -> int:
+    """Run the blocks of one page in a folder that is thrown away; return how many there were."""
+    text = page.read_text(encoding="utf-8")
+    namespace = {"__name__": "__main__"}
+    blocks = list(FENCE.finditer(text))
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for block in blocks:
+            lines_before = text.count("\n", 0, block.start(1))
+            # Leading newlines make tracebacks show the line of the page.
+            exec(compile("\n" * lines_before + block[1], str(page), "exec"), namespace)
+    return len(blocks)
+
+
+def main() -> int:
+    pages = [Path(name).resolve() for name in sys.argv[1:]] or [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
+    failed = []
+    for page in pages:
+        started = time.perf_counter()
+        try:
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                count = run_page(page)
+        except Exception:
+            traceback.print_exc()
+            failed.append(page)
+        else:
+            if count:
+                print(f"{page.relative_to(ROOT)}: {count} snippets, {time.perf_counter() - started:.1f} s")
+    if failed:
+        print("failed:", *(page.relative_to(ROOT) for page in failed))
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""Fovea: a retina on a movable gaze, its actuators, and the record and kernels that every looking task shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from .. import keys
+from ..compiled import aligned, kernel
+from ..retinas import Retina, make_retina
+from ..scenes.coverage import ONE, ZERO
+from ..scenes.objects import LINE, add_object
+from ..vectors import LANES, first, full, larger, load, smaller, store, where
+
+SCENE = 512.0  # side of the square scene, pixels
+TRAIL = 64  # fixations remembered for drawing
+CAPACITIES = (64, 256, 1024, 4096)  # of a glimpse, so that few sizes of record are ever compiled
+DISCRETE = "directions", "fields"
+ACTUATORS = ("saccade", "muscles", *DISCRETE)
+NOISE_STREAM = 7
+
+
+def fovea_fields(values: int) -> list[tuple[Any, ...]]:
+    """Fields of a looking task's record, for a glimpse of ``values`` numbers.
+
+    ``gaze`` is (x, y, angle): pixels from the top left corner, x right and y down, and radians, clockwise.
+    """
+    capacity = next(size for size in CAPACITIES if size >= values)
+    return [
+        ("key", np.uint64),
+        ("moves", np.int64),
+        ("gaze", np.float64, (3,)),
+        ("trail", np.float32, (TRAIL, 3)),  # gaze after move m at m % TRAIL
+        ("background", np.float32, (3,)),
+        ("glimpse", np.float32, (capacity,)),
+    ]
+
+
+class Fovea:
+    """Configuration of a steerable retina: its fields, what moves it, and how it is noised.
+
+    Args:
+        retina: name, dict or Retina.
+        actuators: all in the fovea's own frame, which turns with it. "saccade": Box(-1, 1), times the largest jump
+            right and down (and turn clockwise); "muscles": Box(0, 1), pushes up, down, left, right (and clockwise,
+            counter-clockwise) as in 1990; "directions": Discrete, the 8 compass directions at the largest jump and at a
+            quarter of it, (4 turns,) and no move; "fields": Discrete, to the centre of each field of the retina,
+            whatever the largest jump, (4 turns,) and no move.
+        largest_jump: pixels along each axis.
+        largest_turn: radians.
+        rotate: whether the fovea turns.
+        channels: 1, or 3 for colour.
+        noise: standard deviation of the noise of one pixel; a field averages it over its area.
+
+    Raises:
+        ValueError: an unknown name or a value out of range.
+    """
+
+    def __init__(
+        self,
+        retina: str | Mapping[str, Any] | Retina,
+        actuators: str,
+        largest_jump: float,
+        largest_turn: float,
+        rotate: bool,
+        channels: int,
+        noise: float,
+    ) -> None:
+        require(actuators in ACTUATORS, "actuators", ACTUATORS, actuators)
+        require(channels in (1, 3), "channels", (1, 3), channels)
+        require(0 < largest_jump <= SCENE, "largest_jump", f"a number of pixels in (0, {SCENE:g}]", largest_jump)
+        require(0 < largest_turn <= math.pi, "largest_turn", "an angle in (0, pi]", largest_turn)
+        require(0 <= noise <= 10, "noise", "a standard deviation in [0, 10]", noise)
+        self.retina = make_retina(retina if isinstance(retina, str | Retina) else dict(retina))
+        self.rotate = rotate
+        self.channels = channels
+        self.values = channels * len(self.retina)
+        if self.values > CAPACITIES[-1]:
+            raise ValueError(f"a glimpse holds at most {CAPACITIES[-1]} numbers; this retina gives {self.values}")
+        self.noise = (2.0 * noise / np.sqrt(np.pi * self.retina.table[:, 2] ** 2)).astype(np.float32)
+        self.noisy = noise > 0
+        self.moves = _moves(actuators, largest_jump, largest_turn if rotate else None, self.retina.table)
+        self.largest_jump, self.largest_turn = largest_jump, largest_turn
+        self.actuators = actuators
+        shape = (len(self.moves),)
+        self.action_space: gym.Space[Any] = {
+            "saccade": gym.spaces.Box(-1.0, 1.0, shape, np.float32),
+            "muscles": gym.spaces.Box(0.0, 1.0, shape, np.float32),
+        }.get(actuators, gym.spaces.Discrete(len(self.moves)))
+        self._one_hot = np.eye(len(self.moves), dtype=np.float32) if actuators in DISCRETE else None
+        self.low = -1.0 if actuators == "saccade" else 0.0
+        self.scratch = aligned((LINE + 1, self.retina.fields.shape[1]))  # for ``add_object``, and a row of shares
+
+    def strengths(self, actions: np.ndarray) -> np.ndarray:
+        """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
+        return actions if self._one_hot is None else self._one_hot[actions]
+
+    def aim(self, displacements: np.ndarray, angles: np.ndarray) -> np.ndarray:
+        """Actions (N, ...) whose moves come nearest to the wanted ones.
+
+        Args:
+            displacements: (N, 3) in the scene, pixels and radians.
+            angles: (N,) of the fovea, radians.
+        """
+        wanted = np.array(displacements, np.float64)
+        cos, sin = np.cos(angles), np.sin(angles)
+        wanted[:, 0] = cos * displacements[:, 0] + sin * displacements[:, 1]
+        wanted[:, 1] = cos * displacements[:, 1] - sin * displacements[:, 0]
+        wanted[:, 2] = wrap(wanted[:, 2])
+        limits = np.array([self.largest_jump, self.largest_jump, self.largest_turn])
+        if self.actuators in DISCRETE:
+            gap = (wanted[:, None] - self.moves[None]) / limits
+            return np.asarray(np.argmin((gap[..., : 3 if self.rotate else 2] ** 2).sum(-1), axis=1))
+        x, y, turn = np.clip(wanted / limits, -1.0, 1.0).T
+        if self.actuators == "saccade":
+            actions = np.stack([x, y, turn][: len(self.moves)], axis=1)
+        else:
+            actions = np.stack([-y, y, -x, x, turn, -turn][: len(self.moves)], axis=1).clip(0.0)
+        return actions.astype(np.float32)
+
+    def aim_at(self, gaze: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Actions (N, ...) that bring gazes (N, 3) nearest to places (N, 2) in the scene, without a turn."""
+        return self.aim(np.column_stack([places - gaze[:, :2], np.zeros(len(gaze))]), gaze[:, 2])
+
+
+def _moves(actuators: str, jump: float, turn: float | None, table: np.ndarray) -> np.ndarray:
+    """(n, 3) displacement of each action component (or each discrete action) at full strength."""
+    moves: list[tuple[float, float, float]]
+    if actuators == "saccade":
+        moves = [(jump, 0, 0), (0, jump, 0)] + ([(0, 0, turn)] if turn else [])
+    elif actuators == "muscles":
+        moves = [(0, -jump, 0), (0, jump, 0), (-jump, 0, 0), (jump, 0, 0)]
+        moves += [(0, 0, turn), (0, 0, -turn)] if turn else []
+    elif actuators == "directions":
+        compass = [(dx, dy, 0.0) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
+        moves = [(size * dx, size * dy, 0.0) for size in (jump, 0.25 * jump) for dx, dy, _ in compass]
+    else:
+        moves = [(u, v, 0.0) for u, v, _ in table]
+    if actuators in DISCRETE:
+        moves += [(0, 0, sign * turn * size) for size in (1, 0.25) for sign in (1, -1)] if turn else []
+        moves += [(0.0, 0.0, 0.0)]
+    return np.array(moves, np.float64)
+
+
+def require(condition: bool, name: str, allowed: Any, value: Any) -> None:
+    """Raise a ValueError that names the keyword, the allowed values and the given one, unless ``condition``."""
+    if not condition:
+        listed = ", ".join(map(repr, allowed)) if isinstance(allowed, tuple) else allowed
+        raise ValueError(f"{name} must be {'one of ' if isinstance(allowed, tuple) else ''}{listed}; got {value!r}")
+
+
+def wrap(angle: Any) -> Any:
+    """Angle in radians, brought to [-pi, pi)."""
+    return (angle + math.pi) % (2.0 * math.pi) - math.pi
+
+
+@kernel
+def displacement(strengths: np.ndarray, i: int, low: float, moves: np.ndarray) -> tuple[float, float, float]:
+    """Right, down and turn of lane ``i``: the sum over j of clip(strengths[i, j], low, 1) moves[j]."""
+    right = down = turn = 0.0
+    for j in range(moves.shape[0]):
+        strength = min(1.0, max(low, float(strengths[i, j])))
+        right += strength * moves[j, 0]
+        down += strength * moves[j, 1]
+        turn += strength * moves[j, 2]
+    return right, down, turn
+
+
+@kernel
+def begin_gaze(w: np.void, key: np.uint64, x: float, y: float, angle: float) -> None:
+    """Start an episode's fovea at a pose."""
+    w["key"] = key
+    w["moves"] = 0
+    set_gaze(w, x, y, angle)
+
+
+@kernel
+def set_gaze(w: np.void, x: float, y: float, angle: float) -> None:
+    """Put the gaze at a pose, kept inside the scene, and remember it in the trail."""
+    gaze, trail = w["gaze"], w["trail"]
+    gaze[0] = min(SCENE, max(0.0, x))
+    gaze[1] = min(SCENE, max(0.0, y))
+    if not -math.pi <= angle < math.pi:
+        angle = (angle + math.pi) % (2.0 * math.pi) - math.pi
+    gaze[2] = angle
+    slot = w["moves"] % TRAIL
+    trail[slot, 0] = gaze[0]
+    trail[slot, 1] = gaze[1]
+    trail[slot, 2] = gaze[2]
+
+
+@kernel
+def move_gaze(w: np.void, right: float, down: float, turn: float) -> None:
+    """One saccade: a jump along the fovea's own axes, then a turn about its centre."""
+    gaze = w["gaze"]
+    c, s = 1.0, 0.0
+    if gaze[2] != 0.0:
+        c, s = math.cos(gaze[2]), math.sin(gaze[2])
+    set_gaze(w, gaze[0] + c * right - s * down, gaze[1] + s * right + c * down, gaze[2] + turn)
+
+
+@kernel
+def look(
+    w: np.void,
+    x: float,
+    y: float,
+    angle: float,
+    fields: np.ndarray,
+    reach: float,
+    channels: int,
+    values: int,
+    scratch: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """What the retina gives at a pose: the mean darkness of each field's area, clipped to [0, 1].
+
+    Args:
+        w: record with ``background`` and ``objects``.
+        x, y, angle: pose, pixels and radians.
+        fields, reach: of the retina.
+        channels: 1 or 3; channel c of field k goes to out[k * channels + c].
+        values: channels times the number of the retina's fields.
+        scratch: (LINE + 1, K) float32 work space.
+        out: receives ``values`` numbers; it reaches to a multiple of 16.
+    """
+    background, objects, share = w["background"], w["objects"], scratch[LINE]
+    if channels == 1:
+        fill(share, background[0])
+    else:
+        for k in range(values):
+            out[k] = background[k % channels]
+    for i in range(w["count"]):
+        ink = objects[i]["value"][0] - background[0]  # of one channel, whose shares of ink make up the glimpse
+        if channels > 1:
+            fill(share, ZERO)
+            ink = ONE
+        if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and channels > 1:
+            for k in range(values):
+                out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
+    if channels == 1:
+        _clip(share, out, values)
+    else:
+        _clip(out, out, values)
+
+
+@kernel
+def fill(out: np.ndarray, value: np.float32) -> None:
+    """Set all numbers of an array whose length is a multiple of 16."""
+    for k in range(0, out.shape[0], LANES):
+        store(out, k, full(value))
+
+
+@kernel
+def _clip(source: np.ndarray, out: np.ndarray, values: int) -> None:
+    """The first numbers of ``source`` to ``out``, kept in [0, 1]; both reach to a multiple of 16."""
+    rest = values % LANES
+    for k in range(0, values - rest, LANES):
+        store(out, k, smaller(larger(load(source, k), ZERO), ONE))
+    if rest:
+        k = values - rest
+        store(out, k, where(first(rest), smaller(larger(load(source, k), ZERO), ONE), load(out, k)))
+
+
+@kernel
+def add_noise(w: np.void, noise: np.ndarray, channels: int, draw: int, out: np.ndarray) -> None:
+    """Add each field's noise, a pure function of (key, draw, field), and clip to [0, 1]."""
+    stream = keys.split(w["key"], NOISE_STREAM)
+    for k in range(noise.shape[0] * channels):
+        value = out[k] + noise[k // channels] * np.float32(keys.normal(stream, draw * 8192 + k))
+        out[k] = min(np.float32(1.0), max(np.float32(0.0), value))

@@ -1,0 +1,290 @@
+"""Goals of looking tasks: their vectors, their spaces, and the rewards that depend on the two vectors alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..compiled import kernel
+from ..scenes.coverage import ZERO
+from ..task import Observation
+from ..vectors import LANES, first, full, load, total, where
+from .fovea import SCENE, Fovea, add_noise, look, require
+
+SUCCESS_RADIUS = 10.0  # pixels
+SUCCESS_ANGLE = math.radians(15.0)
+APPEARANCE_TOLERANCE = 0.06  # root mean square difference of two glimpses
+GOALS = ("appearance", "pose", None)
+FORMATS = ("dict", "concat")
+REWARDS = ("dense", "sparse", "terminal")
+DENSE, SPARSE, TERMINAL = range(3)
+HALF_SCENE = 0.5 * SCENE
+_NONE, _BOOL = np.empty(0), np.dtype(np.bool_)
+SETTINGS = np.dtype(  # what the kernels know of a task's configuration
+    [
+        ("reach", np.float64),
+        ("channels", np.int64),
+        ("values", np.int64),
+        ("noisy", np.bool_),
+        ("proprioception", np.int64),  # 0, 2 or 4 numbers
+        ("pose_length", np.int64),  # 2 or 4
+        ("observed", np.int64),
+        ("goal_length", np.int64),
+        ("by_pose", np.bool_),
+        ("reward", np.int64),
+        ("moves", np.int64),
+    ]
+)
+
+
+def goal_fields(values: int) -> list[tuple[Any, ...]]:
+    """Fields of a looking task's record for the wanted pose and goal vectors of up to ``values`` numbers, which kernels
+    may write in vectors."""
+    return [
+        ("wanted", np.float64, (3,)),
+        ("pose", np.float32, (4,)),
+        ("desired", np.float32, (-(-values // LANES) * LANES,)),
+    ]
+
+
+class Goal:
+    """Configuration of goal vectors, observation spaces and rewards.
+
+    Args:
+        fovea: the fovea that looks.
+        goal: "appearance": the glimpse at the wanted pose; "pose": the pose itself; None: no goal keys.
+        goal_format: "dict", or "concat": one Box (observation, desired_goal).
+        reward: "dense": -1/2 |d - x|^2 of glimpses (Schmidhuber & Huber 1990, E) or -|d - x| of poses, every move;
+            "sparse": 0 where the goals match, else -1; "terminal": the dense reward, at the last move only.
+        proprioception: whether the gaze's pose stands behind the glimpse in the observation.
+        extra: further numbers, in [-1, 1], between the two.
+        moves: length of an episode.
+
+    Attributes:
+        settings: (1,) SETTINGS, for the kernels.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+
+    def __init__(
+        self,
+        fovea: Fovea,
+        goal: str | None,
+        goal_format: str,
+        reward: str,
+        proprioception: bool,
+        moves: int,
+        extra: int = 0,
+    ) -> None:
+        require(goal in GOALS, "goal", GOALS, goal)
+        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
+        require(reward in REWARDS, "reward", REWARDS, reward)
+        require(moves >= 1, "moves", "at least 1", moves)
+        values, pose = fovea.values, 4 if fovea.rotate else 2
+        self.by_pose = goal == "pose"
+        self.length = pose if self.by_pose else values
+        self.observed = values + extra + (pose if proprioception else 0)
+        self.shown = goal is not None
+        self.concatenated = self.shown and goal_format == "concat"
+        self.kind = REWARDS.index(reward)
+        own = pose if proprioception else 0
+        record = np.zeros(1, SETTINGS)
+        record[0] = (
+            fovea.retina.reach, fovea.channels, values, fovea.noisy, own, pose, self.observed, self.length,
+            self.by_pose, self.kind, moves,
+        )  # fmt: skip
+        self.settings = record
+        low = np.full(self.observed, -1.0, np.float32)
+        low[:values] = 0.0
+        box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
+        vector = gym.spaces.Box(-1.0 if self.by_pose else 0.0, 1.0, (self.length,), np.float32)
+        self.observation_space: gym.Space[Any] = box
+        if self.concatenated:
+            lows, highs = np.concatenate([box.low, vector.low]), np.concatenate([box.high, vector.high])
+            self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
+        elif self.shown:
+            self.observation_space = gym.spaces.Dict(
+                {"observation": box, "achieved_goal": vector, "desired_goal": vector}
+            )
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        """Copy the stored observation and goals of the worlds of ``rows``; see ``Task.observe``."""
+        if isinstance(observation, dict):
+            achieved, desired = observation["achieved_goal"], observation["desired_goal"]
+            _show(worlds, rows, self.by_pose, observation["observation"], achieved, desired)
+        elif self.concatenated:
+            none = observation[:, :0]
+            _show(worlds, rows, True, observation[:, : self.observed], none, observation[:, self.observed :])
+        else:
+            none = observation[:, :0]
+            _show(worlds, rows, True, observation, none, none)
+
+    def stored(self, worlds: np.ndarray) -> Observation | None:
+        """Views of what ``observe`` copies; see ``Task.stored``. Two vectors in one have none."""
+        if self.concatenated:
+            return None
+        observation = worlds["glimpse"][:, : self.observed]
+        if not self.shown:
+            return observation
+        achieved = worlds["pose" if self.by_pose else "glimpse"][:, : self.length]
+        return {
+            "observation": observation, "achieved_goal": achieved, "desired_goal": worlds["desired"][:, : self.length]
+        }  # fmt: skip
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+        """Reward (...) of each pair of goals (..., G)."""
+        achieved, desired = np.broadcast_arrays(achieved_goal, desired_goal)
+        if achieved.shape[-1:] != (self.length,):
+            raise ValueError(f"goals must have shape (..., {self.length}), got {achieved.shape}")
+        rewards = np.empty(achieved.shape[:-1])
+        _reward_pairs(_rows(achieved), _rows(desired), self.length, self.by_pose, self.kind, rewards.reshape(-1))
+        return rewards
+
+
+def _rows(goals: np.ndarray) -> np.ndarray:
+    """Goals (..., G) as rows that reach to a multiple of 16."""
+    length = goals.shape[-1]
+    rows = np.zeros((goals.size // length, -(-length // LANES) * LANES), np.float32)
+    rows[:, :length] = goals.reshape(-1, length)
+    return rows
+
+
+def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np.ndarray]:
+    """``is_success`` (R,) bool, ``distance`` (R,) pixels and, with rotation, ``angle_error`` (R,) radians."""
+    count = len(rows)
+    distance, is_success, angle_error = np.empty(count), np.empty(count, _BOOL), np.empty(count) if rotate else _NONE
+    _measure(worlds, rows, distance, angle_error, is_success)
+    if rotate:
+        return {"is_success": is_success, "distance": distance, "angle_error": angle_error}
+    return {"is_success": is_success, "distance": distance}
+
+
+@kernel
+def _measure(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    distance: np.ndarray,
+    angle_error: np.ndarray,
+    is_success: np.ndarray,
+) -> None:
+    """Nothing turns where ``angle_error`` has no room."""
+    rotate = angle_error.shape[0] > 0
+    for i in range(rows.shape[0]):
+        gaze, wanted = worlds[rows[i]]["gaze"], worlds[rows[i]]["wanted"]
+        distance[i] = math.hypot(gaze[0] - wanted[0], gaze[1] - wanted[1])
+        is_success[i] = distance[i] <= SUCCESS_RADIUS
+        if rotate:
+            turned = abs(gaze[2] - wanted[2])
+            angle_error[i] = min(turned, 2.0 * math.pi - turned)
+            is_success[i] = is_success[i] and angle_error[i] <= SUCCESS_ANGLE
+
+
+@kernel
+def write_pose(x: float, y: float, angle: float, out: np.ndarray, at: int, length: int) -> None:
+    """A pose as ``length`` (2 or 4) numbers in [-1, 1] from out[at]: x and y over half the scene, (cos, sin)."""
+    out[at] = x / HALF_SCENE - 1.0
+    out[at + 1] = y / HALF_SCENE - 1.0
+    if length == 4:
+        out[at + 2] = math.cos(angle)
+        out[at + 3] = math.sin(angle)
+
+
+@kernel
+def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool, kind: int) -> float:
+    """Reward of one pair of goals, from the two vectors alone, which reach to a multiple of 16; "terminal" pays as
+    "dense" does."""
+    if by_pose:
+        away = math.hypot(desired[0] - achieved[0], desired[1] - achieved[1])
+        turned = math.hypot(desired[2] - achieved[2], desired[3] - achieved[3]) if length == 4 else 0.0
+        if kind == SPARSE:
+            near = away <= SUCCESS_RADIUS / HALF_SCENE and turned <= 2.0 * math.sin(0.5 * SUCCESS_ANGLE)
+            return 0.0 if near else -1.0
+        return -math.hypot(away, turned)
+    squares = _squared_distance(achieved, desired, length)
+    if kind == SPARSE:
+        return 0.0 if squares <= length * APPEARANCE_TOLERANCE * APPEARANCE_TOLERANCE else -1.0
+    return -0.5 * float(squares)
+
+
+@kernel
+def _squared_distance(a: np.ndarray, b: np.ndarray, length: int) -> np.float32:
+    """|a - b|^2 over the first ``length`` numbers; both arrays reach to a multiple of 16."""
+    squares = full(ZERO)
+    for k in range(0, length, LANES):
+        difference = where(first(length - k), load(a, k) - load(b, k), ZERO)
+        squares += difference * difference
+    return np.float32(total(squares))
+
+
+@kernel
+def world_reward(w: np.void, settings: np.void) -> float:
+    """Reward of the world as it is after move ``w["moves"]``."""
+    kind = settings["reward"]
+    if kind == TERMINAL and w["moves"] < settings["moves"]:
+        return 0.0
+    if settings["by_pose"]:
+        return goal_reward(w["pose"], w["desired"], settings["goal_length"], True, kind)
+    return goal_reward(w["glimpse"], w["desired"], settings["goal_length"], False, kind)
+
+
+@kernel
+def perceive(w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray) -> None:
+    """Sense at the gaze: glimpse (with noise), pose, and proprioception at the end of the observation."""
+    gaze, glimpse = w["gaze"], w["glimpse"]
+    channels, values = settings["channels"], settings["values"]
+    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], channels, values, scratch, glimpse)
+    if settings["noisy"]:
+        add_noise(w, noise, channels, w["moves"], glimpse)
+    write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
+    own = settings["proprioception"]
+    for i in range(own):
+        glimpse[settings["observed"] - own + i] = w["pose"][i]
+
+
+@kernel
+def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndarray) -> None:
+    """The goal vector of ``w["wanted"]``: the pose, or what the retina would give there without noise."""
+    wanted, desired = w["wanted"], w["desired"]
+    if settings["by_pose"]:
+        write_pose(wanted[0], wanted[1], wanted[2], desired, 0, settings["pose_length"])
+    else:
+        channels, values = settings["channels"], settings["values"]
+        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], channels, values, scratch, desired)
+
+
+@kernel
+def _reward_pairs(
+    achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool, kind: int, rewards: np.ndarray
+) -> None:
+    for i in range(achieved.shape[0]):
+        rewards[i] = goal_reward(achieved[i], desired[i], length, by_pose, kind)
+
+
+@kernel
+def _show(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    by_pose: bool,
+    observation: np.ndarray,
+    achieved: np.ndarray,
+    desired: np.ndarray,
+) -> None:
+    """Copy what each world of ``rows`` stores to its row of the three arrays, as many numbers as each is wide."""
+    for row in rows:
+        w = worlds[row]
+        _copy(w["glimpse"], observation[row])
+        if by_pose:
+            _copy(w["pose"], achieved[row])
+        else:
+            _copy(w["glimpse"], achieved[row])
+        _copy(w["desired"], desired[row])
+
+
+@kernel
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    for k in range(target.shape[0]):
+        target[k] = source[k]

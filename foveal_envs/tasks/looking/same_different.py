@@ -1,0 +1,195 @@
+"""SameDifferent: two objects that no glimpse holds at once; are they the same?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import SCENE, Fovea, add_noise, begin_gaze, displacement, look, move_gaze, require
+from ...retinas import Retina
+from ...scenes.objects import FIXED_SHAPES, OBJECT
+from ...task import Observation, Task
+from .shared import Looks, place_object, set_background
+from .verdict import Rules, Verdict, begin_verdict, judge, show_glimpses, tell_gaze
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+RADIUS = 30.0  # of an object, pixels
+NEAREST, FARTHEST = 40.0, 60.0  # of an object's centre from its side of the scene
+WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 5.0}  # 320 pixels: less than from object to object
+Eye = tuple[np.ndarray, float, int, np.ndarray, np.ndarray]  # fields, reach, values, scratch, noise
+
+
+class SameDifferent(Task):
+    """Say whether two distant objects have the same shape.
+
+    The same-different task of Fleuret et al., "Comparing machines and humans on a visual categorization test" (PNAS
+    108, 2011), for an eye that must move: the objects stand at opposite sides of the scene, at least 392 pixels apart,
+    and a glimpse is 320 wide. What the first one looks like must be remembered. Half of the pairs are the same.
+
+    ### Observation
+    Box(0, 1, (256,)) float32: the glimpse, the mean darkness of every field; with ``proprioception`` then the gaze
+    (x, y) in [-1, 1].
+
+    ### Actions
+    Box(-1, 1, (4,)): a saccade, times 256 pixels right and down, then a score for "different" and for "same". Five
+    times a score is its logit.
+
+    ### Reward
+    ``dense``: log softmax(5 scores)[label] / moves at every move; ``final``: 1 at the last move if the larger score is
+    that of the label, else 0.
+
+    ### Episode
+    ``terminated`` after ``moves`` moves. Info: ``label`` (1: same), ``answer`` (-1 before the first), ``is_success``
+    (they are equal), ``log_score``. Mean return of random scores -1.8 (``dense``) and 0.5 (``final``), of the oracle 0
+    and 1. A policy without memory is at chance, but for what it can hide in the place of its gaze. Discount 1.
+
+    Args:
+        shapes: names of shapes, at least 2.
+        rotate: each object lies at an angle of its own.
+        moves: length of an episode.
+        retina, noise: as in TargetDetection; by default four nested grids of 8 x 8 fields.
+        reward: "dense" or "final".
+        proprioception: whether the gaze is observed.
+
+    Raises:
+        ValueError: an impossible keyword; the message names the allowed values.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[str] = FIXED_SHAPES,
+        rotate: bool = False,
+        moves: int = 12,
+        retina: str | Mapping[str, Any] | Retina = WIDE,
+        reward: str = "dense",
+        proprioception: bool = False,
+        noise: float = 0.0,
+    ) -> None:
+        distinct = not isinstance(shapes, str) and len(set(shapes)) == len(shapes) >= 2
+        require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"2 or more of {FIXED_SHAPES}", shapes)
+        self.fovea = Fovea(retina, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
+        self._verdict = Verdict(self.fovea, ("different", "same"), reward, moves, proprioception)
+        more: list[tuple[Any, ...]] = [("count", np.int64), ("objects", OBJECT, (2,))]
+        self.world = np.dtype(self._verdict.fields() + more)
+        self.names = self._verdict.names
+        self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
+        self._looks, self._rotate = Looks(tuple(shapes), RADIUS, None), rotate
+        fovea = self.fovea
+        self._eye: Eye = fovea.retina.fields, fovea.retina.reach, fovea.values, fovea.scratch, fovea.noise
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        looks = self._looks
+        _reset(worlds, rows, keys, looks.shapes, looks.table, looks.ranges, self._rotate, self._eye, self._verdict.own,
+               self.fovea.noisy)  # fmt: skip
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        fovea, verdict = self.fovea, self._verdict
+        _step(worlds, active, actions, fovea.moves, verdict.rules, self._eye, verdict.own, fovea.noisy, rewards,
+              terminated)  # fmt: skip
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        show_glimpses(worlds, rows, observation)
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return self._verdict.info(worlds, rows)
+
+    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Actions (N, 4) that look at places (N, 2) in the scene and have no opinion."""
+        return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
+
+    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The same saccades, with scores for labels (N,)."""
+        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """Look at the nearer object, then at the other, two saccades for each, for one is too short; and know."""
+        objects, gaze = worlds["objects"], worlds["gaze"]
+        distance = np.hypot(objects["x"] - gaze[:, :1], objects["y"] - gaze[:, 1:2])
+        turn = (distance[:, 0] > distance[:, 1]) ^ (worlds["moves"] == 2)
+        at = worlds["objects"][np.arange(len(worlds)), turn.astype(int)]
+        looks = self.aim(worlds, np.stack([at["x"], at["y"]], axis=1))
+        return self.say(looks, worlds["label"])
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w = worlds[row]
+        if self.reveal:
+            canvas.scene(w["objects"][: w["count"]], w["background"], 1)
+        self._verdict.draw(canvas, w, self.fovea, self.reveal)
+
+
+@kernel
+def _see(w: np.void, eye: Eye, own: int, noisy: bool) -> None:
+    fields, reach, values, scratch, noise = eye
+    gaze = w["gaze"]
+    look(w, gaze[0], gaze[1], 0.0, fields, reach, 1, values, scratch, w["glimpse"])
+    if noisy:
+        add_noise(w, noise, 1, w["moves"], w["glimpse"])
+    tell_gaze(w, values, own, 0.5 * SCENE)
+
+
+@kernel
+def _reset(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    episode_keys: np.ndarray,
+    shapes: np.ndarray,
+    table: np.ndarray,
+    ranges: np.ndarray,
+    rotate: bool,
+    eye: Eye,
+    own: int,
+    noisy: bool,
+) -> None:
+    for row in rows:
+        w, key = worlds[row], episode_keys[row]
+        set_background(w, key, ranges)
+        same = keys.below(key, 0, 2)
+        first = keys.below(key, 1, shapes.shape[0])
+        other = first if same else (first + 1 + keys.below(key, 2, shapes.shape[0] - 1)) % shapes.shape[0]
+        begin_verdict(w, same)
+        upright, swapped = keys.below(key, 3, 2) == 1, keys.below(key, 4, 2)
+        w["count"] = 2
+        for n in range(2):
+            shape = first if n == 0 else other
+            along = keys.between(key, 5 + n, NEAREST, FARTHEST)
+            along = along if n == swapped else SCENE - along
+            across = keys.between(key, 7 + n, NEAREST, SCENE - NEAREST)
+            x, y = (across, along) if upright else (along, across)
+            angle = keys.between(key, 9 + n, -math.pi, math.pi) if rotate else 0.0
+            kind = shapes[shape : shape + 1]
+            place_object(w["objects"][n], key, n, x, y, angle, kind, table, ranges, w["background"])
+        begin_gaze(w, key, keys.between(key, 11, 0.0, SCENE), keys.between(key, 12, 0.0, SCENE), 0.0)
+        _see(w, eye, own, noisy)
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    moves: np.ndarray,
+    rules: Rules,
+    eye: Eye,
+    own: int,
+    noisy: bool,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            w["moves"] += 1
+            right, down, _ = displacement(actions, i, -1.0, moves)
+            move_gaze(w, right, down, 0.0)
+            _see(w, eye, own, noisy)
+            rewards[i] = judge(w, actions, i, rules)
+            terminated[i] = w["moves"] >= rules[0]

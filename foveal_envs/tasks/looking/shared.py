@@ -1,0 +1,169 @@
+"""What the looking tasks share: the record, the objects' looks and layout, starts, and the common step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, fovea_fields, move_gaze, require
+from ...fovea.goals import Goal, goal_fields, perceive, world_reward
+from ...scenes.objects import CONCAVE, CONVEX, OBJECT, SHAPES, copy_shape, random_polygon, shape_table
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+RADIUS = 60.0  # of an object, pixels
+START_RADIUS = 72.0
+STARTS = ("near", "anywhere")
+RANGES = {"size": (0.5, 1.2), "contrast": (0.05, 1.0), "background": (0.0, 0.95)}  # what ``randomise`` may span
+OBJECT_STREAM = 100
+
+
+def looking_record(observed: int, values: int, objects: int, *more: tuple[Any, ...]) -> np.dtype[Any]:
+    """The record of a looking task with so many objects, and further fields of its own.
+
+    Those stand before the scene: Numba takes a record that only adds to another's end for its subtype, and warns.
+    """
+    scene = [("count", np.int64), ("objects", OBJECT, (objects,))]
+    return np.dtype(fovea_fields(observed) + goal_fields(values) + list(more) + scene)
+
+
+class Looks:
+    """What objects look like: their shapes and the ranges of domain randomisation.
+
+    Args:
+        shape: one of SHAPES, or a sequence of them.
+        radius: of the objects, pixels.
+        randomise: {"size": (low, high), "contrast": ..., "background": ...}, each optional.
+
+    Raises:
+        ValueError: an unknown shape or range.
+    """
+
+    def __init__(self, shape: str | Sequence[str], radius: float, randomise: Mapping[str, Sequence[float]] | None):
+        names = [shape] if isinstance(shape, str) else list(shape)
+        require(bool(names), "shape", SHAPES, shape)
+        for name in names:
+            require(name in SHAPES, "shape", SHAPES, name)
+        self.shapes = np.array([SHAPES.index(name) for name in names], np.int64)
+        self.table = shape_table(radius)
+        self.ranges = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])  # size, contrast, background
+        for name, span in (randomise or {}).items():
+            require(name in RANGES, "a range of randomise", tuple(RANGES), name)
+            low, high = RANGES[name]
+            valid = len(span) == 2 and low <= span[0] <= span[1] <= high
+            require(valid, f"randomise[{name!r}]", f"(low, high) within [{low}, {high}]", span)
+            self.ranges[list(RANGES).index(name)] = span
+
+
+def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal, wrap: bool = False) -> None:
+    """Scene, receptive fields, scanpath, wanted pose; beside it what the retina gives, what it should give, measures.
+
+    Args:
+        canvas: to draw on.
+        w: record of a looking task.
+        fovea: its fovea.
+        goal: its goal.
+        wrap: the scene is a torus: what leaves it on one side comes in on the other.
+    """
+    table, channels, wanted, gaze = fovea.retina.table, fovea.channels, w["wanted"], w["gaze"]
+    canvas.scene(w["objects"][: w["count"]], w["background"], channels, wrap)
+    canvas.fovea(table, gaze)
+    canvas.wanted(wanted, fovea.rotate)
+    canvas.scanpath(w["trail"], int(w["moves"]))
+    canvas.retina_inset("Retina", table, w["glimpse"][: fovea.values], channels)
+    if goal.shown and not goal.by_pose:
+        canvas.retina_inset("Goal", table, w["desired"][: fovea.values], channels)
+    canvas.status("move", f"{w['moves']} / {goal.settings['moves'][0]}")
+    gap = [math.remainder(a - b, SCENE) if wrap else a - b for a, b in zip(gaze[:2], wanted[:2], strict=True)]
+    canvas.status("distance", f"{math.hypot(*gap):.1f} px")
+    if fovea.rotate:
+        canvas.status("angle error", f"{math.degrees(abs(math.remainder(gaze[2] - wanted[2], math.tau))):.0f}°")
+
+
+@kernel
+def set_background(w: np.void, key: np.uint64, ranges: np.ndarray) -> None:
+    """Darkness of the empty scene, drawn once an episode, the same in all channels."""
+    for c in range(3):
+        w["background"][c] = keys.between(key, 0, ranges[2, 0], ranges[2, 1])
+
+
+@kernel
+def place_object(
+    thing: np.void,
+    key: np.uint64,
+    index: int,
+    x: float,
+    y: float,
+    angle: float,
+    shapes: np.ndarray,
+    table: np.ndarray,
+    ranges: np.ndarray,
+    background: np.ndarray,
+) -> None:
+    """Object number ``index`` of the episode at a pose: its shape, size and darkness, drawn from the key.
+
+    The darkness is ``background + contrast (1 - background)``; in colour each channel draws its own contrast.
+    """
+    own = keys.split(key, OBJECT_STREAM + index)
+    size = keys.between(own, 0, ranges[0, 0], ranges[0, 1])
+    shape = shapes[keys.below(own, 1, shapes.shape[0])]
+    if shape >= CONVEX:
+        random_polygon(thing, keys.split(own, 0), size * table[0]["radius"], shape == CONCAVE)
+    else:
+        copy_shape(table[shape], thing, size)
+    thing["x"] = x
+    thing["y"] = y
+    thing["angle"] = angle
+    for c in range(3):
+        contrast = keys.between(own, 2 + c, ranges[1, 0], ranges[1, 1])
+        thing["value"][c] = background[c] + contrast * (1.0 - background[c])
+
+
+@kernel
+def start_near(w: np.void, key: np.uint64, x: float, y: float, radius: float, rotate: bool) -> None:
+    """Begin uniformly in the disc of ``radius`` pixels around (x, y), or anywhere if it is negative; any angle."""
+    angle = keys.between(key, 20, -math.pi, math.pi) if rotate else 0.0
+    if radius < 0.0:
+        begin_gaze(w, key, keys.between(key, 21, 0.0, SCENE), keys.between(key, 22, 0.0, SCENE), angle)
+    else:
+        distance = radius * math.sqrt(keys.uniform(key, 21))
+        direction = keys.between(key, 22, -math.pi, math.pi)
+        begin_gaze(w, key, x + distance * math.cos(direction), y + distance * math.sin(direction), angle)
+
+
+@kernel
+def step_gaze(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    strengths: np.ndarray,
+    low: float,
+    moves: np.ndarray,
+    all_settings: np.ndarray,
+    fields: np.ndarray,
+    noise: np.ndarray,
+    scratch: np.ndarray,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    """One saccade in a scene that stands still: all worlds move, then all sense, then all are rewarded, so that the
+    processor can work on several at once.
+    """
+    settings = all_settings[0]
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            worlds[i]["moves"] += 1
+            right, down, turn = displacement(strengths, i, low, moves)
+            move_gaze(worlds[i], right, down, turn)
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            perceive(worlds[i], settings, fields, noise, scratch)
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            rewards[i] = world_reward(worlds[i], settings)
+            terminated[i] = worlds[i]["moves"] >= settings["moves"]

@@ -1,0 +1,135 @@
+"""What the tasks of recognition share: a saccade and class scores in one action, and what the scores earn."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from ...compiled import kernel
+from ...fovea.fovea import Fovea, fovea_fields, require
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+REWARDS = ("dense", "final")
+SHARPNESS = 5.0  # logit of a score of 1
+Rules = tuple[int, int, int, bool]  # moves, number of classes, components of the saccade, whether every move earns
+VERDICT: list[tuple[Any, ...]] = [
+    ("label", np.int64),
+    ("answer", np.int64),  # class of the last scores, -1 before the first
+    ("log_score", np.float64),
+]
+
+
+class Verdict:
+    """Configuration of observation, action and reward of a task of recognition.
+
+    Args:
+        fovea: the fovea that looks.
+        names: of the classes.
+        reward: "dense": log softmax(5 scores)[label] / moves after every move; "final": 1 for the right class, once, at
+            the last move.
+        moves: length of an episode.
+        proprioception: whether the gaze (x, y) stands behind the glimpse.
+
+    Raises:
+        ValueError: an unknown name or impossible number.
+    """
+
+    def __init__(self, fovea: Fovea, names: tuple[str, ...], reward: str, moves: int, proprioception: bool) -> None:
+        require(reward in REWARDS, "reward", REWARDS, reward)
+        require(moves >= 1, "moves", "at least 1", moves)
+        self.names, self.own = names, 2 if proprioception else 0
+        self.observed = fovea.values + self.own
+        low = np.zeros(self.observed, np.float32)
+        low[fovea.values :] = -1.0
+        self.observation_space = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
+        self.jumps = len(fovea.moves)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (self.jumps + len(names),), np.float32)
+        self.rules: Rules = moves, len(names), self.jumps, reward == "dense"
+
+    def fields(self) -> list[tuple[Any, ...]]:
+        """Of the record: those of a fovea, and of a verdict."""
+        return fovea_fields(self.observed) + VERDICT
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """``is_success``: the last scores name the label; ``label``, ``answer`` and ``log_score``, each (R,)."""
+        label, answer = worlds["label"][rows], worlds["answer"][rows]
+        return {
+            "is_success": label == answer,
+            "label": label,
+            "answer": answer,
+            "log_score": worlds["log_score"][rows],
+        }
+
+    def actions(self, jumps: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Actions (N, ...) of saccades (N, jumps) with scores that know the labels (N,), or have no opinion."""
+        actions = np.zeros((len(jumps), self.jumps + len(self.names)), np.float32)
+        actions[:, : self.jumps] = jumps
+        if labels is not None:
+            actions[:, self.jumps :] = -1.0
+            actions[np.arange(len(jumps)), self.jumps + labels] = 1.0
+        return actions
+
+    def draw(self, canvas: Canvas, w: np.void, fovea: Fovea, reveal: bool) -> None:
+        """Fields, scanpath, glimpse and the answer."""
+        if reveal:
+            canvas.fovea(fovea.retina.table, w["gaze"])
+            canvas.status("label", self.names[int(w["label"])])
+        else:
+            canvas.glimpse(fovea.retina.table, w["gaze"], w["glimpse"][: fovea.values], fovea.channels)
+        canvas.scanpath(w["trail"], int(w["moves"]))
+        canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
+        canvas.status("glimpse", f"{w['moves'] + 1} / {self.rules[0]}" if w["moves"] < self.rules[0] else "over")
+        canvas.status("answer", "–" if w["answer"] < 0 else self.names[int(w["answer"])])
+
+
+@kernel
+def begin_verdict(w: np.void, label: int) -> None:
+    """Start an episode with its label and no answer."""
+    w["label"] = label
+    w["answer"] = -1
+    w["log_score"] = 0.0
+
+
+@kernel
+def judge(w: np.void, actions: np.ndarray, i: int, rules: Rules) -> float:
+    """What the scores of lane ``i`` earn at move ``w["moves"]``."""
+    moves, classes, jumps, dense = rules
+    best = 0
+    for c in range(classes):
+        if _score(actions, i, jumps + c) > _score(actions, i, jumps + best):
+            best = c
+    most = _score(actions, i, jumps + best)
+    total = 0.0
+    for c in range(classes):
+        total += math.exp(SHARPNESS * (_score(actions, i, jumps + c) - most))
+    w["answer"] = best
+    w["log_score"] = SHARPNESS * (_score(actions, i, jumps + w["label"]) - most) - math.log(total)
+    if dense:
+        return float(w["log_score"] / moves)
+    return 1.0 if w["moves"] == moves and best == w["label"] else 0.0
+
+
+@kernel
+def _score(actions: np.ndarray, i: int, c: int) -> float:
+    return min(1.0, max(-1.0, float(actions[i, c])))
+
+
+@kernel
+def tell_gaze(w: np.void, at: int, own: int, half: float) -> None:
+    """The gaze in [-1, 1] behind the glimpse, if ``own`` is 2."""
+    for axis in range(own):
+        w["glimpse"][at + axis] = w["gaze"][axis] / half - 1.0
+
+
+@kernel
+def show_glimpses(worlds: np.ndarray, rows: np.ndarray, observation: np.ndarray) -> None:
+    """Copy the stored observations of the worlds of ``rows``."""
+    for row in rows:
+        glimpse = worlds[row]["glimpse"]
+        for k in range(observation.shape[1]):
+            observation[row, k] = glimpse[k]

@@ -1,0 +1,325 @@
+"""VisualSearch: one target among look-alikes that only the centre of the gaze can tell apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import SCENE, TRAIL, Fovea, add_noise, begin_gaze, displacement, fovea_fields, move_gaze, require
+from ...fovea.goals import FORMATS
+from ...retinas import Retina
+from ...scenes.objects import FIXED_SHAPES, OBJECT, copy_shape, shape_table
+from ...scenes.pictures import Images
+from ...task import Observation, Task
+from .pictures import PICTURE, View, look_over_picture, paint_picture, picture_view, shares_of_areas
+from .verdict import tell_gaze
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+REWARDS = ("sparse", "dense")
+GRID = 5  # cells along a side, one object in some of them
+LARGEST_ITEMS = GRID * GRID
+JITTER = 14.0  # of an object in its cell, pixels
+RADIUS = 16.0  # of the largest object, pixels
+FIXATED = 16.0  # pixels from gaze to centre within which an object is fixated
+TOLD = (False, True, "saccade")
+WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 4.0}
+PLACE_STREAM, CLASS_STREAM = 1, 2
+
+
+class VisualSearch(Task):
+    """Find the object of the wanted class among look-alikes, and rest on it.
+
+    Objects of equal area and darkness lie on a texture, one of them of the wanted class. Farther than 64 pixels from
+    the gaze the fields are as wide as the objects, and look-alikes differ by less than the texture does from place to
+    place: the periphery tells where something is, not what (Najemnik & Geisler, "Optimal eye movement strategies in
+    visual search", Nature 434, 2005, for the problem). One must go and look, and remember where one has been, because
+    the gaze's own place is not observed.
+
+    ### Observation
+    A Dict of float32 vectors: ``observation`` (256,), the mean darkness in [0, 1] of four nested grids of 8 x 8 fields;
+    ``desired_goal`` (4,), the wanted class, one-hot, constant during an episode; ``achieved_goal`` (4,), the class of
+    the object on which the gaze has rested for ``dwell`` observations, one-hot, else zeros.
+
+    ### Actions
+    ``saccade``: Box(-1, 1, (2,)) times 160 pixels right and down. ``fields``: Discrete(257), to each field's centre or
+    no move: a choice among places, where a mean of saccades lies between them. See TargetDetection for the others.
+
+    ### Reward
+    ``sparse``: 0 where the goals are equal, else -1; ``dense``: -1/2 |desired - achieved|^2, which is 0 on the target,
+    -1/2 on nothing and -1 on a distractor. Both depend on the two goals alone, so that HER may relabel.
+
+    ### Episode
+    ``terminated`` when the goals are equal, or after ``moves`` moves. The start is anywhere. Info: ``is_success``,
+    ``distance`` (pixels to the target), ``fixated`` (number of the object within 16 pixels of the gaze, -1 if none),
+    ``target`` (number of the wanted one). Mean return, sparse: random -24.0, an oracle that knows the target -1.9, the
+    scan with perfect memory that knows where objects are but not which is which (the 1 of the score) -9.2, the
+    same scan without memory -15.0, a memory of what has come into view (`SeekPolicy`) -9.3. Discount 1, horizon 24.
+
+    Args:
+        items: number of objects, 2 to 25, on a grid of 5 x 5 places with jitter.
+        shapes: names of 2 or more classes.
+        images: what lies under the objects; as in ImageSearch.
+        contrast: darkness of the objects over that of the picture, 0 to 1.
+        dwell: number of successive observations for which the gaze rests on an object.
+        moves: longest search.
+        proprioception: False; True: the gaze stands behind the glimpse, as in TargetDetection, and a fixed tour of the
+            scene needs no memory; "saccade": the last displacement right and down, as a share of the scene's side.
+        retina, actuators, noise, largest_jump: as in TargetDetection.
+        reward: "sparse" or "dense".
+        goal_format: "dict" or "concat" (one Box: observation, then desired_goal).
+        exact, memory: of the image bank; see ImageSearch.
+
+    Raises:
+        ValueError: an impossible keyword or no usable picture; the message names the allowed values, or the file.
+    """
+
+    def __init__(
+        self,
+        items: int = 16,
+        shapes: Sequence[str] = ("T", "L", "plus", "triangle"),
+        images: Images = "textures",
+        contrast: float = 0.9,
+        dwell: int = 2,
+        moves: int = 24,
+        retina: str | Mapping[str, Any] | Retina = WIDE,
+        actuators: str = "saccade",
+        reward: str = "sparse",
+        goal_format: str = "dict",
+        proprioception: bool | str = False,
+        noise: float = 0.0,
+        exact: bool = False,
+        memory: float = 256.0,
+        largest_jump: float = 160.0,
+    ) -> None:
+        require(2 <= items <= LARGEST_ITEMS, "items", f"2 to {LARGEST_ITEMS}", items)
+        distinct = not isinstance(shapes, str) and len(set(shapes)) == len(shapes) >= 2
+        require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"2 or more of {FIXED_SHAPES}", shapes)
+        require(0 < contrast <= 1, "contrast", "a number in (0, 1]", contrast)
+        require(dwell >= 1, "dwell", "at least 1", dwell)
+        require(moves >= 1, "moves", "at least 1", moves)
+        require(reward in REWARDS, "reward", REWARDS, reward)
+        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
+        require(proprioception in TOLD, "proprioception", TOLD, proprioception)
+        self.columns = GRID
+        self.shapes = tuple(shapes)
+        self.fovea = fovea = Fovea(retina, actuators, largest_jump, 1.0, False, 1, noise)
+        self.bank, self._view = picture_view(images, fovea, exact, memory)
+        self.action_space, own = fovea.action_space, 2 if proprioception else 0
+        self._observed, self._sparse = fovea.values + own, reward == "sparse"
+        low = np.zeros(self._observed, np.float32)
+        low[fovea.values :] = -1.0
+        box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
+        classes = gym.spaces.Box(0.0, 1.0, (len(shapes),), np.float32)
+        self.observation_space = gym.spaces.Dict(
+            {"observation": box, "achieved_goal": classes, "desired_goal": classes}
+        )
+        if goal_format == "concat":
+            lows, highs = np.concatenate([low, classes.low]), np.concatenate([box.high, classes.high])
+            self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
+        scene = [("wanted", np.float64, (3,)), ("count", np.int64), ("objects", OBJECT, (items,)), *PICTURE]
+        course = [("kind", np.int64, (items,)), *((name, np.int64) for name in ("target", "fixated", "rested"))]
+        self.world = np.dtype([*fovea_fields(self._observed), *scene, *course])
+        table = shape_table(RADIUS)[[FIXED_SHAPES.index(name) for name in shapes]]
+        self._table, self._scales = table, shares_of_areas(table)
+        feels = proprioception == "saccade"
+        self._rules = items, len(self.bank), dwell, moves, self._sparse, own, fovea.noisy, contrast, feels
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        _reset(worlds, rows, keys, self._rules, self._table, self._scales, self._view, self.fovea.noise)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        fovea = self.fovea
+        _step(
+            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self._rules, self._view, fovea.noise,
+            rewards, terminated,
+        )  # fmt: skip
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        if isinstance(observation, dict):
+            achieved, desired = observation["achieved_goal"], observation["desired_goal"]
+            _observe(worlds, rows, self._rules[2], observation["observation"], achieved, desired)
+        else:
+            seen, desired = observation[:, : self._observed], observation[:, self._observed :]
+            _observe(worlds, rows, self._rules[2], seen, observation[:, :0], desired)
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        some = worlds[rows]
+        return {
+            "is_success": _found(some, self._rules[2]),
+            "distance": np.hypot(*(some["gaze"] - some["wanted"])[:, :2].T),
+            "fixated": some["fixated"],
+            "target": some["target"],
+        }
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        squares = np.square(np.asarray(desired_goal, np.float64) - achieved_goal).sum(-1)
+        rewards: np.ndarray = np.where(squares < 0.5, 0.0, -1.0) if self._sparse else -0.5 * squares
+        return rewards
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        ends: np.ndarray = np.square(np.asarray(desired_goal, np.float64) - achieved_goal).sum(-1) < 0.5
+        return ends
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        return self.fovea.aim_at(worlds["gaze"], worlds["wanted"][:, :2])
+
+    def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        """The scene alone: picture and objects."""
+        paint_picture(canvas, self.bank, worlds[row], 1)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w, table = worlds[row], self.fovea.retina.table
+        if self.reveal:
+            self.paint(worlds, row, canvas)
+            canvas.fovea(table, w["gaze"])
+            canvas.circle(w["wanted"][0], w["wanted"][1], 1.6 * RADIUS, "#00a676", 3.0)
+        else:
+            canvas.glimpse(table, w["gaze"], w["glimpse"][: self.fovea.values])
+        canvas.scanpath(w["trail"], int(w["moves"]))
+        canvas.retina_inset("Retina", table, w["glimpse"][: self.fovea.values])
+        canvas.status("move", f"{w['moves']} / {self._rules[3]}")
+        if w["count"]:
+            canvas.status("wanted", self.shapes[int(w["kind"][w["target"]])])
+            canvas.status("fixated", "–" if w["fixated"] < 0 else self.shapes[int(w["kind"][w["fixated"]])])
+
+
+# items, pictures, dwell, moves, whether sparse, numbers of proprioception, whether noisy, contrast, whether of saccades
+Rules = tuple[int, int, int, int, bool, int, bool, float, bool]
+
+
+def _found(worlds: np.ndarray, dwell: int) -> np.ndarray:
+    found: np.ndarray = (worlds["fixated"] == worlds["target"]) & (worlds["rested"] >= dwell)
+    return found
+
+
+@kernel
+def _tell_saccade(w: np.void, at: int) -> None:
+    """The last displacement behind the glimpse."""
+    trail, now = w["trail"], w["moves"]
+    for axis in range(2):
+        w["glimpse"][at + axis] = (trail[now % TRAIL, axis] - trail[(now - 1) % TRAIL, axis]) / SCENE if now else 0.0
+
+
+@kernel
+def _perceive(w: np.void, rules: Rules, view: View, noise: np.ndarray) -> None:
+    """Glimpse, and how long the gaze has rested on which object."""
+    gaze, values = w["gaze"], view[5]
+    look_over_picture(w, view, gaze[0], gaze[1], 0.0, w["glimpse"])
+    if rules[6]:
+        add_noise(w, noise, 1, w["moves"], w["glimpse"])
+    if rules[8]:
+        _tell_saccade(w, values)
+    else:
+        tell_gaze(w, values, rules[5], 0.5 * SCENE)
+    before = w["fixated"]
+    w["fixated"] = -1
+    for j in range(w["count"]):
+        if math.hypot(w["objects"][j]["x"] - gaze[0], w["objects"][j]["y"] - gaze[1]) <= FIXATED:
+            w["fixated"] = j
+    if w["fixated"] < 0:
+        w["rested"] = 0
+    elif w["fixated"] == before:
+        w["rested"] += 1
+    else:
+        w["rested"] = 1
+
+
+@kernel
+def _reset(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    episode_keys: np.ndarray,
+    rules: Rules,
+    table: np.ndarray,
+    scales: np.ndarray,
+    view: View,
+    noise: np.ndarray,
+) -> None:
+    items, pictures, contrast, classes, cell = rules[0], rules[1], rules[7], table.shape[0], SCENE / GRID
+    for row in rows:
+        w, key = worlds[row], episode_keys[row]
+        places, kinds = keys.split(key, PLACE_STREAM), keys.split(key, CLASS_STREAM)
+        w["picture"] = keys.below(key, 0, pictures)
+        w["target"] = keys.below(key, 1, items)
+        wanted = keys.below(key, 2, classes)
+        w["count"] = items
+        left = items  # objects still to place, in the cells from here on
+        for place in range(GRID * GRID):
+            if keys.uniform(places, 3 * place) * (GRID * GRID - place) < left:
+                j = items - left
+                left -= 1
+                kind = wanted
+                if j != w["target"]:
+                    kind = (wanted + 1 + keys.below(kinds, j, classes - 1)) % classes
+                thing = w["objects"][j]
+                w["kind"][j] = kind
+                copy_shape(table[kind], thing, scales[kind])
+                thing["x"] = (place % GRID + 0.5) * cell + keys.between(places, 3 * place + 1, -JITTER, JITTER)
+                thing["y"] = (place // GRID + 0.5) * cell + keys.between(places, 3 * place + 2, -JITTER, JITTER)
+                thing["angle"] = 0.0
+                thing["value"][0] = contrast
+        w["wanted"][0] = w["objects"][w["target"]]["x"]
+        w["wanted"][1] = w["objects"][w["target"]]["y"]
+        w["wanted"][2] = 0.0
+        w["fixated"] = -1
+        w["rested"] = 0
+        begin_gaze(w, key, keys.between(key, 3, 0.0, SCENE), keys.between(key, 4, 0.0, SCENE), 0.0)
+        _perceive(w, rules, view, noise)
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    strengths: np.ndarray,
+    low: float,
+    moves: np.ndarray,
+    rules: Rules,
+    view: View,
+    noise: np.ndarray,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    dwell, longest, sparse = rules[2], rules[3], rules[4]
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            w["moves"] += 1
+            right, down, _ = displacement(strengths, i, low, moves)
+            move_gaze(w, right, down, 0.0)
+            _perceive(w, rules, view, noise)
+            resting = w["fixated"] >= 0 and w["rested"] >= dwell
+            found = resting and w["fixated"] == w["target"]
+            if not found:
+                rewards[i] = -1.0 if sparse or resting else -0.5
+            terminated[i] = found or w["moves"] >= longest
+
+
+@kernel
+def _observe(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    dwell: int,
+    observation: np.ndarray,
+    achieved: np.ndarray,
+    desired: np.ndarray,
+) -> None:
+    for row in rows:
+        w = worlds[row]
+        for k in range(observation.shape[1]):
+            observation[row, k] = w["glimpse"][k]
+        rests = w["kind"][w["fixated"]] if w["fixated"] >= 0 and w["rested"] >= dwell else -1
+        for c in range(achieved.shape[1]):
+            achieved[row, c] = 1.0 if c == rests else 0.0
+        for c in range(desired.shape[1]):
+            desired[row, c] = 1.0 if c == w["kind"][w["target"]] else 0.0

@@ -1,0 +1,190 @@
+"""AssociativeRecall: read key-value pairs, then give the value of a key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gymnasium as gym
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import CAPACITIES, require
+from ...task import Observation, Task
+from .shared import (
+    FIRST,
+    NOTHING,
+    SECOND,
+    answer_question,
+    begin_stream,
+    draw_tape,
+    recall_measures,
+    recall_record,
+    show,
+    shown,
+    tape_size,
+    wanted_answers,
+)
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+LABELS = ("key", "value")
+LARGEST = 1024  # alphabet
+KEY_STREAM, VALUE_STREAM, QUERY_STREAM = 1, 2, 3
+
+
+class AssociativeRecall(Task):
+    """Read pairs of a key and a value, one a step; then answer queries, keys without their values.
+
+    Associative retrieval as in Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent past"
+    (NIPS 2016; letters are keys, digits are values), and, with ``reused=True``, the update of bindings as in
+    Schlag, Irie & Schmidhuber, "Linear transformers are secretly fast weight programmers" (ICML 2021): a
+    later pair overwrites an earlier one of the same key. The number of pairs is the load of the memory.
+
+    ### Observation
+    Box(0, 1, (keys + values,)) float32: the key, one-hot, then the value, one-hot. The value is all zeros in a query.
+    After the last answer all is zero.
+
+    ### Actions
+    Discrete(values): the value of the key. It counts when the observation just seen is a query, and does nothing else.
+
+    ### Reward
+    1 / queries for the right answer to a query, otherwise 0: the return is the share of right answers.
+
+    ### Episode
+    ``terminated`` after pairs + queries steps. Info: ``correct``, the share of right answers so far (0 before the
+    first), and ``is_success``, True at the end if all were right. Perfect memory scores 1, random answers and every
+    policy without memory 1 / values; who remembers the values, but not their keys, scores about 0.30 by default.
+    Discount 0.95.
+
+    Args:
+        pairs: shown in an episode.
+        keys: size of the alphabet of keys. The keys of an episode are drawn without replacement.
+        values: size of the alphabet of values, each drawn uniformly and independently.
+        queries: asked in an episode, each for the key of a pair drawn uniformly; None: as many as pairs, so that one
+            reading brings that much reinforcement and the share of right answers measures the whole memory.
+        reused: draw each pair's key from only (pairs + 1) // 2 keys of the episode, with replacement; the last
+            binding counts.
+
+    Raises:
+        ValueError: an impossible keyword; the message names the allowed values.
+    """
+
+    render_size = tape_size(LABELS)
+
+    def __init__(
+        self, pairs: int = 8, keys: int = 26, values: int = 10, queries: int | None = None, reused: bool = False
+    ) -> None:
+        require(1 <= keys <= LARGEST, "keys", f"an alphabet of 1 to {LARGEST}", keys)
+        require(2 <= values <= LARGEST, "values", f"an alphabet of 2 to {LARGEST}", values)
+        most = 2 * keys if reused else keys
+        require(1 <= pairs <= most, "pairs", f"1 to {most}, as there are {keys} keys", pairs)
+        require(queries is None or queries >= 1, "queries", "None or at least 1", queries)
+        capacity = next(size for size in CAPACITIES if size >= keys)
+        self.world = recall_record(("deck", np.int16, (capacity,)), ("bound", np.int16, (capacity,)))
+        self.observation_space = gym.spaces.Box(0.0, 1.0, (keys + values,), np.float32)
+        self.action_space = gym.spaces.Discrete(values)
+        self._keys, self._values = keys, values
+        # pairs, queries, sizes of both alphabets, number of keys to draw from again and again (0: each is drawn once)
+        self._sizes = pairs, pairs if queries is None else queries, keys, values, (pairs + 1) // 2 if reused else 0
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        _reset(worlds, rows, keys, self._sizes)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        _step(worlds, active, actions, self._sizes, rewards, terminated)
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        _observe(worlds, rows, self._keys, observation)
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return recall_measures(worlds, rows, self._sizes[0] + self._sizes[1])
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        return wanted_answers(worlds)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        letters = [chr(ord("A") + i) if self._keys <= 26 else str(i) for i in range(self._keys)]
+        digits = [str(i) for i in range(self._values)]
+
+        def tokens(key: int, value: int) -> tuple[str, str]:
+            return ("", "") if key == NOTHING else (letters[key], "?" if value == NOTHING else digits[value])
+
+        draw_tape(canvas, worlds[row], LABELS, tokens, digits)
+
+
+Sizes = tuple[int, int, int, int, int]
+
+
+@kernel
+def _key_of(w: np.void, pair: int, pool: int) -> int:
+    """The key of a pair of the episode."""
+    card = keys.below(keys.split(w["key"], KEY_STREAM), LARGEST + pair, pool) if pool else pair
+    return int(w["deck"][card])
+
+
+@kernel
+def _next(w: np.void, sizes: Sizes) -> None:
+    """Show the next pair or query, or nothing after the last."""
+    pairs, queries, _, values, pool = sizes
+    move = w["moves"]
+    if move < pairs:
+        key = _key_of(w, move, pool)
+        value = keys.below(keys.split(w["key"], VALUE_STREAM), move, values)
+        w["bound"][key] = value
+        show(w, key, value, NOTHING)
+    elif move < pairs + queries:
+        key = _key_of(w, keys.below(keys.split(w["key"], QUERY_STREAM), move, pairs), pool)
+        show(w, key, NOTHING, w["bound"][key])
+    else:
+        show(w, NOTHING, NOTHING, NOTHING)
+
+
+@kernel
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, sizes: Sizes) -> None:
+    pairs, queries, alphabet, _, pool = sizes
+    for row in rows:
+        w, key = worlds[row], episode_keys[row]
+        begin_stream(w, key, queries)
+        deck, shuffle = w["deck"], keys.split(key, KEY_STREAM)
+        for n in range(alphabet):
+            deck[n] = n
+        for n in range(pool if pool else pairs):
+            other = n + keys.below(shuffle, n, alphabet - n)
+            card = deck[n]
+            deck[n] = deck[other]
+            deck[other] = card
+        _next(w, sizes)
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    sizes: Sizes,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            rewards[i] = answer_question(w, actions[i])
+            _next(w, sizes)
+            terminated[i] = w["moves"] >= sizes[0] + sizes[1]
+
+
+@kernel
+def _observe(worlds: np.ndarray, rows: np.ndarray, alphabet: int, observation: np.ndarray) -> None:
+    for row in rows:
+        w = worlds[row]
+        for k in range(observation.shape[1]):
+            observation[row, k] = 0.0
+        key, value = shown(w, FIRST), shown(w, SECOND)
+        if key != NOTHING:
+            observation[row, key] = 1.0
+        if value != NOTHING:
+            observation[row, alphabet + value] = 1.0

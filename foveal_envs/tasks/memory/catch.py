@@ -1,0 +1,297 @@
+"""Catch: a ball falls, soon unseen; be where it comes down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import SCENE, Fovea, begin_gaze, fovea_fields, look, move_gaze, require
+from ...retinas import Retina
+from ...scenes.objects import OBJECT, copy_shape, set_disc, set_polygon
+from ...task import Observation, Task
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+VIEWS = ("plain", "pixels", "foveal")
+WIDE = {"name": "multiscale", "size": 8, "scales": 3, "pixel": 16.0}  # from the middle it holds the whole board
+LARGEST = 128
+BALL, PADDLE, GHOST, GRID = "#263238", "#1e88e5", "#b0bec5", "#eceff1"
+
+
+class Catch(Task):
+    """Catch a ball that cannot be seen for most of its fall.
+
+    The partially observable Catch of Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent
+    past" (NIPS 2016; there size 16 with ``visible=3`` and size 24 with ``visible=5``). On a board of size x
+    size cells a ball falls from a random column of the top row, one row a step. Only the first ``visible`` observations
+    show it. The paddle lies in the bottom row; it can reach every column in time from every start.
+
+    ### Observation
+    A float32 Box. ``view="plain"`` (4,) in [0, 1]: the ball's column and row and 1 while it is visible, else three
+    zeros; the column of the paddle's middle. Perception is nothing, memory is all. ``view="pixels"``
+    (size * size,): the board as in the paper, row by row, 1 where ball or paddle is. ``view="foveal"`` (195,): the
+    board is a scene of 512 x 512 pixels under a steerable retina; its glimpse (192,) in [0, 1], then the gaze
+    (x / 256 - 1, y / 256 - 1) and the paddle's middle in [-1, 1], for a body knows where its eye and its hand are. The
+    coarse periphery tells about where the ball is, the centre tells its column.
+
+    ### Actions
+    Discrete(3): the paddle goes one cell left, stays, goes one cell right. With ``view="foveal"``
+    MultiDiscrete([3, 17]), hand and eye at once: the eye jumps as with the ``directions`` of TargetDetection, in 8
+    directions at ``largest_jump`` and at a quarter of it, or (16) stays. It begins in the middle of the board.
+
+    ### Reward
+    1 if the ball comes down on the paddle, at the end; otherwise 0, so that the mean return is the share caught.
+
+    ### Episode
+    One ball, size - 1 steps, then ``terminated``. Info: ``is_success``, whether it was caught (False before the end),
+    and ``distance``, cells between the paddle's middle and the ball's column. The oracle catches every ball, a random
+    paddle about paddle / size of them, 0.12 by default; a paddle that follows the ball while it can be seen and then
+    stays, about 0.5. Discount 1 suits the fixed length, or 0.99.
+
+    Args:
+        size: of the board, cells along a side.
+        visible: number of observations that show the ball.
+        paddle: width of the paddle, cells (the default is ours). It starts at a random place.
+        drift: the ball also moves by -1, 0 or 1 columns a row, drawn for the episode, and bounces off the walls.
+        view: "plain", "pixels" or "foveal".
+        retina: of the foveal view, as in TargetDetection; by default three nested grids that hold the whole board.
+        largest_jump: of the eye, along each axis, scene pixels.
+
+    Raises:
+        ValueError: an impossible keyword; the message names the allowed values.
+    """
+
+    render_size = (SCENE, SCENE)
+
+    def __init__(
+        self,
+        size: int = 24,
+        visible: int = 5,
+        paddle: int = 3,
+        drift: bool = False,
+        view: str = "plain",
+        retina: str | Mapping[str, Any] | Retina = WIDE,
+        largest_jump: float = 128.0,
+    ) -> None:
+        require(view in VIEWS, "view", VIEWS, view)
+        require(4 <= size <= LARGEST, "size", f"4 to {LARGEST} cells", size)
+        require(1 <= paddle < size, "paddle", f"1 to {size - 1} cells", paddle)
+        require((2 if drift else 1) <= visible <= size, "visible", f"1 to {size}, with drift at least 2", visible)
+        fields: list[tuple[Any, ...]] = [(name, np.int64) for name in ("column", "row", "way", "paddle")]
+        self._sizes = size, visible, paddle
+        self._drift, self._view = drift, view
+        self.fovea: Fovea | None = None
+        self.action_space: gym.Space[Any] = gym.spaces.Discrete(3)
+        if view == "foveal":
+            self.fovea = fovea = Fovea(retina, "directions", largest_jump, 1.0, False, 1, 0.0)
+            low = np.zeros(fovea.values + 3, np.float32)
+            low[fovea.values :] = -1.0
+            self.observation_space = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
+            self.action_space = gym.spaces.MultiDiscrete([3, len(fovea.moves)])
+            scene = [*fovea_fields(fovea.values), ("count", np.int64), ("objects", OBJECT, (2,))]
+            self._things = _things(SCENE / size, paddle)
+            self._eye = fovea.retina.fields, fovea.retina.reach, fovea.values, fovea.scratch
+        else:
+            numbers = 4 if view == "plain" else size * size
+            self.observation_space = gym.spaces.Box(0.0, 1.0, (numbers,), np.float32)
+            scene = [("key", np.uint64), ("moves", np.int64)]
+        self.world = np.dtype(scene + fields)
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        _reset(worlds, rows, keys, self._sizes, self._drift)
+        if self.fovea is not None:
+            _open_eye(worlds, rows, self._things, self._sizes, self._eye)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        if self.fovea is None:
+            _step(worlds, active, actions, self._sizes, rewards, terminated)
+            return
+        _step(worlds, active, actions[:, 0], self._sizes, rewards, terminated)
+        _move_eye(worlds, active, actions[:, 1], self.fovea.moves, self._sizes, self._eye)
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        if self.fovea is not None:
+            _observe_glimpse(worlds, rows, self.fovea.values, self._sizes, observation)
+        elif self._view == "pixels":
+            _observe_pixels(worlds, rows, self._sizes, observation)
+        else:
+            _observe_places(worlds, rows, self._sizes, observation)
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        size, _, width = self._sizes
+        left, column = worlds["paddle"][rows], worlds["column"][rows]
+        caught = (worlds["row"][rows] == size - 1) & (left <= column) & (column < left + width)
+        return {"is_success": caught, "distance": np.abs(left + 0.5 * (width - 1) - column)}
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """The paddle goes to where the ball will come down, the eye to the ball."""
+        size, _, width = self._sizes
+        bounce = 2 * (size - 1)  # a straight path on a board folded out
+        path = (worlds["column"] + worlds["way"] * (size - 1 - worlds["row"])) % bounce
+        left = np.minimum(path, bounce - path) - width // 2
+        hand: np.ndarray = np.sign(np.clip(left, 0, size - width) - worlds["paddle"]) + 1
+        if self.fovea is None:
+            return hand
+        gap = np.zeros((len(worlds), 3))
+        for axis, name in enumerate(("column", "row")):
+            gap[:, axis] = (worlds[name] + 0.5) * SCENE / size - worlds["gaze"][:, axis]
+        return np.stack([hand, self.fovea.aim(gap, worlds["gaze"][:, 2])], axis=1)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        (size, visible, width), w = self._sizes, worlds[row]
+        cell = SCENE / size
+        canvas.fill("white")
+        for i in range(1, size):
+            canvas.line([(i * cell, 0), (i * cell, SCENE)], GRID, 1.0)
+            canvas.line([(0, i * cell), (SCENE, i * cell)], GRID, 1.0)
+        left, top = w["paddle"] * cell, SCENE - cell
+        right = left + width * cell
+        canvas.polygon([(left, top), (right, top), (right, SCENE), (left, SCENE)], PADDLE)
+        x, y, seen = (w["column"] + 0.5) * cell, (w["row"] + 0.5) * cell, w["moves"] < visible
+        canvas.circle(x, y, 0.5 * cell, BALL if seen else GHOST, 0.0 if seen else 2.0)
+        if self.fovea is not None:
+            table = self.fovea.retina.table
+            canvas.fovea(table, w["gaze"])
+            canvas.scanpath(w["trail"], int(w["moves"]))
+            canvas.retina_inset("Retina", table, w["glimpse"][: self.fovea.values])
+        canvas.status("ball", "visible" if seen else "hidden")
+        canvas.status("rows to fall", str(size - 1 - int(w["row"])))
+        if w["row"] == size - 1:
+            canvas.status("caught", "yes" if self.info(worlds, np.array([row]))["is_success"][0] else "no")
+
+
+def _things(cell: float, width: int) -> np.ndarray:
+    """Paddle and ball (2,) as objects around (0, 0), for cells of so many pixels."""
+    things = np.zeros(2, OBJECT)
+    half, tall = 0.5 * width * cell, 0.5 * cell
+    board, ball = things[0]["part"][0], things[1]["part"][0]
+    board["vertex_x"][:4] = -half, half, half, -half
+    board["vertex_y"][:4] = -tall, -tall, tall, tall
+    set_polygon(board, 1.0, 4)
+    set_disc(ball, 1.0, 0.0, 0.0, tall)
+    things["radius"], things["parts"], things["value"] = (np.hypot(half, tall), tall), 1, 1.0
+    return things
+
+
+Sizes = tuple[int, int, int]  # of the board, number of observations that show the ball, width of the paddle
+Eye = tuple[np.ndarray, float, int, np.ndarray]  # fields and reach of the retina, size of a glimpse, work space
+
+
+@kernel
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, sizes: Sizes, drift: bool) -> None:
+    size, _, width = sizes
+    for row in rows:
+        w, key = worlds[row], episode_keys[row]
+        w["key"] = key
+        w["moves"] = 0
+        w["column"] = keys.below(key, 0, size)
+        w["row"] = 0
+        w["paddle"] = keys.below(key, 1, size - width + 1)
+        w["way"] = keys.below(key, 2, 3) - 1 if drift else 0
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    sizes: Sizes,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    size, _, width = sizes
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            w["moves"] += 1
+            w["paddle"] = min(size - width, max(0, w["paddle"] + actions[i] - 1))
+            if not 0 <= w["column"] + w["way"] < size:
+                w["way"] = -w["way"]
+            w["column"] += w["way"]
+            w["row"] += 1
+            if w["row"] == size - 1:
+                terminated[i] = True
+                rewards[i] = w["paddle"] <= w["column"] < w["paddle"] + width
+
+
+@kernel
+def _observe_places(worlds: np.ndarray, rows: np.ndarray, sizes: Sizes, observation: np.ndarray) -> None:
+    size, visible, width = sizes
+    for row in rows:
+        w = worlds[row]
+        seen = w["moves"] < visible
+        observation[row, 0] = (w["column"] + 0.5) / size if seen else 0.0
+        observation[row, 1] = (w["row"] + 0.5) / size if seen else 0.0
+        observation[row, 2] = 1.0 if seen else 0.0
+        observation[row, 3] = (w["paddle"] + 0.5 * width) / size
+
+
+@kernel
+def _observe_pixels(worlds: np.ndarray, rows: np.ndarray, sizes: Sizes, observation: np.ndarray) -> None:
+    size, visible, width = sizes
+    for row in rows:
+        w, board = worlds[row], observation[row]
+        for k in range(board.shape[0]):
+            board[k] = 0.0
+        for k in range(width):
+            board[size * (size - 1) + w["paddle"] + k] = 1.0
+        if w["moves"] < visible:
+            board[size * w["row"] + w["column"]] = 1.0
+
+
+@kernel
+def _observe_glimpse(worlds: np.ndarray, rows: np.ndarray, values: int, sizes: Sizes, observation: np.ndarray) -> None:
+    size, _, width = sizes
+    for row in rows:
+        w, out = worlds[row], observation[row]
+        glimpse = w["glimpse"]
+        for k in range(values):
+            out[k] = glimpse[k]
+        for axis in range(2):
+            out[values + axis] = 2.0 * w["gaze"][axis] / SCENE - 1.0
+        out[values + 2] = (2 * w["paddle"] + width) / size - 1.0
+
+
+@kernel
+def _see(w: np.void, sizes: Sizes, eye: Eye) -> None:
+    """Put paddle and ball where they are now, and look."""
+    size, visible, width = sizes
+    fields, reach, values, scratch = eye
+    cell, objects, gaze = SCENE / size, w["objects"], w["gaze"]
+    objects[0]["x"] = (w["paddle"] + 0.5 * width) * cell
+    objects[0]["y"] = SCENE - 0.5 * cell
+    objects[1]["x"] = (w["column"] + 0.5) * cell
+    objects[1]["y"] = (w["row"] + 0.5) * cell
+    w["count"] = 2 if w["moves"] < visible else 1
+    look(w, gaze[0], gaze[1], 0.0, fields, reach, 1, values, scratch, w["glimpse"])
+
+
+@kernel
+def _open_eye(worlds: np.ndarray, rows: np.ndarray, things: np.ndarray, sizes: Sizes, eye: Eye) -> None:
+    """The gaze in the middle of the board, on a scene of paddle and ball."""
+    for row in rows:
+        w = worlds[row]
+        begin_gaze(w, w["key"], 0.5 * SCENE, 0.5 * SCENE, 0.0)
+        for i in range(2):
+            copy_shape(things[i], w["objects"][i], 1.0)
+            w["objects"][i]["value"][0] = things[i]["value"][0]
+        _see(w, sizes, eye)
+
+
+@kernel
+def _move_eye(
+    worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, moves: np.ndarray, sizes: Sizes, eye: Eye
+) -> None:
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            move_gaze(w, moves[actions[i], 0], moves[actions[i], 1], 0.0)
+            _see(w, sizes, eye)

@@ -1,0 +1,165 @@
+"""FlipFlop: say 1 the first time that B comes after an A (1990)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import gymnasium as gym
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import require
+from ...task import Observation, Task
+from .shared import (
+    FIRST,
+    WANTED,
+    answer,
+    begin_stream,
+    count,
+    draw_tape,
+    recall_measures,
+    recall_record,
+    show,
+    shown,
+    tape_size,
+    wanted_answers,
+)
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+A, B = 0, 1
+EVENTS = ("A", "B", "C")
+
+
+class FlipFlop(Task):
+    """Watch a stream of events and say 1 the first time that B comes after an A, else 0.
+
+    The flip-flop with unknown time lags of Schmidhuber (FKI-126-90, 1990; Neural Computation 4(1), 1992, there with
+    fast weights). In every step one of the events A, B, C happens. After the 1 a new A is needed; any number of C's may
+    lie between the two, and further A's change nothing. Nothing ever resets the memory inside the stream.
+
+    ### Observation
+    Box(0, 1, (3,)) float32: one-hot, the event of this step, A, B or C.
+
+    ### Actions
+    Discrete(2): the answer 0 or 1 to the event that was *just observed*. Another event follows each answer; the one
+    after the last answer needs none.
+
+    ### Reward
+    At each B 1 / n for the right answer and 0 for the wrong one, where n is the number of B's in the episode; at A and
+    C, where 0 is right, -1 / n for a 1. A perfect episode returns 1. As half of the B's come after an A, always 0
+    returns 0.5, "1 at every B" too, and no policy without memory more; counted over all events, always 0 would be
+    right 5 times of 6.
+
+    ### Episode
+    ``terminated`` after ``moves`` answers. Info: ``correct``, the share so far of right answers among the B's and the
+    answers of 1 elsewhere (0 before the first), ``accuracy``, the share of right answers among all, and ``is_success``,
+    True at the end if every answer was right. By ``correct`` the best memory scores 1, random answers 0.25, a policy
+    without memory at most 0.5. Answers change nothing in what comes next, so that every discount has the same best
+    policy; 0.9 will do.
+
+    Args:
+        probabilities: of A, B and C in every step. The papers draw one of the three at random.
+        moves: length of the stream; in 1992 a network succeeds that makes no error in 100 steps in a row.
+
+    Raises:
+        ValueError: an impossible keyword; the message names the allowed values.
+    """
+
+    render_size = tape_size(EVENTS)
+
+    def __init__(self, probabilities: Sequence[float] = (1 / 3, 1 / 3, 1 / 3), moves: int = 100) -> None:
+        p = np.asarray(probabilities, np.float64)
+        valid = p.shape == (3,) and (p >= 0).all() and p[A] > 0 and p[B] > 0 and abs(p.sum() - 1.0) < 1e-6
+        require(bool(valid), "probabilities", "three numbers that sum to 1, the first two above 0", p.tolist())
+        require(moves >= 1, "moves", "at least 1", moves)
+        self.world = recall_record(("armed", np.bool_))
+        self.observation_space = gym.spaces.Box(0.0, 1.0, (3,), np.float32)
+        self.action_space = gym.spaces.Discrete(2)
+        self._limits = float(p[A]), float(p[A] + p[B])
+        self._moves = moves
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        _reset(worlds, rows, keys, self._moves, self._limits)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        _step(worlds, active, actions, self._moves, self._limits, rewards, terminated)
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        _observe(worlds, rows, observation)
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        moves, wrong = worlds["moves"][rows], worlds["asked"][rows] - worlds["right"][rows]
+        return {**recall_measures(worlds, rows, self._moves), "accuracy": (moves - wrong) / np.maximum(moves, 1)}
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        return wanted_answers(worlds)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        draw_tape(canvas, worlds[row], EVENTS, lambda event, _: ["." if event == i else "" for i in range(3)], "01")
+
+
+@kernel
+def _event(key: np.uint64, move: int, limits: tuple[float, float]) -> int:
+    """The event of a move, a pure function of the episode's key."""
+    u = keys.uniform(key, move)
+    return 0 if u < limits[0] else 1 if u < limits[1] else 2
+
+
+@kernel
+def _happen(w: np.void, limits: tuple[float, float]) -> None:
+    """The event of the present move, and the answer that it wants."""
+    event = _event(w["key"], w["moves"], limits)
+    show(w, event, 0, 1 if event == B and w["armed"] else 0)
+    if event != 2:
+        w["armed"] = event == A
+
+
+@kernel
+def _reset(
+    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, moves: int, limits: tuple[float, float]
+) -> None:
+    for row in rows:
+        w, key = worlds[row], episode_keys[row]
+        questions = 0
+        for move in range(moves):
+            questions += _event(key, move, limits) == B
+        begin_stream(w, key, questions)
+        w["armed"] = False
+        _happen(w, limits)
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    moves: int,
+    limits: tuple[float, float],
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            right = actions[i] == shown(w, WANTED)
+            if shown(w, FIRST) == B:
+                rewards[i] = count(w, right)
+            elif not right:
+                rewards[i] = count(w, False) - w["worth"]
+            answer(w, actions[i])
+            _happen(w, limits)
+            terminated[i] = w["moves"] >= moves
+
+
+@kernel
+def _observe(worlds: np.ndarray, rows: np.ndarray, observation: np.ndarray) -> None:
+    for row in rows:
+        event = shown(worlds[row], FIRST)
+        for k in range(3):
+            observation[row, k] = event == k

@@ -1,0 +1,1 @@
+"""Tasks of navigation: rooms, mazes and swamps."""

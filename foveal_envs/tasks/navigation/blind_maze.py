@@ -1,0 +1,158 @@
+"""What HQMaze and KeyDoorMaze share: a table of states, an observation of four walls, and one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import gymnasium as gym
+import numpy as np
+
+from ...compiled import kernel
+from ...fovea.fovea import TRAIL, require
+from ...scenes.mazes import UNREACHED, read_layout, shortest_steps
+from ...task import Observation
+from .shared import draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+
+RECORD = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
+Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]
+ACTIONS = gym.spaces.Discrete(4)
+OBSERVATIONS = gym.spaces.Discrete(16)
+
+
+def choose_layout(layout: str | Sequence[str], layouts: dict[str, tuple[str, ...]], marks: str) -> np.ndarray:
+    """The (H, W) characters of a named or given layout.
+
+    Raises:
+        ValueError: an unknown name; or see ``read_layout``.
+    """
+    if isinstance(layout, str):
+        require(layout in layouts, "layout", (*layouts, "a list of strings"), layout)
+        return read_layout(layouts[layout], marks)
+    return read_layout(layout, marks)
+
+
+class BlindMaze:
+    """A maze in which the agent feels only the walls around it: tables of states, and what a Task does with them.
+
+    Args:
+        grid: (H, W) characters.
+        cells: (C, 2) row and column of each free square; the cell of state s is s % C.
+        moves_to: (S, 4) the state to which each action leads.
+        codes: (S,) observation of each state.
+        start, goal: states.
+        prize: reward at the goal.
+        cost: of every move.
+        moves: longest episode.
+
+    Attributes:
+        steps: (S,) least number of moves to the goal.
+    """
+
+    def __init__(
+        self,
+        grid: np.ndarray,
+        cells: np.ndarray,
+        moves_to: np.ndarray,
+        codes: np.ndarray,
+        start: int,
+        goal: int,
+        prize: float,
+        cost: float,
+        moves: int,
+    ) -> None:
+        require(moves >= 1, "moves", "at least 1", moves)
+        self.grid, self.cells, self.moves_to, self.codes = grid, cells, moves_to, codes
+        self.start, self.goal = start, goal
+        self.steps = shortest_steps(moves_to, goal)
+        self.size = float(grid.shape[1]), float(grid.shape[0])
+        self._rules = prize, cost, moves, goal
+
+    @property
+    def table(self) -> Table:
+        """States that actions lead to (S, 4), observations (S,), rewards (S, 4), ends (S,), start, longest episode."""
+        prize, cost, moves, goal = self._rules
+        ends = np.arange(len(self.codes)) == goal
+        return self.moves_to, self.codes, np.where(ends[self.moves_to], prize, 0.0) - cost, ends, self.start, moves
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray) -> None:
+        _reset(worlds, rows, self.start)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        _step(worlds, active, actions, self.moves_to, self._rules, rewards, terminated)
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        _observe(worlds, rows, self.codes, observation)
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        state = worlds["state"][rows]
+        shortest = np.full(len(rows), self.steps[self.start])
+        return {**path_measures(state == self.goal, worlds["moves"][rows], shortest), "state": state}
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """Actions (N,) of a shortest path."""
+        left = self.steps[self.moves_to[worlds["state"]]]
+        actions: np.ndarray = np.argmin(np.where(left == UNREACHED, left.max() + 1, left), axis=1)
+        return actions
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w, count = worlds[row], len(self.cells)
+        draw_squares(canvas, self.grid, {"S": "#e3f2fd", "G": "#dff5ec", "K": "#fff3cd", "D": "#bcaaa4"})
+        for y, x in np.argwhere(np.isin(self.grid, list("SKD"))).tolist():
+            canvas.text(str(self.grid[y, x]), x + 0.5, y + 0.5, "#546e7a", min(16.0, 0.6 * canvas.zoom))
+        y, x = self.cells[self.goal % count] + 0.5
+        draw_flag(canvas, x, y)
+        draw_walk(canvas, self.cells[[state % count for state in trail_of(w)]][:, ::-1] + 0.5)
+        code = int(self.codes[w["state"]])
+        walls = "".join(letter for i, letter in enumerate("NESW") if code >> i & 1)
+        canvas.status("steps", str(int(w["moves"])))
+        canvas.status("shortest path", str(int(self.steps[self.start])))
+        canvas.status("walls felt", walls or "none")
+        if len(self.moves_to) > count:
+            canvas.status("key", "in hand" if w["state"] >= count else "not found")
+
+
+Rules = tuple[float, float, int, int]  # prize, cost, longest episode, goal
+
+
+@kernel
+def _reset(worlds: np.ndarray, rows: np.ndarray, start: int) -> None:
+    for row in rows:
+        w = worlds[row]
+        w["moves"] = 0
+        w["state"] = start
+        leave_mark(w["trail"], 0, start)
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    moves_to: np.ndarray,
+    rules: Rules,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    prize, cost, moves, goal = rules
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            state = moves_to[w["state"], actions[i]]
+            w["state"] = state
+            w["moves"] += 1
+            leave_mark(w["trail"], w["moves"], state)
+            rewards[i] = (prize if state == goal else 0.0) - cost
+            terminated[i] = state == goal or w["moves"] >= moves
+
+
+@kernel
+def _observe(worlds: np.ndarray, rows: np.ndarray, codes: np.ndarray, observation: np.ndarray) -> None:
+    for row in rows:
+        observation[row] = codes[worlds[row]["state"]]

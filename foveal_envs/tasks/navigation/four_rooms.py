@@ -1,0 +1,302 @@
+"""FourRooms: a grid with lava in which every cell is a goal, and some goals are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from ... import keys
+from ...compiled import kernel
+from ...fovea.fovea import TRAIL, require
+from ...scenes.mazes import FREE, UNREACHED, WALL, fault, neighbours, read_layout, require_reach, shortest_steps
+from ...task import Observation, Task
+from .shared import GoalSpace, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+LAVA = "~"
+ROOMS = (
+    "#############",
+    "#.....#.....#",
+    "#.....#.~...#",
+    "#..~........#",
+    "#.....#.....#",
+    "#..~..#...~.#",
+    "##.####.....#",
+    "#.....###.###",
+    "#..~..#.....#",
+    "#.....#..~..#",
+    "#...........#",
+    "#.~...#...~.#",
+    "#############",
+)
+FORMS = ("coordinates", "one_hot")
+SPLITS = ("all", "train", "held_out")
+REWARDS = ("sparse", "reached", "dense", "terminal")
+SPARSE, REACHED, DENSE, TERMINAL = range(4)
+
+
+class FourRooms(Task):
+    """Walk to a cell of four rooms with lava; every cell is a goal, and some goals can be held out.
+
+    The kind of world on which Schaul, Horgan, Gregor & Silver, "Universal value function approximators" (ICML 2015)
+    test how values V(s, g) generalise to goals never trained on. The layout is the classic one of four rooms (104
+    cells) with 8 cells of lava, ours.
+
+    ### Observation
+    A Dict of float32 vectors, ``observation`` and ``achieved_goal`` the present cell, ``desired_goal`` the wanted one.
+    ``form="coordinates"``: (x, y), each in [-1, 1] from the first to the last column or row; ``form="one_hot"``:
+    (104,), the cells in the order of reading, lava included.
+
+    ### Actions
+    Discrete(4): one cell north, east, south, west. A wall stops the move.
+
+    ### Reward
+    ``sparse`` 0 at the goal, else -1; ``reached`` 1 at the goal, else 0; ``dense`` minus the steps that are left,
+    around the lava, over the largest such distance; ``terminal`` the dense reward, at the end only. Entering lava pays
+    -moves, as much as an episode without arrival, and with ``reached`` 0: it is never worth to die early. All are
+    functions of the two goal vectors.
+
+    ### Episode
+    ``terminated`` at the goal, in lava, or after ``moves`` moves. The start is uniform over the other cells. Info:
+    ``is_success``, ``path_length`` and ``shortest_path`` (steps), ``cost_ratio``, ``spl``, and the indices ``cell`` and
+    ``goal_cell``. The mean return of the oracle is -7.7, that of random moves -109. Discount 0.95.
+
+    For tables of V(s, g): ``env.unwrapped.task`` has ``cells`` (C, 2) rows and columns, ``moves_to`` (C, 4) the cell to
+    which each action leads, ``lava`` (C,) bool, ``steps`` (C, C) the steps from cell to goal (-1: no way), ``vectors``
+    (C, G) the goal vector of each cell, and ``train_goals`` and ``held_out_goals``, indices of cells.
+
+    Args:
+        form: "coordinates" or "one_hot".
+        goals: which goals episodes have: "all", "train" (not held out) or "held_out".
+        held_out: how many goals are held out, or "room": all goals of one room.
+        split_seed: decides which goals, or which room (in the order of reading, modulo their number).
+        reward: "sparse", "reached", "dense" or "terminal".
+        moves: longest episode.
+        goal_format: "dict", or "concat": one Box (observation, desired_goal).
+        layout: strings of ``#`` walls, ``.`` free cells, ``~`` lava; None: the four rooms. A free cell between two
+            walls and two free cells is a doorway, and what doorways separate is a room.
+
+    Raises:
+        ValueError: an impossible keyword, or a layout with cells that cannot be reached, drawn with the fault marked.
+    """
+
+    world = np.dtype(
+        [(name, np.int64) for name in ("moves", "cell", "goal", "start")] + [("trail", np.int16, (TRAIL,))]
+    )
+
+    def __init__(
+        self,
+        form: str = "coordinates",
+        goals: str = "all",
+        held_out: int | str = 20,
+        split_seed: int = 0,
+        reward: str = "sparse",
+        moves: int = 100,
+        goal_format: str = "dict",
+        layout: Sequence[str] | None = None,
+    ) -> None:
+        require(form in FORMS, "form", FORMS, form)
+        require(goals in SPLITS, "goals", SPLITS, goals)
+        require(reward in REWARDS, "reward", REWARDS, reward)
+        require(moves >= 1, "moves", "at least 1", moves)
+        require(split_seed >= 0, "split_seed", "at least 0", split_seed)
+        self.grid = grid = read_layout(ROOMS if layout is None else layout, LAVA)
+        free = grid == FREE
+        if free.sum() < 2:
+            raise fault(grid, ~free & (grid != WALL), "a layout needs at least two free cells")
+        first = tuple(np.argwhere(free)[0].tolist())
+        require_reach(grid, free, first, free, "every free cell must be reachable from the first without lava")
+        self.cells, moves_to = neighbours(grid != WALL)
+        self.lava = grid[tuple(self.cells.T)] == LAVA
+        self.moves_to = np.where(self.lava[:, None], np.arange(len(self.cells))[:, None], moves_to)
+        self.steps = np.stack([shortest_steps(self.moves_to, goal) for goal in range(len(self.cells))], axis=1)
+        self.vectors = _vectors(self.cells, grid.shape, form)
+        self.rooms = _rooms(moves_to)
+        self.train_goals, self.held_out_goals = self._split(held_out, split_seed)
+        self._starts = np.flatnonzero(~self.lava)
+        self._goals = {"all": self._starts, "train": self.train_goals, "held_out": self.held_out_goals}[goals]
+        require(len(self._goals) > 0, "held_out", "such that episodes have a goal", held_out)
+        box = gym.spaces.Box(-1.0 if form == "coordinates" else 0.0, 1.0, self.vectors.shape[1:], np.float32)
+        self._form, self._spaces = FORMS.index(form), GoalSpace(box, box, goal_format)
+        self.observation_space, self.action_space = self._spaces.space, gym.spaces.Discrete(4)
+        self._rules = REWARDS.index(reward), moves, int(self.steps.max())
+        self.render_size = (float(grid.shape[1]), float(grid.shape[0]))
+
+    def _split(self, held_out: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Goals to train on and goals held out."""
+        goals = np.flatnonzero(~self.lava)
+        if held_out == "room":
+            kept = self.rooms[goals] != seed % (self.rooms.max() + 1)
+        else:
+            fits = isinstance(held_out, int) and 0 <= held_out < len(goals)
+            require(fits, "held_out", f"'room' or a number below {len(goals)}", held_out)
+            kept = np.ones(len(goals), bool)
+            kept[np.random.default_rng(seed).permutation(len(goals))[: int(held_out)]] = False
+        return goals[kept], goals[~kept]
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        _reset(worlds, rows, keys, self._goals, self._starts)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        _step(worlds, active, actions, self.moves_to, self.lava, self.steps, self._rules, rewards, terminated)
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        _observe(worlds, rows, self.vectors, *self._spaces.parts(observation))
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        cell, goal = worlds["cell"][rows], worlds["goal"][rows]
+        shortest = self.steps[worlds["start"][rows], goal]
+        measures = path_measures(cell == goal, worlds["moves"][rows], shortest)
+        return {**measures, "cell": cell, "goal_cell": goal}
+
+    def cell_of(self, vectors: np.ndarray) -> np.ndarray:
+        """Index (...) of the cell nearest to each goal vector (..., G)."""
+        if self._form == FORMS.index("one_hot"):
+            largest: np.ndarray = np.argmax(vectors, axis=-1)
+            return largest
+        gaps = vectors[..., None, :] - self.vectors
+        nearest: np.ndarray = np.argmin((gaps * gaps).sum(-1), axis=-1)
+        return nearest
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
+        rewards = np.empty(len(achieved))
+        _rewards(self.cell_of(achieved), self.cell_of(desired), self.lava, self.steps, self._rules, rewards)
+        return rewards.reshape(shape)
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        cell = self.cell_of(achieved_goal)
+        ends: np.ndarray = (cell == self.cell_of(desired_goal)) | self.lava[cell]
+        return ends
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """A step towards the goal."""
+        left = self.steps[self.moves_to[worlds["cell"]], worlds["goal"][:, None]]
+        actions: np.ndarray = np.argmin(np.where(left == UNREACHED, left.max() + 1, left), axis=1)
+        return actions
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w = worlds[row]
+        draw_squares(canvas, self.grid, {LAVA: "#ff8a65"})
+        for goal in self.held_out_goals:
+            y, x = self.cells[goal]
+            canvas.circle(x + 0.5, y + 0.5, 0.08, "#b0bec5")
+        y, x = self.cells[w["goal"]] + 0.5
+        draw_flag(canvas, x, y)
+        draw_walk(canvas, self.cells[trail_of(w)][:, ::-1] + 0.5)
+        canvas.status("steps", str(int(w["moves"])))
+        canvas.status("shortest path", str(int(self.steps[w["start"], w["goal"]])))
+        canvas.status("goal held out", "yes" if w["goal"] in self.held_out_goals else "no")
+
+
+def _vectors(cells: np.ndarray, shape: tuple[int, ...], form: str) -> np.ndarray:
+    """(C, G) float32, the goal vector of each cell."""
+    if form == "one_hot":
+        return np.eye(len(cells), dtype=np.float32)
+    largest = np.maximum(np.array(shape) - 1, 1)
+    return np.ascontiguousarray((2.0 * cells / largest - 1.0)[:, ::-1], np.float32)
+
+
+def _rooms(moves_to: np.ndarray) -> np.ndarray:
+    """The room (C,) of each cell, in the order of reading; a doorway belongs to the room before it."""
+    cells = np.arange(len(moves_to))
+    blocked = moves_to == cells[:, None]
+    doorway = (blocked == [True, False, True, False]).all(1) | (blocked == [False, True, False, True]).all(1)
+    room = np.where(doorway, len(cells), cells)
+    for _ in cells:  # the smallest index spreads through each room
+        spread = np.where(doorway, room, room[moves_to].min(1))
+        if (spread == room).all():
+            break
+        room = spread
+    room = np.where(doorway, room[moves_to].min(1), room)
+    return np.unique(room, return_inverse=True)[1]
+
+
+Rules = tuple[int, int, int]  # kind of reward, longest episode, largest distance
+
+
+@kernel
+def _reward(cell: int, goal: int, lava: np.ndarray, steps: np.ndarray, rules: Rules) -> float:
+    """What it pays to be in a cell with a goal; "terminal" pays as "dense" does."""
+    kind, moves, largest = rules
+    if lava[cell]:
+        return 0.0 if kind == REACHED else -float(moves)
+    if kind == REACHED:
+        return 1.0 if cell == goal else 0.0
+    if kind == SPARSE:
+        return 0.0 if cell == goal else -1.0
+    left = steps[cell, goal]
+    return -left / largest if left != UNREACHED else -1.0
+
+
+@kernel
+def _rewards(
+    cells: np.ndarray, goals: np.ndarray, lava: np.ndarray, steps: np.ndarray, rules: Rules, rewards: np.ndarray
+) -> None:
+    for i in range(cells.shape[0]):
+        rewards[i] = _reward(cells[i], goals[i], lava, steps, rules)
+
+
+@kernel
+def _reset(
+    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, goals: np.ndarray, starts: np.ndarray
+) -> None:
+    for row in rows:
+        w, key = worlds[row], episode_keys[row]
+        goal = goals[keys.below(key, 0, goals.shape[0])]
+        start = keys.below(key, 1, starts.shape[0] - 1)  # any but the goal
+        start += starts[start] >= goal
+        w["moves"] = 0
+        w["goal"] = goal
+        w["start"] = starts[start]
+        w["cell"] = starts[start]
+        leave_mark(w["trail"], 0, starts[start])
+
+
+@kernel
+def _step(
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    moves_to: np.ndarray,
+    lava: np.ndarray,
+    steps: np.ndarray,
+    rules: Rules,
+    rewards: np.ndarray,
+    terminated: np.ndarray,
+) -> None:
+    for i in range(worlds.shape[0]):
+        if active[i]:
+            w = worlds[i]
+            cell = moves_to[w["cell"], actions[i]]
+            w["cell"] = cell
+            w["moves"] += 1
+            leave_mark(w["trail"], w["moves"], cell)
+            terminated[i] = cell == w["goal"] or lava[cell] or w["moves"] >= rules[1]
+            if rules[0] != TERMINAL or terminated[i]:
+                rewards[i] = _reward(cell, w["goal"], lava, steps, rules)
+
+
+@kernel
+def _observe(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    vectors: np.ndarray,
+    observation: np.ndarray,
+    achieved: np.ndarray,
+    desired: np.ndarray,
+) -> None:
+    for row in rows:
+        here, goal = vectors[worlds[row]["cell"]], vectors[worlds[row]["goal"]]
+        for k in range(here.shape[0]):
+            observation[row, k] = here[k]
+            desired[row, k] = goal[k]
+        for k in range(achieved.shape[1]):
+            achieved[row, k] = here[k]

@@ -1,0 +1,206 @@
+"""SwampNavigation: from a start to a goal in the plane, around swamps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from ...fovea.fovea import TRAIL, require
+from ...scenes.swamps import CAPACITY, GRAPH
+from ...task import Observation, Task
+from .shared import BEST, GoalSpace, draw_flag, draw_walk, path_measures
+from .swamp_rules import COST, SPARSE, SUCCESS_RADIUS, aim, observe_swamps, reset_swamps, reward_pairs, step_swamps
+
+if TYPE_CHECKING:
+    from ...rendering import Canvas
+
+ACTUATORS = ("velocity", "waypoint")
+REWARDS = ("cost", "sparse", "dense", "terminal")
+LARGEST_RADIUS = 0.45
+
+
+class SwampNavigation(Task):
+    """Walk from a start to a goal in the plane, around swamps or through them.
+
+    Schmidhuber, FKI-129-90 (1990); ICANN 1991:967-972; Schmidhuber & Wahnsiedler, SAB 1992:196-202: the world of the
+    subgoal generator. A swamp is a cone, its depth is height (1 - r / radius); depths of swamps that overlap add. The
+    cost of a straight leg is its length plus ``swamp_weight`` times the area under the cones' surfaces along the leg,
+    in closed form (``foveal_envs/scenes/swamps.py``). The published cost is the area alone; then all detours are free.
+
+    ### Observation
+    A Dict of float32 vectors in a scene of [-1, 1] x [-1, 1]: ``observation`` (22,) is the position (x, y) and (x, y,
+    radius, height) of each of five swamps, four zeros for each one less; ``achieved_goal`` (2,) is the position and
+    ``desired_goal`` (2,) the wanted one.
+
+    ### Actions
+    ``velocity``: Box(-1, 1, (2,)) times ``largest_step``, the way of this move; ``waypoint``: Box(-1, 1, (2,)), the
+    place to which this move goes straight. Every move ends inside the scene.
+
+    ### Reward
+    ``cost`` minus the cost of this move's leg, and -0.1 while not at the goal; ``sparse`` 0 within 0.05 of the goal,
+    else -1; ``dense`` minus the distance to the goal; ``terminal`` the dense reward, at the end only. All but ``cost``
+    are functions of the two goal vectors. ``cost`` needs ``info["leg_cost"]``, so relabelling works only where the
+    infos of moves are kept (``HerReplayBuffer(copy_info_dict=True)``).
+
+    ### Episode
+    ``terminated`` within 0.05 of the goal, or after ``moves`` moves. Info: ``is_success``, ``distance``,
+    ``path_length``, ``swamp_area``, ``cost``, ``leg_cost`` (of the last move), ``shortest_path`` (that enters no swamp,
+    exact), ``cost_ratio`` (cost / shortest path; a little below 1 is possible, by cutting a shallow rim) and ``spl``.
+    The oracle returns -3.3 in the mean at a ``cost_ratio`` of 0.99, random moves -16.8. Discount 0.98.
+
+    Args:
+        swamps: how many, or a range of numbers, 1 to 5.
+        radius: range of radii, within [0.05, 0.45].
+        height: of every cone.
+        swamp_weight: cost of one unit of area; a unit of length costs 1.
+        detour: start and goal are drawn such that the straight line between them crosses a swamp.
+        actuators: "velocity" or "waypoint".
+        largest_step: of ``velocity``, along each axis.
+        reward: "cost", "sparse", "dense" or "terminal".
+        moves: longest episode.
+        goal_format: "dict", or "concat": one Box (observation, desired_goal).
+
+    Raises:
+        ValueError: an impossible keyword; the message names the allowed values.
+    """
+
+    render_size = (2.0, 2.0)
+    world = np.dtype(
+        [
+            ("moves", np.int64),
+            ("count", np.int64),
+            ("swamps", np.float64, (CAPACITY, 4)),
+            ("position", np.float64, (2,)),
+            ("goal", np.float64, (2,)),
+            ("length", np.float64),
+            ("area", np.float64),
+            ("leg_cost", np.float64),
+            ("shortest", np.float64),
+            ("trail", np.float32, (TRAIL, 2)),
+        ]
+    )
+
+    def __init__(
+        self,
+        swamps: int | Sequence[int] = (1, 5),
+        radius: Sequence[float] = (0.15, 0.35),
+        height: float = 1.0,
+        swamp_weight: float = 10.0,
+        detour: bool = True,
+        actuators: str = "velocity",
+        largest_step: float = 0.1,
+        reward: str = "cost",
+        moves: int = 80,
+        goal_format: str = "dict",
+    ) -> None:
+        fewest, most = (swamps, swamps) if isinstance(swamps, int) else tuple(swamps)
+        require(1 <= fewest <= most <= CAPACITY, "swamps", f"a number or a range within 1 to {CAPACITY}", swamps)
+        least, largest = radius
+        require(
+            0.05 <= least <= largest <= LARGEST_RADIUS, "radius", f"a range within [0.05, {LARGEST_RADIUS}]", radius
+        )
+        require(height > 0, "height", "positive", height)
+        require(swamp_weight >= 0, "swamp_weight", "at least 0", swamp_weight)
+        require(actuators in ACTUATORS, "actuators", ACTUATORS, actuators)
+        require(0 < largest_step <= 2, "largest_step", "in (0, 2]", largest_step)
+        require(reward in REWARDS, "reward", REWARDS, reward)
+        require(moves >= 1, "moves", "at least 1", moves)
+        low, high = np.full(2 + 4 * CAPACITY, -1.0, np.float32), np.ones(2 + 4 * CAPACITY, np.float32)
+        low[4::4], low[5::4], high[5::4] = 0.0, 0.0, height
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self._spaces = GoalSpace(gym.spaces.Box(low, high), self.action_space, goal_format)
+        self.observation_space = self._spaces.space
+        self.swamp_weight = swamp_weight
+        self._scene = fewest, most, float(least), float(largest), float(height), detour
+        self._rules = (
+            REWARDS.index(reward),
+            moves,
+            float(swamp_weight),
+            0.0 if actuators == "waypoint" else largest_step,
+        )
+        self._graph = np.zeros(1, GRAPH)
+
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        reset_swamps(worlds, rows, keys, self._scene, self._graph)
+
+    def step(
+        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
+    ) -> None:
+        step_swamps(worlds, active, actions, self._rules, rewards, terminated)
+
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        observe_swamps(worlds, rows, *self._spaces.parts(observation))
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        w = worlds[rows]
+        distance = np.linalg.norm((w["goal"] - w["position"]).astype(np.float32), axis=1).astype(np.float64)
+        measures = path_measures(distance <= SUCCESS_RADIUS, w["length"], w["shortest"])
+        cost = w["length"] + self.swamp_weight * w["area"]
+        return {
+            **measures,
+            "distance": distance,
+            "swamp_area": w["area"],
+            "cost": cost,
+            "leg_cost": w["leg_cost"],
+            "cost_ratio": cost / w["shortest"],
+        }
+
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
+        costs = np.zeros(len(achieved))
+        if self._rules[0] == COST:
+            infos = [info] if isinstance(info, Mapping) else list(info)
+            if not all("leg_cost" in one for one in infos):
+                raise ValueError("reward='cost' needs the info of every move, with 'leg_cost': keep the infos")
+            costs[:] = [one["leg_cost"] for one in infos]
+        rewards = np.empty(len(achieved))
+        reward_pairs(achieved, desired, costs, self._rules[0], rewards)
+        return rewards.reshape(shape)
+
+    def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
+        rewards = np.empty(len(achieved))
+        reward_pairs(achieved, desired, rewards, SPARSE, rewards)
+        ends: np.ndarray = rewards.reshape(shape) == 0.0
+        return ends
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """Along the shortest path that enters no swamp."""
+        targets = np.empty((len(worlds), 2))
+        aim(worlds, self._graph, targets)
+        step = self._rules[3]
+        if step == 0.0:
+            return targets.astype(np.float32)
+        way = (targets - worlds["position"]) / step
+        actions: np.ndarray = way / np.maximum(1.0, np.abs(way).max(1, keepdims=True))
+        return actions.astype(np.float32)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w = worlds[row]
+        for x, y, radius, _ in w["swamps"][: w["count"]]:
+            for share in np.linspace(1.0, 0.1, 10):
+                canvas.circle(x + 1, y + 1, share * radius, "#5d8a661f")
+            canvas.circle(x + 1, y + 1, radius, "#4e7a58", 1.5)
+        canvas.line(_way(worlds[row : row + 1], self._graph) + 1, BEST, 3.0)
+        draw_flag(canvas, w["goal"][0] + 1, w["goal"][1] + 1)
+        numbers = range(max(0, int(w["moves"]) - TRAIL + 1), int(w["moves"]) + 1)
+        draw_walk(canvas, np.array([w["trail"][m % TRAIL] + 1 for m in numbers]))
+        canvas.status("length", f"{w['length']:.2f}")
+        canvas.status("swamp area", f"{w['area']:.3f}")
+        canvas.status("cost", f"{w['length'] + self.swamp_weight * w['area']:.2f}")
+        canvas.status("shortest dry path", f"{w['shortest']:.2f}")
+
+
+def _way(world: np.ndarray, graph: np.ndarray) -> np.ndarray:
+    """What is left of the shortest path of one world (1,), as (P, 2) points; the world does not move."""
+    world, points, target = world.copy(), [world["position"][0].copy()], np.empty((1, 2))
+    for _ in range(64):
+        aim(world, graph, target)
+        world["position"] = target
+        points.append(target[0].copy())
+        if np.allclose(target[0], world["goal"][0]):
+            break
+    return np.array(points)

@@ -1,0 +1,1 @@
+"""Usual ways and published models that ours are compared with."""
