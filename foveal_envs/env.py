@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from .checks import require
 from .lanes import Info, Lanes, make_task, tick
 from .task import Observation, Task
 
@@ -72,7 +73,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
     }
 
     def __init__(self, task: str | type[Task] | Task, render_mode: str | None = None, **keywords: Any) -> None:
-        _check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        _require_render_mode(render_mode)
         self.task = make_task(task, keywords)
         self.render_mode = render_mode
         self.observation_space = self.task.observation_space
@@ -185,12 +186,11 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         render_mode: str | None = None,
         **keywords: Any,
     ) -> None:
-        _check_choice("render_mode", render_mode, (None, *FovealEnv.metadata["render_modes"]))
-        _check_choice("info", info, ("end", "step"))
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be None or at least 1, got {max_episode_steps}")
+        _require_render_mode(render_mode)
+        require(info in ("end", "step"), "info", ("end", "step"), info)
+        require(num_envs >= 1, "num_envs", "at least 1", num_envs)
+        if max_episode_steps is not None:
+            require(max_episode_steps >= 1, "max_episode_steps", "None or at least 1", max_episode_steps)
         self.task = make_task(task, keywords)
         self.num_envs = num_envs
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
@@ -393,14 +393,14 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         return {**self.__dict__, "_screen": None}
 
 
-def _check_choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+def _require_render_mode(mode: str | None) -> None:
+    allowed = None, *FovealEnv.metadata["render_modes"]
+    require(mode in allowed, "render_mode", allowed, mode)
 
 
 def _check_options(options: Info | None, allowed: Sequence[str]) -> Info:
     for name in options or {}:
-        _check_choice("a reset option", name, allowed)
+        require(name in allowed, "a reset option", tuple(allowed), name)
     return options or {}
 
 
@@ -408,7 +408,7 @@ def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
     if isinstance(mode, AutoresetMode):
         return mode
     names = {member.name.lower(): member for member in AutoresetMode}
-    _check_choice("autoreset_mode", mode, tuple(names))
+    require(mode in names, "autoreset_mode", tuple(names), mode)
     return names[mode]
 
 

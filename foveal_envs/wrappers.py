@@ -10,8 +10,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from .checks import require
 from .compiled import kernel
-from .fovea.fovea import Fovea, require
+from .fovea.fovea import Fovea
 from .retinas import Retina
 from .scenes.frames import look_at_frame
 

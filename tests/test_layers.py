@@ -11,12 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [  # of foveal_envs: a module may import from its own layer and from those before it
-    {"vectors"},
+    {"vectors", "checks"},
     {"compiled"},
     {"keys"},
     {"scenes", "retinas"},
     {"rendering", "task", "fovea"},
-    {"lanes", "goals"},
+    {"lanes"},
     {"env"},
     {"tasks"},
     {"registration", "checking", "wrappers", "reference"},

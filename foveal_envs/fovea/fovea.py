@@ -9,19 +9,17 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from .. import keys
+from ..checks import require
 from ..compiled import aligned, kernel
 from ..retinas import Retina, make_retina
-from ..scenes.coverage import ONE, ZERO
-from ..scenes.objects import LINE, add_object
-from ..vectors import LANES, first, full, larger, load, smaller, store, where
+from ..scenes.objects import LINE
 
 SCENE = 512.0  # side of the square scene, pixels
+HALF_SCENE = 0.5 * SCENE
 TRAIL = 64  # fixations remembered for drawing
 CAPACITIES = (64, 256, 1024, 4096)  # of a glimpse, so that few sizes of record are ever compiled
 DISCRETE = "directions", "fields"
 ACTUATORS = ("saccade", "muscles", *DISCRETE)
-NOISE_STREAM = 7
 
 
 def fovea_fields(values: int) -> list[tuple[Any, ...]]:
@@ -146,13 +144,6 @@ def _moves(actuators: str, jump: float, turn: float | None, table: np.ndarray) -
     return np.array(moves, np.float64)
 
 
-def require(condition: bool, name: str, allowed: Any, value: Any) -> None:
-    """Raise a ValueError that names the keyword, the allowed values and the given one, unless ``condition``."""
-    if not condition:
-        listed = ", ".join(map(repr, allowed)) if isinstance(allowed, tuple) else allowed
-        raise ValueError(f"{name} must be {'one of ' if isinstance(allowed, tuple) else ''}{listed}; got {value!r}")
-
-
 def wrap(angle: Any) -> Any:
     """Angle in radians, brought to [-pi, pi)."""
     return (angle + math.pi) % (2.0 * math.pi) - math.pi
@@ -201,74 +192,3 @@ def move_gaze(w: np.void, right: float, down: float, turn: float) -> None:
     if gaze[2] != 0.0:
         c, s = math.cos(gaze[2]), math.sin(gaze[2])
     set_gaze(w, gaze[0] + c * right - s * down, gaze[1] + s * right + c * down, gaze[2] + turn)
-
-
-@kernel
-def look(
-    w: np.void,
-    x: float,
-    y: float,
-    angle: float,
-    fields: np.ndarray,
-    reach: float,
-    channels: int,
-    values: int,
-    scratch: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """What the retina gives at a pose: the mean darkness of each field's area, clipped to [0, 1].
-
-    Args:
-        w: record with ``background`` and ``objects``.
-        x, y, angle: pose, pixels and radians.
-        fields, reach: of the retina.
-        channels: 1 or 3; channel c of field k goes to out[k * channels + c].
-        values: channels times the number of the retina's fields.
-        scratch: (LINE + 1, K) float32 work space.
-        out: receives ``values`` numbers; it reaches to a multiple of 16.
-    """
-    background, objects, share = w["background"], w["objects"], scratch[LINE]
-    if channels == 1:
-        fill(share, background[0])
-    else:
-        for k in range(values):
-            out[k] = background[k % channels]
-    for i in range(w["count"]):
-        ink = objects[i]["value"][0] - background[0]  # of one channel, whose shares of ink make up the glimpse
-        if channels > 1:
-            fill(share, ZERO)
-            ink = ONE
-        if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and channels > 1:
-            for k in range(values):
-                out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
-    if channels == 1:
-        _clip(share, out, values)
-    else:
-        _clip(out, out, values)
-
-
-@kernel
-def fill(out: np.ndarray, value: np.float32) -> None:
-    """Set all numbers of an array whose length is a multiple of 16."""
-    for k in range(0, out.shape[0], LANES):
-        store(out, k, full(value))
-
-
-@kernel
-def _clip(source: np.ndarray, out: np.ndarray, values: int) -> None:
-    """The first numbers of ``source`` to ``out``, kept in [0, 1]; both reach to a multiple of 16."""
-    rest = values % LANES
-    for k in range(0, values - rest, LANES):
-        store(out, k, smaller(larger(load(source, k), ZERO), ONE))
-    if rest:
-        k = values - rest
-        store(out, k, where(first(rest), smaller(larger(load(source, k), ZERO), ONE), load(out, k)))
-
-
-@kernel
-def add_noise(w: np.void, noise: np.ndarray, channels: int, draw: int, out: np.ndarray) -> None:
-    """Add each field's noise, a pure function of (key, draw, field), and clip to [0, 1]."""
-    stream = keys.split(w["key"], NOISE_STREAM)
-    for k in range(noise.shape[0] * channels):
-        value = out[k] + noise[k // channels] * np.float32(keys.normal(stream, draw * 8192 + k))
-        out[k] = min(np.float32(1.0), max(np.float32(0.0), value))

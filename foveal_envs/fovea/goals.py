@@ -8,11 +8,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from ..checks import require
 from ..compiled import kernel
 from ..scenes.coverage import ZERO
 from ..task import Observation
 from ..vectors import LANES, first, full, load, total, where
-from .fovea import SCENE, Fovea, add_noise, look, require
+from .fovea import HALF_SCENE, Fovea
+from .sensing import look, write_pose
 
 SUCCESS_RADIUS = 10.0  # pixels
 SUCCESS_ANGLE = math.radians(15.0)
@@ -21,7 +23,6 @@ GOALS = ("appearance", "pose", None)
 FORMATS = ("dict", "concat")
 REWARDS = ("dense", "sparse", "terminal")
 DENSE, SPARSE, TERMINAL = range(3)
-HALF_SCENE = 0.5 * SCENE
 _NONE, _BOOL = np.empty(0), np.dtype(np.bool_)
 SETTINGS = np.dtype(  # what the kernels know of a task's configuration
     [
@@ -184,16 +185,6 @@ def _measure(
 
 
 @kernel
-def write_pose(x: float, y: float, angle: float, out: np.ndarray, at: int, length: int) -> None:
-    """A pose as ``length`` (2 or 4) numbers in [-1, 1] from out[at]: x and y over half the scene, (cos, sin)."""
-    out[at] = x / HALF_SCENE - 1.0
-    out[at + 1] = y / HALF_SCENE - 1.0
-    if length == 4:
-        out[at + 2] = math.cos(angle)
-        out[at + 3] = math.sin(angle)
-
-
-@kernel
 def goal_reward(achieved: np.ndarray, desired: np.ndarray, length: int, by_pose: bool, kind: int) -> float:
     """Reward of one pair of goals, from the two vectors alone, which reach to a multiple of 16; "terminal" pays as
     "dense" does."""
@@ -229,20 +220,6 @@ def world_reward(w: np.void, settings: np.void) -> float:
     if settings["by_pose"]:
         return goal_reward(w["pose"], w["desired"], settings["goal_length"], True, kind)
     return goal_reward(w["glimpse"], w["desired"], settings["goal_length"], False, kind)
-
-
-@kernel
-def perceive(w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray) -> None:
-    """Sense at the gaze: glimpse (with noise), pose, and proprioception at the end of the observation."""
-    gaze, glimpse = w["gaze"], w["glimpse"]
-    channels, values = settings["channels"], settings["values"]
-    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], channels, values, scratch, glimpse)
-    if settings["noisy"]:
-        add_noise(w, noise, channels, w["moves"], glimpse)
-    write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
-    own = settings["proprioception"]
-    for i in range(own):
-        glimpse[settings["observed"] - own + i] = w["pose"][i]
 
 
 @kernel

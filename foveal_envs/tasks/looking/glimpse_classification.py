@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, add_noise, begin_gaze, displacement, move_gaze, require
+from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, move_gaze
+from ...fovea.sensing import add_noise
 from ...retinas import Retina
 from ...scenes.bank import Bank, ImageBank
 from ...scenes.pictures import digits, glyphs

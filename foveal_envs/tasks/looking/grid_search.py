@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import CAPACITIES, TRAIL, require
+from ...fovea.fovea import CAPACITIES, TRAIL
 from ...task import Observation, Task
 
 if TYPE_CHECKING:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, add_noise, displacement, move_gaze, require
-from ...fovea.goals import Goal, measures, world_reward, write_pose
+from ...fovea.fovea import SCENE, Fovea, displacement, move_gaze
+from ...fovea.goals import Goal, measures, world_reward
+from ...fovea.sensing import add_noise, write_pose
 from ...retinas import Retina
 from ...scenes.pictures import Images
 from ...scenes.sprites import SPRITE, place_sprite

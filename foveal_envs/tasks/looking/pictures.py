@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, fill
+from ...fovea.fovea import SCENE, Fovea
+from ...fovea.sensing import fill
 from ...scenes.bank import Bank, ImageBank, look_at_picture
 from ...scenes.coverage import ONE, ZERO
 from ...scenes.objects import LINE, add_object

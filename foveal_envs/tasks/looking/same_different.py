@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, add_noise, begin_gaze, displacement, look, move_gaze, require
+from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, move_gaze
+from ...fovea.sensing import add_noise, look
 from ...retinas import Retina
 from ...scenes.objects import FIXED_SHAPES, OBJECT
 from ...task import Observation, Task

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, fovea_fields, move_gaze, require
-from ...fovea.goals import Goal, goal_fields, perceive, world_reward
+from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, fovea_fields, move_gaze
+from ...fovea.goals import Goal, goal_fields, world_reward
+from ...fovea.sensing import perceive
 from ...scenes.objects import CONCAVE, CONVEX, OBJECT, SHAPES, copy_shape, random_polygon, shape_table
 
 if TYPE_CHECKING:

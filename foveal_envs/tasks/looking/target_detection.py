@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, require
-from ...fovea.goals import Goal, measures, perceive, set_goal
+from ...fovea.fovea import SCENE, Fovea
+from ...fovea.goals import Goal, measures, set_goal
+from ...fovea.sensing import perceive
 from ...retinas import Retina
 from ...task import Observation, Task
 from .shared import (

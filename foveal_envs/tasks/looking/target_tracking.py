@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, displacement, require, set_gaze
-from ...fovea.goals import SUCCESS_RADIUS, Goal, perceive, set_goal, world_reward
+from ...fovea.fovea import SCENE, Fovea, displacement, set_gaze
+from ...fovea.goals import SUCCESS_RADIUS, Goal, set_goal, world_reward
+from ...fovea.sensing import perceive
 from ...retinas import Retina
 from ...task import Observation, Task
 from .shared import RADIUS, START_RADIUS, Looks, draw_looking, looking_record, place_object, set_background, start_near

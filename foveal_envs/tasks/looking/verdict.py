@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import Fovea, fovea_fields, require
+from ...fovea.fovea import Fovea, fovea_fields
 
 if TYPE_CHECKING:
     from ...rendering import Canvas

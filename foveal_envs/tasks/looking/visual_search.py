@@ -10,9 +10,11 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, TRAIL, Fovea, add_noise, begin_gaze, displacement, fovea_fields, move_gaze, require
+from ...fovea.fovea import SCENE, TRAIL, Fovea, begin_gaze, displacement, fovea_fields, move_gaze
 from ...fovea.goals import FORMATS
+from ...fovea.sensing import add_noise
 from ...retinas import Retina
 from ...scenes.objects import FIXED_SHAPES, OBJECT, copy_shape, shape_table
 from ...scenes.pictures import Images

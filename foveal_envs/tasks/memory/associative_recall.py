@@ -8,8 +8,9 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import CAPACITIES, require
+from ...fovea.fovea import CAPACITIES
 from ...task import Observation, Task
 from .shared import (
     FIRST,

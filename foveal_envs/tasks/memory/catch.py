@@ -9,8 +9,10 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, begin_gaze, fovea_fields, look, move_gaze, require
+from ...fovea.fovea import SCENE, Fovea, begin_gaze, fovea_fields, move_gaze
+from ...fovea.sensing import look
 from ...retinas import Retina
 from ...scenes.objects import OBJECT, copy_shape, set_disc, set_polygon
 from ...task import Observation, Task

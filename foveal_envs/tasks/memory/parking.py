@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import require
 from ...task import Observation, Task
 from .shared import (
     FIRST,

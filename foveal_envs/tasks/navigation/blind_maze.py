@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import gymnasium as gym
 import numpy as np
 
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import TRAIL, require
+from ...fovea.fovea import TRAIL
 from ...scenes.mazes import UNREACHED, read_layout, shortest_steps
 from ...task import Observation
 from .shared import draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of

@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import TRAIL, require
+from ...fovea.fovea import TRAIL
 from ...scenes.mazes import FREE, UNREACHED, WALL, fault, neighbours, read_layout, require_reach, shortest_steps
 from ...task import Observation, Task
 from .shared import GoalSpace, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of

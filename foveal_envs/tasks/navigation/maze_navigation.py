@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from ...fovea.fovea import TRAIL, Fovea, require, wrap
+from ...checks import require
+from ...fovea.fovea import TRAIL, Fovea, wrap
 from ...retinas import Retina
 from ...scenes.geodesics import graph_record
 from ...scenes.mazes import FREE, WALL, fault, place_of, read_layout, require_reach

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
+from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import TRAIL, require
+from ...fovea.fovea import TRAIL
 from ...fovea.goals import FORMATS
 from ...scenes.mazes import WALL
 from ...task import Observation

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from ...fovea.fovea import TRAIL, require
+from ...checks import require
+from ...fovea.fovea import TRAIL
 from ...scenes.swamps import CAPACITY, GRAPH
 from ...task import Observation, Task
 from .shared import BEST, GoalSpace, draw_flag, draw_walk, path_measures
