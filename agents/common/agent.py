@@ -1,14 +1,15 @@
-"""What all agents share: the learning loop, logging and the refusal of scaled goals."""
+"""What all agents share: the learning loop, logging, and the refusal of what cannot be learned from."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import safe_mean
@@ -17,32 +18,66 @@ from typing_extensions import Self
 
 from ..cores import State
 from .encoder import GOAL_KEYS
+from .saving import SavedAlgorithm
 from .sequences import true_next
 from .workers import all_go_on
 
-# Keywords of every agent that go to Stable-Baselines3's constructor.
-INHERITED = ("policy", "env", "learning_rate", "seed", "device", "verbose", "stats_window_size", "tensorboard_log")
+
+@dataclass(frozen=True)
+class Step:
+    """One step of N lanes, as `Agent.remember` gets it.
+
+    Attributes:
+        act: what `Agent.act` gave to be remembered.
+        episode_start: (N,) bool, whether an episode began with the observation that was acted on.
+        rewards: (N,).
+        ends: (N,) bool, whether an episode ended.
+        terminated: (N,) bool, whether it ended otherwise than by a time limit.
+        next_obs: (N, ...) what the step led to: the episode's last observation where one ended.
+        infos: of the lanes.
+        next_states: states of the cores after the step; `Agent.core_states` are still those before it.
+    """
+
+    act: Mapping[str, Any]
+    episode_start: Tensor
+    rewards: np.ndarray
+    ends: np.ndarray
+    terminated: np.ndarray
+    next_obs: Any
+    infos: list[dict[str, Any]]
+    next_states: tuple[State, ...]
 
 
-class Agent(BaseAlgorithm):
+class Agent(SavedAlgorithm):
     """A Stable-Baselines3 algorithm that alternates between `collect` and `train`.
 
-    A subclass writes `_setup_model`, `act`, `remember` and `train`, and puts tensors or numbers to be logged into
+    A subclass writes `_setup_model`, `_setup_lanes`, `rollout_length`, `act`, `remember` and `train`, keeps every
+    keyword of its constructor as an attribute of the same name, and puts tensors or numbers to be logged into
     `measures` by their logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent: there a
     checkpoint is exact.
     """
 
+    STATE: ClassVar[tuple[str, ...]] = ("core_states",)
+
     measures: dict[str, Any]
     core_states: tuple[State, ...]
-    rollout_steps: int | None
     workers: int = 1  # processes that collect and train together
+    collecting: bool = False  # whether a rollout has begun and is not yet complete
+
+    @abstractmethod
+    def _setup_lanes(self) -> None:
+        """Makes what depends on the number of lanes: states of cores, and room for experience."""
+
+    @abstractmethod
+    def rollout_length(self) -> int | None:
+        """Steps of every lane between two updates; None: until each has finished an episode."""
 
     @abstractmethod
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """What to do next.
 
         Args:
-            obs: observations (N, ...) of the environment.
+            obs: observations (N, ...) of the environment, not to be changed.
             episode_start: (N,) bool.
 
         Returns:
@@ -50,25 +85,15 @@ class Agent(BaseAlgorithm):
         """
 
     @abstractmethod
-    def remember(
-        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
-    ) -> None:
-        """Keeps one step for `train`; `core_states` are still those before it.
-
-        Args:
-            act: what `act` gave, and `episode_start` (N,) bool.
-            rewards: (N,).
-            ends: (N,) bool, whether an episode ended.
-            next_obs: (N, ...) what the step led to, the last observation where an episode ended.
-            terminated: (N,) bool.
-        """
-
-    def attend(self, infos: list[dict[str, Any]], ends: np.ndarray) -> None:
-        """Is told the infos of every step before `remember`, for agents that learn from more than rewards."""
+    def remember(self, step: Step) -> None:
+        """Keeps one step for `train`, and changes nothing of it."""
 
     @abstractmethod
     def train(self, steps: int) -> None:
         """Learns from the rollout of `steps` steps just collected, and from older experience if it keeps any."""
+
+    def begin_rollout(self) -> None:
+        """Called before the first step of every rollout; a subclass that keeps rollouts starts a new one here."""
 
     def learn(
         self,
@@ -88,6 +113,9 @@ class Agent(BaseAlgorithm):
             tb_log_name: name of the run for TensorBoard.
             reset_num_timesteps: False goes on counting, and continues the running episodes.
             progress_bar: shows a bar with rate and time left (needs tqdm and rich).
+
+        Raises:
+            FloatingPointError: a reward or an observation that is not finite; nothing has been learned from it.
         """
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
@@ -109,28 +137,45 @@ class Agent(BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    @torch.no_grad()
     def collect(self, callback: BaseCallback) -> int | None:
-        """Steps every lane `rollout_steps` times (None: until each has finished an episode), and remembers it.
+        """Steps every lane `rollout_length` times, and remembers it.
 
         Returns:
             The number of steps, or None when the callback ends the training.
         """
+        self.begin_rollout()
+        self.collecting = True
+        try:
+            with torch.no_grad():
+                return self._collect(callback)
+        finally:
+            self.collecting = False
+
+    def _collect(self, callback: BaseCallback) -> int | None:
+        length, steps = self.rollout_length(), 0
         finished = np.zeros(self.lanes, dtype=bool)
-        steps = 0
-        while not finished.all() if self.rollout_steps is None else steps < self.rollout_steps:
+        env = self.training_env
+        check_finite("observation", self._last_obs, self.num_timesteps)
+        while not finished.all() if length is None else steps < length:
             start = torch.from_numpy(self._last_episode_starts).to(self.device)
             actions, act, next_states = self.act(self._last_obs, start)
-            obs, rewards, ends, infos = self.env.step(actions)
-            self.attend(infos, ends)
-            self.remember({**act, "episode_start": start}, rewards, ends, *true_next(obs, ends, infos))
-            self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states
-            finished |= ends
+            obs, rewards, ends, infos = env.step(actions)
+            next_obs, terminated = true_next(obs, ends, infos)
             steps += 1
             self.num_timesteps += self.lanes * self.workers
+            check_finite("reward", rewards, self.num_timesteps)
+            check_finite("observation", obs, self.num_timesteps)
+            if next_obs is not obs:
+                check_finite("last observation", next_obs, self.num_timesteps)
+            self.remember(Step(act, start, rewards, ends, terminated, next_obs, infos, next_states))
+            self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states  # type: ignore[assignment]
+            finished |= ends
             if ends.any():
                 self._update_info_buffer(infos, ends)
-            callback.update_locals(locals())
+            # what Stable-Baselines3's callbacks read
+            callback.update_locals(
+                {"dones": ends, "infos": infos, "rewards": rewards, "new_obs": obs, "actions": actions}
+            )
             if not callback.on_step():
                 return None
         return steps
@@ -147,26 +192,47 @@ class Agent(BaseAlgorithm):
         self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
         self.logger.dump(step=self.num_timesteps)
 
-    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
-        """Changes the environment; see Stable-Baselines3."""
-        super().set_env(env, force_reset)
-        self._refuse_scaled_goals()
-
-    def resumable(self) -> dict[str, Any]:
-        """What a checkpoint holds beside the zip and the environment; a subclass adds its own, and reads it back."""
-        return {"core_states": self.core_states}
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Restores what `resumable` gave."""
-        self.core_states = state["core_states"]
-
     @property
     def lanes(self) -> int:
         """N, the number of environments; 1 without one."""
         return 1 if self.env is None else self.env.num_envs
 
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "measures", "core_states"]
+    @property
+    def training_env(self) -> Any:
+        """The VecEnv that it trains in.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        if self.env is None:
+            raise ValueError(f"this {type(self).__name__} has no environment: give it one by set_env")
+        return self.env
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Changes the environment, which may have another number of lanes.
+
+        With another number of lanes, running episodes, states of cores and experience are given up; what was learned
+        stays.
+
+        Args:
+            env: whose spaces are those of the agent.
+            force_reset: whether new episodes begin; with another number of lanes they always do.
+
+        Raises:
+            ValueError: other spaces, or a number of lanes with which the agent's keywords do not go.
+        """
+        before = self.lanes if self.env is not None else None
+        wrapped = self._wrap_env(env, self.verbose)
+        self.n_envs = wrapped.num_envs
+        super().set_env(wrapped, force_reset or before != wrapped.num_envs)
+        self._refuse_scaled_goals()
+        if before != wrapped.num_envs:
+            self._setup_lanes()
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """Whether a checkpoint made now, of an environment that can be restored, continues to the same bits."""
+        return self.workers == 1 and not self.collecting
 
     def _refuse_scaled_goals(self) -> None:
         """Raises ValueError where VecNormalize scales the two goals, each by its own mean and variance."""
@@ -178,4 +244,22 @@ class Agent(BaseAlgorithm):
             raise ValueError(
                 f"VecNormalize scales {' and '.join(scaled)}, so that a goal that is reached no longer equals the one "
                 'that is desired; use VecNormalize(env, norm_obs_keys=["observation"])'
+            )
+
+
+def check_finite(what: str, values: Any, steps: int) -> None:
+    """Raises FloatingPointError where an array (N, ...), or one of a dict of them, holds a number that is not finite.
+
+    Args:
+        what: name of the values.
+        values: of N lanes.
+        steps: made so far, for the message.
+    """
+    for name, part in values.items() if isinstance(values, Mapping) else (("", values),):
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            place = tuple(np.argwhere(~np.isfinite(part))[0].tolist())
+            where = f"lane {place[0]}" + f", column {', '.join(map(str, place[1:]))}" * (len(place) > 1)
+            raise FloatingPointError(
+                f"{what}{f' {name!r}' if name else ''} of {where} is {part[place]} after {steps:,} steps; "
+                "nothing has been learned from it"
             )

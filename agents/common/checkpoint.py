@@ -1,111 +1,148 @@
-"""Checkpoint folders: a training that is stopped and resumed ends in the same bits as one that was not."""
+"""Checkpoints: a training that is stopped and resumed ends in the same bits as one that was not.
+
+A folder of checkpoints holds ``step-000123456`` and the like, each an archive, and ``latest``, a file with the name of
+the newest. A checkpoint appears by one rename, when all of it is on the disk; whatever stops the process before that
+leaves the others as they are.
+"""
 
 from __future__ import annotations
 
-import pickle
+import os
 import random
+import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorWrapper
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import (
+    VecCheckNan,
+    VecEnv,
+    VecEnvWrapper,
+    VecExtractDictObs,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    VecTransposeImage,
+)
 
 from .agent import Agent
+from .archive import Archive, ArchiveError, not_data, one_line, read_folder, sync_folder, write_folder, write_through
+from .vec_env import GymnasiumVecEnv
 
 AgentType = TypeVar("AgentType", bound=Agent)
+NAME = re.compile(r"step-\d{9,}(\.\d+)?")
+LATEST = "latest"
 
 
-def save_checkpoint(agent: Agent, path: str | Path) -> bool:
-    """Writes model.zip (nets, optimizers, settings) and state.pkl (all the rest) into the folder `path`.
+def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
+    """Adds a checkpoint to the folder `path`: nets, optimizers, settings, experience, running episodes, random states.
 
-    The rest is experience, core states, running episodes, normaliser and every random state. Call it between two
-    rollouts, before or after `learn` or through `SaveCheckpoint`. An older checkpoint in the folder is replaced
-    only when the new one is complete.
+    Call it between two rollouts: before or after `learn`, or through `SaveCheckpoint`.
 
     Args:
         agent: any of `AGENTS`.
-        path: folder, made if it is not there.
+        path: folder of one training, made if it is not there.
+        keep: how many of the newest stay, at least 1.
 
     Returns:
-        Whether it resumes exactly: True where the environment has `get_state` and one worker trains.
+        Whether it resumes exactly: True where the agent says so, where the environment can be restored (it has
+        `get_state` and `set_state`), and where each wrapper around it is stateless, known, or names what it keeps
+        between steps in an attribute `STATE`, as agents do.
+
+    Raises:
+        OSError: it cannot be written; the checkpoints that were there stay.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    environment = environment_state(agent.env)
-    normaliser = agent.get_vec_normalize_env()
-    state = {
-        "agent": agent.resumable(),
-        "environment": environment,
-        "normaliser": (normaliser, getattr(normaliser, "returns", None)),
+    content = {
+        **agent.content(),
+        "state": agent.get_state(),
+        "environment": environment_state(agent.env),
+        "wrappers": [[getattr(holder, name) for holder, name in held] for held in _wrappers(agent.env) if held],
+        "lanes": agent.lanes,
         "last": (agent._last_obs, agent._last_original_obs, agent._last_episode_starts),
-        "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),  # noqa: NPY002
-        "actions": agent.action_space.np_random.bit_generator.state,
+        "random": _random_state(agent),
     }
-    agent.save(folder / "model.new.zip")
-    (folder / "state.new.pkl").write_bytes(pickle.dumps(state))
-    for name in ("model.zip", "state.pkl"):
-        stem, suffix = name.split(".")
-        (folder / f"{stem}.new.{suffix}").replace(folder / name)
-    return environment is not None and agent.workers == 1
+    lost = not_data({name: content[name] for name in ("state", "wrappers", "last")})
+    whole = content["environment"] is not None and None not in _wrappers(agent.env) and not lost
+    content["exact"] = exact = agent.resumes_exactly and whole
+    name = _free_name(folder, agent.num_timesteps)
+    unfinished = folder / f".writing-{os.getpid()}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    write_folder(unfinished, "checkpoint", content)
+    unfinished.rename(folder / name)
+    sync_folder(folder)
+    pointer = folder / f".{LATEST}-{os.getpid()}"
+    write_through(pointer, name.encode())
+    pointer.replace(folder / LATEST)
+    sync_folder(folder)
+    for old in checkpoints(folder)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return exact
 
 
 def load_checkpoint(agent_class: type[AgentType], path: str | Path, env: VecEnv, **keywords: Any) -> AgentType:
-    """The agent of a checkpoint folder, in `env`, to be continued by `learn(steps, reset_num_timesteps=False)`.
+    """The agent of a checkpoint, in `env`, to be continued by `learn(steps, reset_num_timesteps=False)`.
 
-    Warns where the environment has no `get_state`: then the running episodes start anew, and the continuation is
-    approximate.
+    No code from the files runs. Warns where the continuation is only approximate, as running episodes start anew, and
+    where a newer checkpoint is damaged and was skipped.
 
     Args:
         agent_class: class of the agent that was saved.
-        path: folder; it is unpickled, so it must be one that you trust.
-        env: an environment made as the one trained in.
-        keywords: see `BaseAlgorithm.load`.
+        path: folder of checkpoints, of which the newest whole one is taken; or one checkpoint.
+        env: an environment made as the one trained in, with as many lanes.
+        keywords: see `Agent.load`; what the files could not hold must be given.
+
+    Raises:
+        ArchiveError: no checkpoint is whole, or it is of another class or number of lanes, or something that it could
+            not hold is not given. One line says which.
     """
-    folder = Path(path)
-    state = pickle.loads((folder / "state.pkl").read_bytes())
-    agent = agent_class.load(folder / "model.zip", env=env, **keywords)
-    agent.resume(state["agent"])
-    normaliser = agent.get_vec_normalize_env()
-    if normaliser is not None:
-        saved, returns = state["normaliser"]
-        vars(normaliser).update({**vars(saved), "venv": normaliser.venv, "returns": returns})
-    if state["environment"] is None:
-        warnings.warn("the environment has no get_state: this continuation is approximate", stacklevel=2)
-    else:
-        agent.env.unwrapped.set_state(state["environment"])
-        agent._last_obs, agent._last_original_obs, agent._last_episode_starts = state["last"]
-    agent.action_space.np_random.bit_generator.state = state["actions"]
-    python, numpy, torch_state = state["random"]
-    random.setstate(python)
-    np.random.set_state(numpy)  # noqa: NPY002
-    torch.set_rng_state(torch_state)
+    source, archive = _newest(Path(path))
+    agent = agent_class.rebuild(archive, str(source), env, keywords.pop("device", "auto"), keywords)
+    try:
+        _restore(agent, archive)
+    except Exception as error:  # whatever is wrong with a file may raise anything
+        raise ArchiveError(f"{source}: {one_line(error)}") from error
+    if not archive.content["exact"]:
+        warnings.warn(f"{source} could not hold all of the training: this continuation is approximate", stacklevel=2)
     return agent
 
 
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, newest first, whether whole or not."""
+    found = [path for path in folder.iterdir() if NAME.fullmatch(path.name) and path.is_dir()]
+    latest = folder / LATEST
+    name = latest.read_text(errors="replace") if latest.is_file() else ""
+    return sorted(found, key=lambda path: (path.name == name, path.stat().st_mtime_ns, path.name), reverse=True)
+
+
 def environment_state(env: VecEnv | None) -> Any:
-    """The environment's snapshot, or None where it has none."""
+    """The environment's snapshot, or None where it has none, or one that is no data."""
     try:
-        return env.unwrapped.get_state()  # type: ignore[union-attr]
+        state = env.unwrapped.get_state()  # type: ignore[union-attr]
     except AttributeError:
         return None
+    return None if not_data({"environment": state}) else state
 
 
 class SaveCheckpoint(BaseCallback):
-    """Saves a checkpoint folder every so many environment steps, always between two rollouts.
+    """Saves a checkpoint every so many environment steps, always between two rollouts.
 
     Args:
         path: folder.
         every: environment steps.
+        keep: see `save_checkpoint`.
         verbose: 1 says when it saves.
     """
 
-    def __init__(self, path: str | Path, every: int = 50_000, verbose: int = 0) -> None:
+    def __init__(self, path: str | Path, every: int = 50_000, keep: int = 3, verbose: int = 0) -> None:
         super().__init__(verbose)
-        self.path = Path(path)
-        self.every = every
+        self.path, self.every, self.keep = Path(path), every, keep
         self._next = 0
 
     def _on_training_start(self) -> None:
@@ -115,8 +152,106 @@ class SaveCheckpoint(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        if self.model.num_timesteps >= self._next:
-            self._next = self.model.num_timesteps + self.every
-            save_checkpoint(self.model, self.path)  # type: ignore[arg-type]
+        agent = self.model
+        if not isinstance(agent, Agent):
+            raise TypeError(f"checkpoints are of the agents of this package, not of {type(agent).__name__}")
+        if agent.num_timesteps >= self._next:
+            self._next = agent.num_timesteps + self.every
+            save_checkpoint(agent, self.path, self.keep)
             if self.verbose:
-                print(f"checkpoint at {self.model.num_timesteps} steps: {self.path}")
+                print(f"checkpoint at {agent.num_timesteps} steps: {self.path}")
+
+
+def _free_name(folder: Path, steps: int) -> str:
+    """A name that no checkpoint of the folder has."""
+    name, count = f"step-{steps:09d}", 1
+    while (folder / name).exists():
+        name, count = f"step-{steps:09d}.{count}", count + 1
+    return name
+
+
+def _newest(path: Path) -> tuple[Path, Archive]:
+    """The newest whole checkpoint of a folder, or the one that the path is."""
+    if not path.is_dir():
+        raise ArchiveError(f"{path}: there is no checkpoint, as there is no such folder")
+    skipped = []
+    for checkpoint in [path] if NAME.fullmatch(path.name) else checkpoints(path):
+        try:
+            archive = read_folder(checkpoint, "checkpoint")
+        except ArchiveError as error:
+            skipped.append(str(error))
+            continue
+        if skipped:
+            warnings.warn(f"skipped {'; '.join(skipped)}; {checkpoint} is taken", stacklevel=3)
+        return checkpoint, archive
+    if skipped:
+        raise ArchiveError(f"{path}: no checkpoint is whole: {'; '.join(skipped)}")
+    old = (path / "state.pkl").exists()
+    why = "it is of an older version, whose files are pickled and no longer read" if old else "none is in this folder"
+    raise ArchiveError(f"{path}: there is no checkpoint: {why}")
+
+
+def _restore(agent: Agent, archive: Archive) -> None:
+    """All that a checkpoint holds beside what the agent was made of."""
+    content, env = archive.content, agent.training_env
+    if content["lanes"] != agent.lanes:
+        raise ValueError(f"it is of {content['lanes']} lanes, and the environment has {agent.lanes}: give it as many")
+    lost = {place.split(".")[1] for place in archive.not_data if place.startswith("state.")}
+    agent.set_state({**{name: getattr(agent, name) for name in lost}, **content["state"]} if lost else content["state"])
+    held = [held for held in _wrappers(env) if held]
+    for wrapper, values in zip(held, content["wrappers"], strict=True):
+        for (holder, name), value in zip(wrapper, values, strict=True):
+            setattr(holder, name, value)
+    if content["environment"] is not None:
+        env.unwrapped.set_state(content["environment"])
+        env.unwrapped._reset_seeds()  # the seeds of the agent's construction were for a first reset
+        agent._last_obs, agent._last_original_obs, agent._last_episode_starts = content["last"]
+    _set_random_state(agent, content["random"])
+
+
+def _wrappers(env: Any) -> list[list[tuple[Any, str]] | None]:
+    """For each wrapper around an environment, what it keeps between steps, as (holder, attribute); None: not known."""
+    found: list[list[tuple[Any, str]] | None] = []
+    while isinstance(env, VecEnvWrapper):
+        found.append(_held(env))
+        env = env.venv
+    inner = env.env if isinstance(env, GymnasiumVecEnv) else None
+    while isinstance(inner, VectorWrapper):
+        found.append(_held(inner))
+        inner = inner.env
+    return found
+
+
+def _held(wrapper: Any) -> list[tuple[Any, str]] | None:
+    if hasattr(wrapper, "STATE"):
+        return [(wrapper, name) for name in wrapper.STATE]
+    if isinstance(wrapper, VecNormalize):
+        observed = getattr(wrapper, "obs_rms", {})
+        moments = [*(observed.values() if isinstance(observed, dict) else [observed]), wrapper.ret_rms]
+        return [*((moment, name) for moment in moments for name in ("mean", "var", "count")), (wrapper, "returns")]
+    if isinstance(wrapper, VecFrameStack):
+        stacks = wrapper.stacked_obs
+        parts = getattr(stacks, "sub_stacked_observations", None)
+        return [(stack, "stacked_obs") for stack in (parts.values() if parts else [stacks])]
+    if isinstance(wrapper, VecMonitor):
+        return [(wrapper, name) for name in ("episode_returns", "episode_lengths", "episode_count")]
+    return [] if isinstance(wrapper, VecTransposeImage | VecCheckNan | VecExtractDictObs) else None
+
+
+def _random_state(agent: Agent) -> dict[str, Any]:
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),  # noqa: NPY002 (Stable-Baselines3 seeds it)
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if agent.device.type == "cuda" else [],
+        "actions": agent.action_space.np_random.bit_generator.state,
+    }
+
+
+def _set_random_state(agent: Agent, state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if agent.device.type == "cuda" and state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    agent.action_space.np_random.bit_generator.state = state["actions"]

@@ -6,7 +6,7 @@ actions that are not finite are refused by the environment.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from gymnasium import spaces
 from stable_baselines3.common.distributions import (
@@ -20,6 +20,22 @@ from stable_baselines3.common.preprocessing import get_action_dim
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Normal
 from typing_extensions import Self
+
+
+class ActionDistribution(Protocol):
+    """What a policy's actions are drawn from: Stable-Baselines3's distributions, and others of that form."""
+
+    def get_actions(self, deterministic: bool = False) -> Tensor:
+        """Actions (B, ...), the likeliest or drawn."""
+
+    def mode(self) -> Tensor:
+        """The likeliest actions (B, ...)."""
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """log pi(a) (B,) of actions (B, ...)."""
+
+    def entropy(self) -> Tensor | None:
+        """(B,), None where it has no closed form."""
 
 
 def make_distribution(space: spaces.Space[Any]) -> Distribution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -40,17 +41,17 @@ def goal_match(achieved: Tensor, desired: Tensor, widths: Sequence[float]) -> Te
     return torch.stack([torch.exp(distance / -width) for width in widths]).mean(0)
 
 
-def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ended: Tensor, trace: float) -> Tensor:
+def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ended: Tensor, td_lambda: float) -> Tensor:
     """TD(lambda) returns (Sutton 1988): G_t = r_t + g_t [(1 - l_t) V(x_t+1) + l_t G_t+1].
 
-    l_t is `trace`, but 0 where an episode or the sequence ends, so that there the value stands for the rest.
+    l_t is `td_lambda`, but 0 where an episode or the sequence ends, so that there the value stands for the rest.
 
     Args:
         rewards: (T, B), r_t is paid for arriving at x_t+1.
         next_values: (T, B), V(x_t+1), of the episode's true last state where it ended.
         discounts: (T, B), g_t, 0 where nothing follows.
         ended: (T, B) bool, whether the episode ended with this step.
-        trace: lambda in [0, 1].
+        td_lambda: in [0, 1].
 
     Returns:
         (T, B) returns; gradients flow into rewards and values.
@@ -58,7 +59,7 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ende
     target = rewards[-1] + discounts[-1] * next_values[-1]
     targets = [target]
     for t in range(len(rewards) - 2, -1, -1):
-        rest = torch.where(ended[t], next_values[t], torch.lerp(next_values[t], target, trace))
+        rest = torch.where(ended[t], next_values[t], torch.lerp(next_values[t], target, td_lambda))
         target = rewards[t] + discounts[t] * rest
         targets.append(target)
     return torch.stack(targets[::-1])
@@ -76,6 +77,21 @@ def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: float) -> Te
         Scalar.
     """
     return -torch.min(ratio * advantage, ratio.clamp(1 - clip_range, 1 + clip_range) * advantage).mean()
+
+
+def check_losses(steps: int, **losses: Tensor) -> None:
+    """Raises FloatingPointError where a loss is not finite. Call it before the gradient step.
+
+    Args:
+        steps: made so far, for the message.
+        losses: scalars by name.
+    """
+    wrong = [f"{name} = {loss.item()}" for name, loss in losses.items() if not math.isfinite(loss.item())]
+    if wrong:
+        raise FloatingPointError(
+            f"{', '.join(wrong)} after {steps:,} steps; the parameters are those before this update: look for very "
+            "large observations or rewards, lower the learning rate or max_grad_norm"
+        )
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | None = None) -> None:

@@ -83,6 +83,22 @@ class Replay:
         self.data[self.count % len(self.data)] = torch.cat(parts, 1)
         self.count += 1
 
+    def get_state(self) -> dict[str, Any]:
+        """What was written, oldest or not, and how many steps were."""
+        return {"data": self.data[: len(self)], "count": self.count}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `get_state` gave.
+
+        Raises:
+            ValueError: it is of another number of columns, of other fields, or longer than the capacity.
+        """
+        data, count = state["data"], state["count"]
+        if data.shape[1:] != self.data.shape[1:] or len(data) != min(count, len(self.data)):
+            raise ValueError(f"{count} steps {tuple(data.shape)} do not fit a replay {tuple(self.data.shape)}")
+        self.data[: len(data)] = data
+        self.count = count
+
     def newest(self, steps: int) -> Sequence:
         """The last `steps` steps of all columns."""
         times = torch.arange(self.count - steps, self.count) % len(self.data)

@@ -14,21 +14,22 @@ from typing import Any
 import cloudpickle
 import torch
 import torch.distributed as dist
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
+
+from .saving import SavedAlgorithm
 
 APART = 1_000_003  # between the seeds of two workers' environments
 
 
 @contextmanager
-def working(agent: BaseAlgorithm, count: int, **learn: Any) -> Iterator[None]:
+def working(agent: SavedAlgorithm, count: int, **learn: Any) -> Iterator[None]:
     """While the block runs, which must have `agent` learn, `count` - 1 copies of it learn in other processes.
 
     Each has an environment of its own, a copy of the agent's with other seeds, and one thread; so has this process.
     They find each other through a file and exchange tensors by gloo.
 
     Args:
-        agent: with its environment; both are pickled.
+        agent: with its environment, which is pickled.
         count: processes, this one included.
         learn: keywords of `agent.learn` for the copies.
 
@@ -38,7 +39,7 @@ def working(agent: BaseAlgorithm, count: int, **learn: Any) -> Iterator[None]:
     saved = io.BytesIO()
     agent.save(saved)
     try:
-        copy = cloudpickle.dumps((type(agent), agent.env, learn))
+        copy = cloudpickle.dumps((type(agent), agent.env, agent.not_data(), learn))
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         raise ValueError(f"workers = {count} needs an environment that can be pickled: {error}") from error
     context = multiprocessing.get_context("spawn")
@@ -62,8 +63,8 @@ def working(agent: BaseAlgorithm, count: int, **learn: Any) -> Iterator[None]:
 
 def _work(rank: int, saved: bytes, copy: bytes, count: int, meeting: str, seed: int) -> None:
     """What another process does: load the agent, give it seeds of its own, and learn."""
-    agent_class, env, learn = cloudpickle.loads(copy)
-    agent = agent_class.load(io.BytesIO(saved), env=env)
+    agent_class, env, not_data, learn = cloudpickle.loads(copy)
+    agent = agent_class.load(io.BytesIO(saved), env=env, device="cpu", **not_data)
     agent.env.seed(seed + rank * APART)
     torch.manual_seed(seed + rank * APART)
     _join(rank, count, meeting)

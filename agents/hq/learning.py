@@ -12,14 +12,15 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
-from ..common.agent import INHERITED, Agent
+from ..common.actor import Actor
+from ..common.agent import Agent, Step
 from ..cores import State
 from .kernels import FINISHED, TESTS, Tables, act_all, finish_all, lane_record, notice_all, predict_all, run_trials
 
 CHUNK = 100  # trials between two callbacks where the environment is a known table
 
 
-class HQPolicy(BasePolicy):
+class HQPolicy(Actor):
     """Tables Q (agents, observations, actions) and HQ (agents, observations), and which observations were met.
 
     Args:
@@ -47,37 +48,21 @@ class HQPolicy(BasePolicy):
         self.register_buffer("hq", torch.zeros(agents, observations, dtype=torch.float64))
         self.register_buffer("seen", torch.zeros(observations, dtype=torch.bool))
 
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        return {**super()._get_constructor_parameters(), "agents": self.agents}
-
     @property
     def tables(self) -> Tables:
         """Q, HQ and seen as arrays that share the buffers' memory."""
         return self.q.numpy(), self.hq.numpy(), self.seen.numpy()
 
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    def act(
+        self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """Greedy actions, and the next state: active agents and their subgoals, each (N,).
-
-        Args:
-            observation: (N,) integers, or one.
-            state: what the last call returned; None at the start.
-            episode_start: (N,) bool; None: no lane starts anew.
-            deterministic: unused; what was learned is a deterministic policy.
-        """
-        obs = np.atleast_1d(np.asarray(observation, np.int64)) - int(self.observation_space.start)  # type: ignore[attr-defined]
-        starts = np.full(len(obs), state is None)
-        if episode_start is not None:
-            starts |= np.asarray(episode_start, bool)
-        active, subgoals = (np.zeros((2, len(obs)), np.int64) if state is None else np.array(state, np.int64)).copy()
-        actions = np.zeros(len(obs), np.int64)
-        predict_all(self.tables, obs, starts, active, subgoals, actions)
-        actions += int(self.action_space.start)  # type: ignore[attr-defined]
-        return (actions if np.ndim(observation) else actions[0]), (active, subgoals)
-
-    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        raise NotImplementedError("the policy needs its state: call predict")
+        """Greedy actions, as what was learned is a deterministic policy; the state is the active agents and their
+        subgoals, each (N,). See `Actor.act`."""
+        count, actions = len(episode_start), np.zeros(len(episode_start), np.int64)
+        active, subgoals = np.zeros((2, count), np.int64) if state is None else np.array(state, np.int64)
+        codes = obs.numpy().astype(np.int64) - int(self.observation_space.start)  # type: ignore[attr-defined]
+        predict_all(self.tables, codes, episode_start, active, subgoals, actions)
+        return actions + int(self.action_space.start), (active, subgoals)  # type: ignore[attr-defined]
 
 
 class HQLearning(Agent):
@@ -101,7 +86,7 @@ class HQLearning(Agent):
         agents: M.
         subgoal_rate: a_HQ.
         gamma: discount.
-        decay: lambda.
+        td_lambda: lambda.
         temperature: of the Boltzmann distribution.
         p_start: p_max before the first trial.
         trials: after so many p_max is 1.
@@ -123,8 +108,10 @@ class HQLearning(Agent):
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"HQPolicy": HQPolicy, "MlpPolicy": HQPolicy}
+    STATE = (*Agent.STATE, "_lanes", "_trace", "_rewards", "_ended")
+    PROGRESS = (*Agent.PROGRESS, "_counts", "_tests")
+    RENAMED = {"decay": "td_lambda"}  # noqa: RUF012 (declared so by the parent)
     policy: HQPolicy
-    rollout_steps = 1
 
     def __init__(
         self,
@@ -135,7 +122,7 @@ class HQLearning(Agent):
         agents: int = 8,
         subgoal_rate: float = 0.2,
         gamma: float = 0.9,
-        decay: float = 0.9,
+        td_lambda: float = 0.9,
         temperature: float = 0.1,
         p_start: float = 0.9,
         trials: int = 20_000,
@@ -149,20 +136,32 @@ class HQLearning(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        build = settings.pop("_init_setup_model")
-        for name, least in (("agents", 1), ("trials", 1), ("test_every", 1)):
-            if settings[name] is not None and settings[name] < least:
-                raise ValueError(f"{name} must be at least {least}, got {settings[name]}")
+        for name, value in (("agents", agents), ("trials", trials), ("test_every", test_every)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if temperature <= 0 or not 0 <= p_start <= 1:
             raise ValueError(f"temperature must be positive and p_start in [0, 1], got {temperature=}, {p_start=}")
-        inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
         super().__init__(
-            **{**inherited, "device": "cpu"}, support_multi_env=True, supported_action_spaces=(spaces.Discrete,)
-        )
-        vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
-        if build:
+            policy, env, learning_rate, policy_kwargs, seed=seed, device="cpu", verbose=verbose,
+            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,
+            supported_action_spaces=(spaces.Discrete,),
+        )  # fmt: skip
+        self.agents = agents
+        self.subgoal_rate = subgoal_rate
+        self.gamma = gamma
+        self.td_lambda = td_lambda
+        self.temperature = temperature
+        self.p_start = p_start
+        self.trials = trials
+        self.test_every = test_every
+        self.table = table
+        self._counts, self._tests = np.zeros(TESTS + 2, np.int64), np.zeros((0, 3))
+        if _init_setup_model:
             self._setup_model()
+
+    def rollout_length(self) -> int:
+        """One step: a trial is learned from when it ends."""
+        return 1
 
     def _setup_model(self) -> None:
         if not isinstance(self.observation_space, spaces.Discrete):
@@ -172,13 +171,14 @@ class HQLearning(Agent):
         self.policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, agents=self.agents, **self.policy_kwargs
         )  # the tables stay on the CPU
+        self._setup_lanes()
+
+    def _setup_lanes(self) -> None:
         self.core_states = ()
         self._lanes = np.zeros(self.lanes, lane_record(self.agents))
         self._lanes["random"] = np.random.randint(1 << 62, size=self.lanes)  # noqa: NPY002 (seeded by SB3)
         self._trace = np.zeros((self.lanes, 64, 3), np.int64)
         self._rewards = np.zeros((self.lanes, 64))
-        vars(self).setdefault("_counts", np.zeros(TESTS + 2, np.int64))  # both come from the zip where one is loaded
-        vars(self).setdefault("_tests", np.zeros((0, 3)))
         self._ended = np.zeros(self.lanes, bool)
 
     @property
@@ -194,7 +194,7 @@ class HQLearning(Agent):
     def _rules(self) -> tuple[float, float, float, float, float, float, int, int]:
         rate = float(self.lr_schedule(self._current_progress_remaining))
         return (
-            float(self.gamma), float(self.decay), rate, float(self.subgoal_rate), float(self.temperature),
+            float(self.gamma), float(self.td_lambda), rate, float(self.subgoal_rate), float(self.temperature),
             float(self.p_start), int(self.trials), int(self.test_every or 0),
         )  # fmt: skip
 
@@ -205,17 +205,15 @@ class HQLearning(Agent):
         act_all(self.policy.tables, self._lanes, codes, episode_start.numpy(), self._counts, self._rules, actions)
         return actions + int(self.action_space.start), {"obs": codes, "action": actions}, ()
 
-    def remember(
-        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
-    ) -> None:
+    def remember(self, step: Step) -> None:
         """See `Agent.remember`."""
         if self._lanes["steps"].max() == self._trace.shape[1]:
             self._make_room(2 * self._trace.shape[1])
-        self._ended = np.asarray(ends, bool)
-        following = np.asarray(next_obs, np.int64) - int(self.observation_space.start)
+        self._ended = np.array(step.ends, bool)
+        following = np.asarray(step.next_obs, np.int64) - int(self.observation_space.start)
         notice_all(
-            self.policy.tables, self._lanes, act["obs"], act["action"], np.asarray(rewards, np.float64), self._ended,
-            following, self._trace, self._rewards, self._counts, self._rules,
+            self.policy.tables, self._lanes, step.act["obs"], step.act["action"], np.asarray(step.rewards, np.float64),
+            self._ended, following, self._trace, self._rewards, self._counts, self._rules,
         )  # fmt: skip
 
     def train(self, steps: int) -> None:
@@ -246,17 +244,6 @@ class HQLearning(Agent):
         callback.update_locals(locals())
         return steps if callback.on_step() else None
 
-    def resumable(self) -> dict[str, Any]:
-        """See `Agent.resumable`."""
-        own = {name: getattr(self, name) for name in _OWN}
-        return {**super().resumable(), **own}
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """See `Agent.resume`."""
-        super().resume(state)
-        for name in _OWN:
-            setattr(self, name, state[name])
-
     def _world(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int] | None:
         """The environment's table, if it may be used: between episodes of one lane."""
         if not self.table or self.lanes != 1 or not self._last_episode_starts.all():
@@ -276,9 +263,3 @@ class HQLearning(Agent):
     def _make_tests(self, more: int) -> None:
         if len(self._tests) < self._counts[TESTS] + more:
             self._tests = np.concatenate([self._tests, np.zeros((max(more, 64), 3))])
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_trace", "_rewards", "_lanes", "_ended"]
-
-
-_OWN = ("_lanes", "_trace", "_rewards", "_counts", "_tests", "_ended")

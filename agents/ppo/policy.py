@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from gymnasium import spaces
 from stable_baselines3.common.distributions import (
     CategoricalDistribution,
     DiagGaussianDistribution,
-    Distribution,
 )
-from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from ..common.distributions import make_distribution
+from ..common.actor import Actor
+from ..common.distributions import ActionDistribution, make_distribution
 from ..common.sequences import each
 from ..cores import Core, State, make_core
 from ..cores.feedforward import ACTIVATIONS, Activation
@@ -26,7 +26,7 @@ from ..cores.feedforward import ACTIVATIONS, Activation
 Obs = Any  # Tensor (B, ...), or a dict of such
 
 
-class RecurrentPolicy(BasePolicy):
+class RecurrentPolicy(Actor):
     """pi(a | h) and V(h), h(t) = core(encoder(features of x(t)), state), for every observation and action space of SB3.
 
     Features are Stable-Baselines3's: a Box is flattened, an image goes through its convolutional net, a Dict through
@@ -84,16 +84,26 @@ class RecurrentPolicy(BasePolicy):
         self.init_weights(self.action_net, gain=0.01)
         self.init_weights(self.value_net, gain=1.0)
 
-    def step(self, obs: Obs, state: State, episode_start: Tensor) -> tuple[Distribution, Tensor, State]:
+    def step(self, obs: Obs, state: State, episode_start: Tensor) -> tuple[ActionDistribution, Tensor, State]:
         """The distribution of actions, V (B,) and the next state, from one step's observations (B, ...)."""
         x = self.encoder(self.extract_features(obs, self.features_extractor))
         h, state = self.core.step(x, state, episode_start)
-        return self._distribution(h), self.value_net(self.critic(h)).squeeze(-1), state
+        return self._distribution(h), self._value(h), state
+
+    def unroll(self, obs: Obs, state: State, episode_start: Tensor, through_time: bool = True) -> Tensor:
+        """h (T B, H) of a time-major sequence; see `evaluate_actions`."""
+        x = self.encoder(self.extract_features(each(obs, lambda part: part.flatten(0, 1)), self.features_extractor))
+        x = x.unflatten(0, episode_start.shape)
+        if through_time:
+            return self.core(x, state, episode_start)[0].flatten(0, 1)
+        return self._one_step_each(x, state, episode_start)
 
     def evaluate_actions(
         self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, Unpack[tuple[Tensor, ...]]]:
         """V, log pi(a) and entropy (None where it has no closed form), each (T B,), of a time-major sequence.
+
+        A subclass may return more, which goes to `RecurrentPPO.further_loss`.
 
         Args:
             obs: (T, B, ...).
@@ -102,50 +112,31 @@ class RecurrentPolicy(BasePolicy):
             episode_start: (T, B) bool.
             through_time: False cuts the gradient between steps: each step takes the state before it as given.
         """
-        x = self.encoder(self.extract_features(each(obs, lambda part: part.flatten(0, 1)), self.features_extractor))
-        x = x.unflatten(0, episode_start.shape)
-        if through_time:
-            h = self.core(x, state, episode_start)[0].flatten(0, 1)
-        else:
-            h = self._one_step_each(x, state, episode_start)
+        h = self.unroll(obs, state, episode_start, through_time)
         distribution = self._distribution(h)
         log_prob = likelihood(distribution, actions.flatten(0, 1))
-        return self.value_net(self.critic(h)).squeeze(-1), log_prob, distribution.entropy()
+        return self._value(h), log_prob, distribution.entropy()
 
-    def predict(
-        self,
-        observation: Any,
-        state: State | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, State | None]:
-        """Actions for one observation or a batch; see Stable-Baselines3.
+    def act(
+        self, obs: Obs, state: State | None, episode_start: np.ndarray, deterministic: bool
+    ) -> tuple[np.ndarray, State]:
+        """See `Actor.act`."""
+        if state is None:
+            state = self.core.initial_state(len(episode_start))
+        start = torch.from_numpy(episode_start).to(self.device)
+        distribution, _, state = self.step(obs, state, start)
+        return self.to_env(distribution.get_actions(deterministic), distribution), state
+
+    def to_env(self, actions: Tensor, distribution: ActionDistribution) -> np.ndarray:
+        """Actions (B, ...) as the environment takes them: a Box's are clipped to its bounds.
 
         Args:
-            observation: as the environment gives it, with or without a leading axis (N, ...).
-            state: what the last call returned; None at the start.
-            episode_start: (N,) bool; None: no lane starts anew.
-            deterministic: the most likely action instead of a random one.
+            actions: drawn from the distribution.
+            distribution: what `step` gave.
         """
-        self.set_training_mode(False)
-        obs, batched = self.obs_to_tensor(observation)
-        count = len(next(iter(obs.values())) if isinstance(obs, Mapping) else obs)
-        start = torch.zeros(count, dtype=torch.bool, device=self.device)
-        if episode_start is not None:
-            start |= torch.as_tensor(episode_start, dtype=torch.bool, device=self.device)
-        with torch.no_grad():
-            if state is None:
-                state = self.core.initial_state(count)
-            distribution, _, state = self.step(obs, state, start)
-            actions = self.to_env(distribution.get_actions(deterministic))
-        return (actions if batched else actions[0]), state
-
-    def to_env(self, actions: Tensor) -> np.ndarray:
-        """Actions (B, ...) as the environment takes them: a Box's are clipped to its bounds."""
-        array = actions.cpu().numpy().reshape(-1, *self.action_space.shape)  # type: ignore[misc]
-        if isinstance(self.action_space, spaces.Box):
-            return np.clip(array, self.action_space.low, self.action_space.high)
-        return array
+        space: Any = self.action_space
+        array = actions.cpu().numpy().reshape(-1, *space.shape)
+        return np.clip(array, space.low, space.high) if isinstance(space, spaces.Box) else array
 
     def from_env(self, actions: np.ndarray) -> np.ndarray:
         """The policy's part of actions (B, ...) as the environment takes them, the inverse of `to_env`."""
@@ -154,10 +145,11 @@ class RecurrentPolicy(BasePolicy):
     def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
         return make_core(name, width, **keywords)
 
-    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        raise NotImplementedError("a recurrent policy needs its state: call predict")
+    def _value(self, h: Tensor) -> Tensor:
+        value: Tensor = self.value_net(self.critic(h))
+        return value.squeeze(-1)
 
-    def _distribution(self, h: Tensor) -> Distribution:
+    def _distribution(self, h: Tensor) -> ActionDistribution:
         net = self.action_net(self.actor(h))
         if isinstance(self.action_dist, DiagGaussianDistribution):
             return self.action_dist.proba_distribution(net, self.log_std)
@@ -179,7 +171,7 @@ def _extractor(space: spaces.Space[Any], normalize_images: bool) -> type[BaseFea
     return NatureCNN if is_image_space(space, normalized_image=not normalize_images) else FlattenExtractor
 
 
-def likelihood(distribution: Distribution, actions: Tensor) -> Tensor:
+def likelihood(distribution: ActionDistribution, actions: Tensor) -> Tensor:
     """log pi(a) (B,) of actions a (B, ...); of probabilities p (B, actions) of discrete ones sum_a p(a) log pi(a)."""
     if isinstance(distribution, CategoricalDistribution) and actions.is_floating_point():
         return (actions * distribution.distribution.logits).sum(-1)

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
-from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
+from ..common.agent import Step
+from ..common.distributions import ActionDistribution
 from ..cores import State
 from .policy import Obs, RecurrentPolicy
 from .recurrent_ppo import RecurrentPPO
 
 SHARPNESS = 5.0  # logit of a score of 1, in the environments of recognition
 UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Glance:
+    """Where to look next, and what was seen so far: a distribution of saccades (B, J), and logits of names (B, C)."""
+
+    saccade: ActionDistribution
+    logits: Tensor
+
+    def get_actions(self, deterministic: bool = False) -> Tensor:
+        """Saccades (B, J), the likeliest or drawn."""
+        return self.saccade.get_actions(deterministic)
+
+    def mode(self) -> Tensor:
+        """The likeliest saccades (B, J)."""
+        return self.saccade.mode()
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """log pi(a) (B,) of saccades (B, J)."""
+        return self.saccade.log_prob(actions)
+
+    def entropy(self) -> Tensor | None:
+        """Of the saccades (B,)."""
+        return self.saccade.entropy()
 
 
 class RecognitionPolicy(RecurrentPolicy):
@@ -52,11 +78,11 @@ class RecognitionPolicy(RecurrentPolicy):
         super().__init__(observation_space, jumps, **options)
         self.jumps, self.action_space = jumps, action_space
         self.namer = nn.Linear(self.core.output_size, classes)
-        self.logits = torch.zeros(1, classes)  # of the last inputs
 
-    def to_env(self, actions: Tensor) -> np.ndarray:
-        """Saccades (B, J), clipped, with the scores for the inputs that they answer: (B, J + C)."""
-        scores = ((self.logits - self.logits.amax(-1, keepdim=True)) / SHARPNESS + 1).clamp(min=-1)
+    def to_env(self, actions: Tensor, distribution: ActionDistribution) -> np.ndarray:
+        """Saccades (B, J), clipped, with the scores of what the distribution names: (B, J + C)."""
+        logits = cast(Glance, distribution).logits
+        scores = ((logits - logits.amax(-1, keepdim=True)) / SHARPNESS + 1).clamp(min=-1)
         saccades = np.clip(actions.cpu().numpy(), self.jumps.low, self.jumps.high)
         return np.concatenate((saccades, scores.detach().cpu().numpy()), -1)
 
@@ -64,16 +90,17 @@ class RecognitionPolicy(RecurrentPolicy):
         """The saccades (B, J) of actions (B, J + C)."""
         return actions[:, : self.jumps.shape[0]]
 
-    def evaluate_actions(  # type: ignore[override]
+    def evaluate_actions(
         self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """See `RecurrentPolicy`; and the logits (T B, C)."""
-        evaluated = super().evaluate_actions(obs, actions, state, episode_start, through_time)
-        return *evaluated, self.logits
+        h = self.unroll(obs, state, episode_start, through_time)
+        glance = self._distribution(h)
+        return self._value(h), glance.log_prob(actions.flatten(0, 1)), glance.entropy(), glance.logits
 
-    def _distribution(self, h: Tensor) -> Distribution:
-        self.logits = self.namer(h)
-        return super()._distribution(h)
+    def _distribution(self, h: Tensor) -> Glance:
+        logits = self.namer(h)
+        return Glance(super()._distribution(h), logits)
 
 
 class Recogniser(RecurrentPPO):
@@ -110,13 +137,10 @@ class Recogniser(RecurrentPPO):
         self.classes, self.label_coef = classes, label_coef
         super().__init__(policy, env, policy_kwargs={**(policy_kwargs or {}), "classes": classes}, **options)
 
-    def attend(self, infos: list[dict[str, Any]], ends: np.ndarray) -> None:
-        """See `Agent.attend`."""
-        self._label = np.array([info["label"] if end else UNKNOWN for info, end in zip(infos, ends, strict=True)])
-
-    def remember(self, act: dict[str, Any], *outcome: Any) -> None:
-        """See `Agent.remember`."""
-        super().remember({**act, "label": torch.as_tensor(self._label, device=self.device)}, *outcome)
+    def remember(self, step: Step) -> None:
+        """See `Agent.remember`. The label of an episode comes with its end."""
+        label = [info["label"] if end else UNKNOWN for info, end in zip(step.infos, step.ends, strict=True)]
+        super().remember(replace(step, act={**step.act, "label": torch.tensor(label, device=self.device)}))
 
     def train(self, steps: int) -> None:
         """See `RecurrentPPO.train`; every step has the label of the episode that it belongs to."""
@@ -130,6 +154,3 @@ class Recogniser(RecurrentPPO):
         (logits,), label = more, batch["label"].flatten()
         total = F.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="sum")
         return self.label_coef * total / (label != UNKNOWN).sum().clamp(min=1)
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_label"]

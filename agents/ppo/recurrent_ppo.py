@@ -12,8 +12,8 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 from typing_extensions import Self
 
-from ..common.agent import INHERITED, Agent
-from ..common.losses import clipped_surrogate, descend, lambda_returns
+from ..common.agent import Agent, Step
+from ..common.losses import check_losses, clipped_surrogate, descend, lambda_returns
 from ..common.sequences import Rollout, each
 from ..common.workers import average, working
 from ..cores import State
@@ -35,7 +35,7 @@ class RecurrentPPO(Agent):
         env: a VecEnv (`make_sb3`), an environment or its id.
         learning_rate: Adam's; a number or Stable-Baselines3's schedule of the progress remaining.
         n_steps: T, steps of every environment between updates.
-        n_minibatches: of a pass over the rollout; divides the number of environments.
+        n_minibatches: of a pass over the rollout; divides the number of environments. None: as many as do, at most 4.
         n_epochs: passes over each rollout.
         gamma: discount.
         gae_lambda: lambda.
@@ -74,7 +74,7 @@ class RecurrentPPO(Agent):
         *,
         learning_rate: float | Schedule = 1e-3,
         n_steps: int = 64,
-        n_minibatches: int = 4,
+        n_minibatches: int | None = None,
         n_epochs: int = 4,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
@@ -97,30 +97,35 @@ class RecurrentPPO(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        build = settings.pop("_init_setup_model")
         if bptt not in ("full", "cut"):
             raise ValueError(f'bptt must be "full" or "cut", not {bptt!r}')
         if workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
-        kinds = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
-        super().__init__(**inherited, support_multi_env=True, supported_action_spaces=kinds)
-        vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
-        if build:
+        super().__init__(
+            policy, env, learning_rate, policy_kwargs, seed=seed, device=device, verbose=verbose,
+            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,
+            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
+        )  # fmt: skip
+        self.n_steps = n_steps
+        self.n_minibatches = n_minibatches
+        self.n_epochs = n_epochs
+        self.gamma = gamma
+        self.gae_lambda = gae_lambda
+        self.clip_range = clip_range
+        self.normalize_advantage = normalize_advantage
+        self.ent_coef = ent_coef
+        self.vf_coef = vf_coef
+        self.max_grad_norm = max_grad_norm
+        self.target_kl = target_kl
+        self.bptt = bptt
+        self.workers = workers
+        self.compile = compile
+        self.core = core
+        self.core_kwargs = core_kwargs
+        if _init_setup_model:
             self._setup_model()
 
-    @property
-    def rollout_steps(self) -> int:  # type: ignore[override]
-        """T."""
-        return self.n_steps
-
     def _setup_model(self) -> None:
-        if self.env is not None and self.lanes % self.n_minibatches:
-            raise ValueError(
-                f"n_minibatches must divide the number of environments, for a minibatch is made of whole columns: "
-                f"{self.lanes} environments, n_minibatches={self.n_minibatches}"
-            )
         self._setup_lr_schedule()
         self._clip_schedule = FloatSchedule(self.clip_range)
         self.set_random_seed(self.seed)
@@ -133,9 +138,28 @@ class RecurrentPPO(Agent):
             core.form = next(form for form in core.forms if form != "compiled")
         fused = self.device.type == "cpu"  # on a GPU it refuses gradients that lie otherwise than their parameters
         self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, fused=fused)
-        self.core_states = (core.initial_state(self.lanes),)
-        self.rollout = Rollout(self.n_steps)
+        self._setup_lanes()
         self._evaluate = torch.compile(self.policy.evaluate_actions) if self.compile else self.policy.evaluate_actions
+
+    def _setup_lanes(self) -> None:
+        wanted = self.n_minibatches or 4
+        if self.n_minibatches and self.env is not None and self.lanes % wanted:
+            raise ValueError(
+                f"n_minibatches must divide the number of environments, as a minibatch is made of whole columns: "
+                f"{self.lanes} environments, n_minibatches={self.n_minibatches}"
+            )
+        self.minibatches = max(count for count in range(1, wanted + 1) if self.lanes % count == 0)
+        self.core_states = (self.policy.core.initial_state(self.lanes),)
+        self.rollout = Rollout(self.n_steps)
+
+    def rollout_length(self) -> int:
+        """`n_steps`."""
+        return self.n_steps
+
+    def begin_rollout(self) -> None:
+        """A new rollout, from the states that the cores have now."""
+        self.rollout.count = 0
+        (self._first_state,) = self.core_states
 
     def learn(
         self,
@@ -205,11 +229,8 @@ class RecurrentPPO(Agent):
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Random actions of the policy; see `Agent.act`."""
         (state,) = self.core_states
-        if self.rollout.count in (0, self.n_steps):
-            self.rollout.count = 0
-            self._first_state = state
         inputs = self._tensors(obs)
-        distribution, value, self._next_state = self.policy.step(inputs, state, episode_start)
+        distribution, value, next_state = self.policy.step(inputs, state, episode_start)
         action = taken = distribution.get_actions()
         if self._lessons is not None:
             shown, probabilities = self._lessons.shown(obs, episode_start)
@@ -217,18 +238,16 @@ class RecurrentPPO(Agent):
             action = shown if probabilities is None else self._tensors(probabilities)
             taken = self._lessons.mix(shown, distribution.mode(), self._current_progress_remaining)
         act = {"obs": inputs, "action": action, "value": value, "log_prob": likelihood(distribution, action)}
-        return self.policy.to_env(taken), act, (self._next_state,)
+        return self.policy.to_env(taken, distribution), act, (next_state,)
 
-    def remember(
-        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
-    ) -> None:
+    def remember(self, step: Step) -> None:
         """See `Agent.remember`. What comes after the last step, or would have come after a truncated one, is valued."""
-        next_value = torch.zeros_like(act["value"])
-        if (ends & ~terminated).any() or self.rollout.count == self.n_steps - 1:
-            goes_on = torch.zeros_like(act["episode_start"])
-            next_value = self.policy.step(self._tensors(next_obs), self._next_state, goes_on)[1]
-        outcome = {"reward": rewards, "ended": ends, "terminated": terminated}
-        self.rollout.add(**act, next_value=next_value, **self._tensors(outcome))
+        next_value = torch.zeros_like(step.act["value"])
+        if (step.ends & ~step.terminated).any() or self.rollout.count == self.n_steps - 1:
+            (next_state,), goes_on = step.next_states, torch.zeros_like(step.episode_start)
+            next_value = self.policy.step(self._tensors(step.next_obs), next_state, goes_on)[1]
+        outcome = self._tensors({"reward": step.rewards, "ended": step.ends, "terminated": step.terminated})
+        self.rollout.add(**step.act, episode_start=step.episode_start, next_value=next_value, **outcome)
 
     def train(self, steps: int) -> None:
         """`n_epochs` passes over the rollout, each in `n_minibatches` sets of columns."""
@@ -243,7 +262,7 @@ class RecurrentPPO(Agent):
         fields["returns"] = lambda_returns(fields["reward"], next_value, discount, ended, self.gae_lambda)
         for _ in range(self.n_epochs):
             divergence = 0.0
-            for columns in torch.randperm(self.lanes, device=self.device).chunk(self.n_minibatches):
+            for columns in torch.randperm(self.lanes, device=self.device).chunk(self.minibatches):
                 batch = self.rollout.columns(columns)
                 state = tuple(part[columns] for part in self._first_state)
                 values, log_prob, entropy, *more = self._evaluate(
@@ -251,7 +270,7 @@ class RecurrentPPO(Agent):
                 )
                 returns, old_value, old_log_prob = (batch[name].flatten() for name in ("returns", "value", "log_prob"))
                 advantage = returns - old_value
-                if self.normalize_advantage:
+                if self.normalize_advantage and len(advantage) > 1:
                     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
                 log_ratio = log_prob - old_log_prob
                 ratio = log_ratio.exp()
@@ -260,9 +279,11 @@ class RecurrentPPO(Agent):
                 entropy_loss = -(-log_prob if entropy is None else entropy).mean()
                 loss = policy_loss + self.vf_coef * value_loss + self.ent_coef * entropy_loss
                 loss = loss + self.further_loss(batch, *more)
-                self._check(policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss)
+                check_losses(
+                    self.num_timesteps, policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss
+                )
                 descend(self.optimizer, loss, self.max_grad_norm)
-                divergence += (ratio - 1 - log_ratio).detach().mean() / self.n_minibatches  # Schulman's k3 estimator
+                divergence += (ratio - 1 - log_ratio).detach().mean() / self.minibatches  # Schulman's k3 estimator
             if target_kl is not None and average([torch.as_tensor(divergence)])[0] > 1.5 * target_kl:
                 break
         self.measures |= {
@@ -281,17 +302,10 @@ class RecurrentPPO(Agent):
     def _tensors(self, obs: Any) -> Any:
         return each(obs, lambda part: torch.as_tensor(part, device=self.device))
 
-    def _check(self, **losses: Tensor) -> None:
-        """Raises FloatingPointError where a loss is not finite."""
-        wrong = [f"{name} = {loss.item()}" for name, loss in losses.items() if not torch.isfinite(loss)]
-        if wrong:
-            raise FloatingPointError(
-                f"{', '.join(wrong)} after {self.num_timesteps} steps; the parameters are those before this update: "
-                "look for observations or rewards that are not finite, lower learning_rate or max_grad_norm"
-            )
+    @property
+    def resumes_exactly(self) -> bool:
+        """See `Agent.resumes_exactly`. A teacher's state is not saved."""
+        return super().resumes_exactly and self._lessons is None
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "optimizer"], []
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "rollout", "_first_state", "_next_state", "_evaluate", "_lessons"]

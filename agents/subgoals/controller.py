@@ -13,7 +13,8 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 
-from ..common.agent import INHERITED, Agent
+from ..common.actor import Actor
+from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
 from ..common.sequences import Replay
 from ..cores import State
@@ -23,7 +24,7 @@ from .leg_evaluator import LegEvaluator, regress
 Plan = tuple[np.ndarray, np.ndarray, np.ndarray, Any]  # subgoals (N, n, P), index and age (N,), the controller's state
 
 
-class HierarchicalPolicy(BasePolicy):
+class HierarchicalPolicy(Actor):
     """Gives a goal-conditioned controller one subgoal after the other as its desired goal, then the real one.
 
     Args:
@@ -97,36 +98,26 @@ class HierarchicalPolicy(BasePolicy):
         towards = {**obs, "desired_goal": goals.reshape(obs["desired_goal"].shape).astype(np.float32)}
         return self.controller.predict(towards, state, starts, deterministic=deterministic)
 
-    def predict(
-        self,
-        observation: Any,
-        state: Plan | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = True,
+    def act(
+        self, obs: Any, state: Plan | None, episode_start: np.ndarray, deterministic: bool
     ) -> tuple[np.ndarray, Plan]:
-        """Actions for one observation or a batch; see Stable-Baselines3. The state holds the plan of every lane."""
-        obs, batched = self.obs_to_tensor(observation)
+        """See `Actor.act`. The state holds the plan of every lane."""
         obs = {key: part.numpy() for key, part in obs.items()}
-        count = len(obs["desired_goal"])
-        starts = np.full(count, state is None)
-        if episode_start is not None:
-            starts |= np.asarray(episode_start, bool)
+        count = len(episode_start)
         if state is None:
             shape = count, self.generator.subgoals, self.encoder.goal_size
             state = np.zeros(shape, np.float32), np.zeros(count, int), np.zeros(count, int), None
         plans, index, age = (part.copy() for part in state[:3])
-        if starts.any():
-            plans[starts], index[starts], age[starts] = self.plan({key: obs[key][starts] for key in obs}), 0, 0
+        if episode_start.any():
+            fresh = {key: part[episode_start] for key, part in obs.items()}
+            plans[episode_start], index[episode_start], age[episode_start] = self.plan(fresh), 0, 0
         path = np.concatenate((plans, obs["desired_goal"].reshape(count, 1, -1)), 1)
         lanes, last = np.arange(count), path.shape[1] - 1
         away = np.linalg.norm(path[lanes, index] - obs["achieved_goal"].reshape(count, -1), axis=-1)
-        done = ((away <= self.tolerance) | (age >= self.patience)) & (index < last)
-        index, age = index + done, np.where(done, 0, age) + 1
-        actions, memory = self.pursue(obs, path[lanes, index], state[3], starts, deterministic)
-        return (actions if batched else actions[0]), (plans, index, age, memory)
-
-    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        raise NotImplementedError("a hierarchical policy needs its plan: call predict")
+        passed = ((away <= self.tolerance) | (age >= self.patience)) & (index < last)
+        index, age = index + passed, np.where(passed, 0, age) + 1
+        actions, memory = self.pursue(obs, path[lanes, index], state[3], episode_start, deterministic)
+        return actions, (plans, index, age, memory)
 
 
 class HierarchicalController(Agent):
@@ -146,7 +137,7 @@ class HierarchicalController(Agent):
         rollout_legs: legs of every lane between updates.
         updates: gradient steps of E, and of S, after each rollout.
         batch_size: legs, or problems, in each.
-        capacity: moves remembered of every lane.
+        buffer_size: moves of all lanes together that are remembered.
         policy_kwargs: other keywords of `HierarchicalPolicy`.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, but that the CPU computes on
             any device.
@@ -159,6 +150,8 @@ class HierarchicalController(Agent):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
         ("HierarchicalPolicy", "MultiInputPolicy"), HierarchicalPolicy
     )
+    STATE = (*Agent.STATE, "replay", "_targets", "_age", "_memory")
+    RENAMED = {"capacity": "buffer_size"}  # noqa: RUF012 (declared so by the parent)
     policy: HierarchicalPolicy
 
     def __init__(
@@ -172,7 +165,7 @@ class HierarchicalController(Agent):
         rollout_legs: int = 4,
         updates: int = 200,
         batch_size: int = 256,
-        capacity: int = 2000,
+        buffer_size: int = 128_000,
         policy_kwargs: dict[str, Any] | None = None,
         seed: int | None = None,
         device: torch.device | str = "cpu",
@@ -181,19 +174,21 @@ class HierarchicalController(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        build = settings.pop("_init_setup_model")
-        inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
-        super().__init__(**{**inherited, "device": "cpu"}, support_multi_env=True)
-        if isinstance(controller, BaseAlgorithm):
-            settings["controller"] = controller.policy
-        vars(self).update(settings)
-        if build:
+        super().__init__(
+            policy, env, learning_rate, policy_kwargs, seed=seed, device="cpu", verbose=verbose,
+            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,
+        )  # fmt: skip
+        self.controller = controller.policy if isinstance(controller, BaseAlgorithm) else controller
+        self.leg_steps = leg_steps
+        self.rollout_legs = rollout_legs
+        self.updates = updates
+        self.batch_size = batch_size
+        self.buffer_size = buffer_size
+        if _init_setup_model:
             self._setup_model()
 
-    @property
-    def rollout_steps(self) -> int:  # type: ignore[override]
-        """Moves of every lane between updates."""
+    def rollout_length(self) -> int:
+        """Moves of `rollout_legs` whole legs."""
         return self.leg_steps * self.rollout_legs
 
     def _setup_model(self) -> None:
@@ -204,13 +199,17 @@ class HierarchicalController(Agent):
         self._refuse_scaled_goals()
         keywords = {"controller": self.controller, **self.policy_kwargs}
         self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, **keywords)
+        self._setup_lanes()
+
+    def _setup_lanes(self) -> None:
         self.core_states = ((),)
         place, context = self.policy.encoder.goal_size, self.policy.evaluator.items * self.policy.evaluator.width
         sizes = {"place": place, "desired": place, "context": context}
         sizes |= dict.fromkeys(("cost", "leg_start", "episode_start"), 1)
-        self.replay = Replay(sizes, self.lanes, self.capacity)
+        self.replay = Replay(sizes, self.lanes, max(2 * self.leg_steps, self.buffer_size // self.lanes))
         self._targets = np.zeros((self.lanes, place), np.float32)
-        self._age, self._memory = np.zeros(self.lanes, int), None
+        self._age = np.zeros(self.lanes, np.int64)
+        self._memory: Any = None
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """The controller's action towards a random place, which changes when a leg is over; see `Agent.act`."""
@@ -225,12 +224,10 @@ class HierarchicalController(Agent):
         leg_start = torch.from_numpy(fresh).float()[:, None]
         return actions, {"place": place, "desired": desired, "context": context, "leg_start": leg_start}, ((),)
 
-    def remember(
-        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
-    ) -> None:
+    def remember(self, step: Step) -> None:
         """See `Agent.remember`."""
-        start = act.pop("episode_start").float()[:, None]
-        self.replay.add(**act, episode_start=start, cost=-torch.as_tensor(rewards).float()[:, None])
+        start, cost = step.episode_start.float()[:, None], -torch.as_tensor(step.rewards).float()[:, None]
+        self.replay.add(**step.act, episode_start=start, cost=cost)
 
     def train(self, steps: int) -> None:
         """`updates` steps of E on the legs seen, then as many of S along E."""
@@ -258,6 +255,3 @@ class HierarchicalController(Agent):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy"], []
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "replay", "_targets", "_age", "_memory"]

@@ -138,6 +138,7 @@ class SubgoalGenerator(nn.Module):
             costs.append(mean.item())
         return costs
 
+    @torch.enable_grad()
     def refine(
         self,
         cost: LegCost,

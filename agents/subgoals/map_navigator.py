@@ -14,7 +14,8 @@ from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from ..common.agent import INHERITED, Agent
+from ..common.actor import Actor
+from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
 from ..cores import State
 from .leg_evaluator import LegEvaluator, regress
@@ -59,7 +60,7 @@ class Walker(nn.Module):
         return actions.astype(np.float32), state
 
 
-class MapPolicy(BasePolicy):
+class MapPolicy(Actor):
     """Walks the way of least expected cost: over what it has seen, and over what it has not at length plus E.
 
     The map of a lane holds what follows with certainty from its views. The subgoal is where the cheapest way to the
@@ -170,25 +171,14 @@ class MapPolicy(BasePolicy):
         towards = {**obs, "desired_goal": goals.reshape(obs["desired_goal"].shape)}
         return self.controller.predict(towards, memory, starts, deterministic=True)  # type: ignore[no-any-return]
 
-    def predict(
-        self,
-        observation: Any,
-        state: Chart | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = True,
+    def act(
+        self, obs: Any, state: Chart | None, episode_start: np.ndarray, deterministic: bool
     ) -> tuple[np.ndarray, Chart]:
-        """Actions for one observation or a batch; see Stable-Baselines3. The state holds the map of every lane."""
-        obs, batched = self.obs_to_tensor(observation)
+        """See `Actor.act`. The state holds the map of every lane."""
         obs = {key: part.numpy() for key, part in obs.items()}
-        starts = np.full(len(obs["desired_goal"]), state is None)
-        if episode_start is not None:
-            starts |= np.asarray(episode_start, bool)
-        goals, _, chart = self.plan(obs, state, starts)
-        actions, memory = self.pursue(obs, goals, chart[3], starts)
-        return (actions if batched else actions[0]), (*chart[:3], memory)
-
-    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
-        raise NotImplementedError("a policy with a map needs its state: call predict")
+        goals, _, chart = self.plan(obs, state, episode_start)
+        actions, memory = self.pursue(obs, goals, chart[3], episode_start)
+        return actions, (*chart[:3], memory)
 
 
 class MapNavigator(Agent):
@@ -201,7 +191,7 @@ class MapNavigator(Agent):
         policy: "MapPolicy".
         env: a VecEnv (`make_sb3`), an environment or its id, with places as goals.
         learning_rate: Adam's.
-        rollout_steps: moves of every lane between updates.
+        n_steps: moves of every lane between updates.
         updates: gradient steps after each rollout.
         batch_size: squares in each.
         capacity: squares remembered.
@@ -215,8 +205,9 @@ class MapNavigator(Agent):
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(("MapPolicy", "MultiInputPolicy"), MapPolicy)
+    STATE = (*Agent.STATE, "_chart", "_paths", "_waiting", "_patches", "_costs", "_count", "_moves")
+    RENAMED = {"rollout_steps": "n_steps"}  # noqa: RUF012 (declared so by the parent)
     policy: MapPolicy
-    rollout_steps: int
 
     def __init__(
         self,
@@ -224,7 +215,7 @@ class MapNavigator(Agent):
         env: GymEnv | str | None = None,
         *,
         learning_rate: float = 2e-3,
-        rollout_steps: int = 200,
+        n_steps: int = 200,
         updates: int = 300,
         batch_size: int = 256,
         capacity: int = 200_000,
@@ -236,13 +227,20 @@ class MapNavigator(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        build = settings.pop("_init_setup_model")
-        inherited = {name: settings.pop(name) for name in (*INHERITED, "policy_kwargs")}
-        super().__init__(**{**inherited, "device": "cpu"}, support_multi_env=True)
-        vars(self).update(settings)
-        if build:
+        super().__init__(
+            policy, env, learning_rate, policy_kwargs, seed=seed, device="cpu", verbose=verbose,
+            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,
+        )  # fmt: skip
+        self.n_steps = n_steps
+        self.updates = updates
+        self.batch_size = batch_size
+        self.capacity = capacity
+        if _init_setup_model:
             self._setup_model()
+
+    def rollout_length(self) -> int:
+        """`n_steps`."""
+        return self.n_steps
 
     def _setup_model(self) -> None:
         self._setup_lr_schedule()
@@ -251,12 +249,15 @@ class MapNavigator(Agent):
         self.policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )
+        self._patches = np.zeros((self.capacity, WINDOW, WINDOW), np.int8)
+        self._costs, self._count = np.zeros(self.capacity, np.float32), 0
+        self._setup_lanes()
+
+    def _setup_lanes(self) -> None:
         self.core_states = ((),)
         self._chart: Chart | None = None
         self._paths: list[np.ndarray] = []
         self._waiting: list[list[tuple[tuple[int, int], np.ndarray]]] = [[] for _ in range(self.lanes)]
-        self._patches = np.zeros((self.capacity, WINDOW, WINDOW), np.int8)
-        self._costs, self._count = np.zeros(self.capacity, np.float32), 0
         self._moves: list[tuple[np.ndarray, np.ndarray]] = []
 
     @property
@@ -306,12 +307,10 @@ class MapNavigator(Agent):
                 self._count += 1
         self._waiting[lane] = [(at, patch) for at, patch in self._waiting[lane] if not new[at]]
 
-    def remember(
-        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
-    ) -> None:
+    def remember(self, step: Step) -> None:
         """Keeps random moves and what they did; see `Agent.remember`."""
         if self.babbling:
-            self._moves.append((act["actions"], next_obs["achieved_goal"] - act["place"]))
+            self._moves.append((step.act["actions"], step.next_obs["achieved_goal"] - step.act["place"]))
 
     def train(self, steps: int) -> None:
         """Learns what moves do, once; else `updates` steps of E on what squares have cost."""
@@ -336,16 +335,8 @@ class MapNavigator(Agent):
         nowhere = torch.zeros(count, 0)
         return nowhere, nowhere, one_hot(patches), torch.from_numpy(self._costs[index])
 
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """See `MapPolicy.predict`."""
-        return self.policy.predict(*args, **kwargs)
-
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy"], []
-
-    def _excluded_save_params(self) -> list[str]:
-        own = ["_chart", "_paths", "_waiting", "_patches", "_costs", "_count", "_moves"]
-        return [*super()._excluded_save_params(), *own]
 
 
 def windows(maps: np.ndarray) -> np.ndarray:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 
-from ..common.agent import INHERITED, Agent
+from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
-from ..common.losses import descend, goal_error, goal_match, lambda_returns
+from ..common.losses import check_losses, descend, goal_error, goal_match, lambda_returns
 from ..common.sequences import Sequence, exchange_goals
 from ..cores import State
 from .evaluator import Evaluator
@@ -30,6 +30,24 @@ CHOICES = {
     "schedule": ("alternating", "model_first"),
     "optimizer": ("adam", "sgd"),
 }
+
+
+Trajectory = Mapping[str, Tensor] | Sequence  # (T, B, ...) by the name of the field
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """A trajectory that C learns from.
+
+    Attributes:
+        percepts: (T, B, ...) that were arrived at; they carry the gradient.
+        trajectory: observation, desired_goal, terminated and ended, each (T, B, ...).
+        nets: (T, B, A) net inputs of C's outputs; empty where they are not known.
+    """
+
+    percepts: Tensor
+    trajectory: Trajectory
+    nets: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class WorldModelController(Agent):
@@ -55,14 +73,14 @@ class WorldModelController(Agent):
             `updates` minibatches of windows from the replay after each rollout.
         compiled: whether these online updates run as compiled loops, an attribute `compiled_descent`, or in PyTorch,
             where that is None; None: compiled where `OnlineDescent` can. The two agree up to rounding.
-        rollout_steps: steps of every lane between updates; None: until every lane has finished an episode.
+        n_steps: of every lane between updates; None: until every lane has finished an episode.
         updates: minibatches after each rollout.
         batch_size: windows in a minibatch.
         window: T, steps of a window, and of an imagined rollout.
-        replay_size: environment steps that the replay keeps.
+        buffer_size: transitions of all lanes together that the replay keeps.
         evaluator: whether V learns, and stands for what follows the window.
-        trace: lambda of TD(lambda).
-        discount: gamma.
+        td_lambda: lambda of TD(lambda).
+        gamma: discount.
         bootstrap_at_end: whether V stands for what would follow the end of an episode, too; None: with goal keys,
             where a task ends by the clock.
         noise: largest standard deviation of exploration, in half-ranges of the action; each episode of each lane
@@ -70,7 +88,8 @@ class WorldModelController(Agent):
         match_widths: widths w of the reward of a goal, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
         exchange: share of the imagined trajectories that pursue another's goal.
         goal_input: whether C reads the desired goal.
-        saturation: weight of the penalty on C's saturated outputs, see `ControllerPolicy`.
+        saturation: weight e of an error of C's own, e/2 |W core + b|^2 averaged over the batch: it keeps C's logistic
+            outputs from saturating, where no other gradient reaches them.
         share_goal: see `Encoder`; None decides by the spaces.
         core, core_kwargs: C's core, name in `agents.CORES` and keywords.
         model_core, model_core_kwargs: M's.
@@ -88,6 +107,7 @@ class WorldModelController(Agent):
 
     Raises:
         ValueError: a choice that is none, `compiled` where it cannot be, or a VecNormalize that scales the goals apart.
+        FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
     """
 
     policy_aliases: ClassVar[dict[str, type[ControllerPolicy]]] = {
@@ -95,8 +115,14 @@ class WorldModelController(Agent):
         "MlpPolicy": ControllerPolicy,
         "MultiInputPolicy": ControllerPolicy,
     }
+    STATE = (*Agent.STATE, "replay", "_noise_scale")
+    RENAMED = {  # noqa: RUF012 (declared so by the parent)
+        "rollout_steps": "n_steps",
+        "replay_size": "buffer_size",
+        "trace": "td_lambda",
+        "discount": "gamma",
+    }
     policy: ControllerPolicy
-    encoder: Encoder
     replay: Experience
 
     def __init__(
@@ -110,14 +136,14 @@ class WorldModelController(Agent):
         model_steps: int = 12_800,
         online: bool = False,
         compiled: bool | None = None,
-        rollout_steps: int | None = 10,
+        n_steps: int | None = 10,
         updates: int = 40,
         batch_size: int = 128,
         window: int = 1,
-        replay_size: int = 400_000,
+        buffer_size: int = 400_000,
         evaluator: bool = True,
-        trace: float = 0.9,
-        discount: float = 0.95,
+        td_lambda: float = 0.9,
+        gamma: float = 0.95,
         bootstrap_at_end: bool | None = None,
         noise: float = 1.0,
         match_widths: tuple[float, ...] | None = (0.2, 0.7),
@@ -145,19 +171,54 @@ class WorldModelController(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        settings = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        build = settings.pop("_init_setup_model")
-        for name, allowed in CHOICES.items():
-            if settings[name] not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, not {settings[name]!r}")
-        if online and gradient == "imagined" and rollout_steps == 1:
-            raise ValueError(
-                "online imagination starts after a step's outcome: rollout_steps must be at least 2 or None"
-            )
-        inherited = {name: settings.pop(name) for name in INHERITED}
-        super().__init__(**inherited, support_multi_env=True, supported_action_spaces=(spaces.Box,))
-        vars(self).update(settings)  # every keyword is an attribute of the same name, saved and loaded with the model
-        if build:
+        for name, choice in (
+            ("gradient", gradient),
+            ("error", error),
+            ("schedule", schedule),
+            ("optimizer", optimizer),
+        ):
+            if choice not in CHOICES[name]:
+                raise ValueError(f"{name} must be one of {CHOICES[name]}, not {choice!r}")
+        if online and gradient == "imagined" and n_steps == 1:
+            raise ValueError("online imagination starts after a step's outcome: n_steps must be at least 2 or None")
+        super().__init__(
+            policy, env, learning_rate, seed=seed, device=device, verbose=verbose, stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log, support_multi_env=True, supported_action_spaces=(spaces.Box,),
+        )  # fmt: skip
+        self.gradient = gradient
+        self.error = error
+        self.schedule = schedule
+        self.model_steps = model_steps
+        self.online = online
+        self.compiled = compiled
+        self.n_steps = n_steps
+        self.updates = updates
+        self.batch_size = batch_size
+        self.window = window
+        self.buffer_size = buffer_size
+        self.evaluator = evaluator
+        self.td_lambda = td_lambda
+        self.gamma = gamma
+        self.bootstrap_at_end = bootstrap_at_end
+        self.noise = noise
+        self.match_widths = match_widths
+        self.exchange = exchange
+        self.goal_input = goal_input
+        self.saturation = saturation
+        self.share_goal = share_goal
+        self.core = core
+        self.core_kwargs = core_kwargs
+        self.model_core = model_core
+        self.model_core_kwargs = model_core_kwargs
+        self.evaluator_kwargs = evaluator_kwargs
+        self.model_output = model_output
+        self.optimizer = optimizer
+        self.model_learning_rate = model_learning_rate
+        self.evaluator_learning_rate = evaluator_learning_rate
+        self.final_rate = final_rate
+        self.weight_range = weight_range
+        self.max_grad_norm = max_grad_norm
+        if _init_setup_model:
             self._setup_model()
 
     @classmethod
@@ -179,7 +240,6 @@ class WorldModelController(Agent):
             self.observation_space,
             self.action_space,
             goal_input=self.goal_input,
-            saturation=self.saturation,
             core=self.core,
             core_kwargs=self.core_kwargs,
             device=self.device,
@@ -202,58 +262,97 @@ class WorldModelController(Agent):
         self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
             kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
         )
+        self._exploring = True
+        self._setup_lanes()
+
+    def _setup_lanes(self) -> None:
         self.compiled_descent = online_descent(self, self.compiled)
         cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
         self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
-        capacity = max(2 * self.window, self.replay_size // self.lanes)
-        self.replay = Experience(encoder, cores, action_size, self.lanes, capacity, self.device)
+        capacity = max(2 * self.window, self.buffer_size // self.lanes)
+        self.replay = Experience(self.encoder, cores, len(self.policy.low), self.lanes, capacity, self.device)
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
-        self._exploring = True
+
+    def rollout_length(self) -> int | None:
+        """`n_steps`."""
+        return self.n_steps
 
     def train(self, steps: int) -> None:
         """M learns to predict, C to be right by M, V to know how right it will be."""
         learns_model = self._exploring or self.schedule == "alternating"
-        compiled = self.compiled_descent
-        for sequence, trajectory in self._minibatches(steps):
-            if learns_model and compiled is not None:
-                self.measures["train/model_loss"] = compiled.learn_model(sequence)
-            elif learns_model:
-                for part in sequence.rows() if self.online else (sequence[: self.window],):
-                    model_loss = self.world_model.loss(part)
-                    descend(self.model_optimizer, model_loss)
-                self.measures["train/model_loss"] = model_loss.detach()
+        unroll = {"imagined": self._imagine, "real": self._follow}[self.gradient]
+        if self.compiled_descent is not None:
+            unroll = self._take
+        for sequence, recent in self._minibatches(steps):
+            if learns_model:
+                self._learn_model(sequence)
             if self._exploring and not self.evaluator:
                 continue
-
-            if compiled is not None:
-                percepts = self.world_model.target(trajectory).clone().requires_grad_()
-            elif self.gradient == "real":
-                percepts = self.world_model.real_forward(self.policy, trajectory)
-            else:
-                start = sequence[1:]
-                exchange_goals(start["desired_goal"], self.exchange)
-                percepts = self.world_model.imagine(self.policy, start, self.window)
-                trajectory = self.world_model.imagined(start, percepts)
-            returns = self._returns(percepts, trajectory)
-            if not self._exploring and compiled is not None:
-                compiled.learn_controller(trajectory, *torch.autograd.grad(-returns.mean(), percepts))
-            elif not self._exploring:
-                descend(self.policy_optimizer, -returns.mean(), self.max_grad_norm)
+            unrolled = unroll(sequence, recent)
+            returns = self._returns(unrolled.percepts, unrolled.trajectory)
+            if not self._exploring:
+                self._learn_controller(unrolled, returns)
             if self.evaluator:
-                observation, desired, targets = trajectory["observation"], trajectory["desired_goal"], returns.detach()
-                value_loss = self._value_loss(observation, desired, targets)
-                if self.gradient == "imagined":
-                    expected, known = self.world_model.expected(sequence[:1])
-                    value_loss = 0.5 * (value_loss + self._value_loss(expected, desired[:1], targets[:1], known))
-                descend(self.value_optimizer, value_loss)
-                self.value_net.follow()
-                self.measures["train/evaluator_loss"] = value_loss.detach()
+                self._learn_evaluator(sequence, unrolled.trajectory, returns.detach())
             self.measures["train/return"] = returns.mean().detach()
         for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
             optimizer.param_groups[0]["lr"] = rate
 
+    def _imagine(self, sequence: Sequence, recent: Sequence) -> Unrolled:
+        """Inside M, from real starts: x(t+1) = M(x(t), C(x(t)))."""
+        start = sequence[1:]
+        exchange_goals(start["desired_goal"], self.exchange)
+        percepts, nets = self.world_model.imagine(self.policy, start, self.window)
+        return Unrolled(percepts, self.world_model.imagined(start, percepts), nets)
+
+    def _follow(self, sequence: Sequence, recent: Sequence) -> Unrolled:
+        """Along the real trajectory, with M's Jacobian: x' = x'_real + M(x, C(x)) - M(x, C(x)).detach()."""
+        percepts, nets = self.world_model.real_forward(self.policy, recent)
+        return Unrolled(percepts, recent, nets)
+
+    def _take(self, sequence: Sequence, recent: Sequence) -> Unrolled:
+        """The real trajectory x_real(t+1) as it is: the compiled loops take the way of `_follow` back by themselves."""
+        return Unrolled(self.world_model.target(recent).clone().requires_grad_(), recent)
+
+    def _learn_model(self, sequence: Sequence) -> None:
+        """M descends 1/2 |M(x, a) - x'|^2: along its mean over a window, or online along each step's in turn."""
+        if self.compiled_descent is not None:
+            self.measures["train/model_loss"] = self.compiled_descent.learn_model(sequence)
+            return
+        for part in sequence.rows() if self.online else (sequence[: self.window],):
+            loss = self.world_model.loss(part)
+            check_losses(self.num_timesteps, model_loss=loss)
+            descend(self.model_optimizer, loss)
+        self.measures["train/model_loss"] = loss.detach()
+
+    def _learn_controller(self, unrolled: Unrolled, returns: Tensor) -> None:
+        """C descends -mean G + e / 2B sum |net|^2, G the returns and e the weight of saturation."""
+        loss = -returns.mean()
+        if self.compiled_descent is not None:
+            slopes = torch.autograd.grad(loss, unrolled.percepts)
+            self.compiled_descent.learn_controller(unrolled.trajectory, *slopes)
+            return
+        if self.saturation:
+            penalty = 0.5 * self.saturation / unrolled.nets.shape[1] * unrolled.nets.square().sum()
+            self.measures["train/saturation_loss"] = penalty.detach()
+            loss = loss + penalty
+        check_losses(self.num_timesteps, controller_loss=loss)
+        descend(self.policy_optimizer, loss, self.max_grad_norm)
+
+    def _learn_evaluator(self, sequence: Sequence, trajectory: Trajectory, returns: Tensor) -> None:
+        """V descends 1/2 (V - G)^2; where trajectories are imagined, half of it on what M expected of their starts."""
+        observation, desired = trajectory["observation"], trajectory["desired_goal"]
+        loss = self._value_loss(observation, desired, returns)
+        if self.gradient == "imagined":
+            expected, known = self.world_model.expected(sequence[:1])
+            loss = 0.5 * (loss + self._value_loss(expected, desired[:1], returns[:1], known))
+        check_losses(self.num_timesteps, evaluator_loss=loss)
+        descend(self.value_optimizer, loss)
+        self.value_net.follow()
+        self.measures["train/evaluator_loss"] = loss.detach()
+
     def _minibatches(self, steps: int) -> Iterator[tuple[Sequence, Sequence]]:
-        """Experience for M and to imagine from, and real trajectories of the present C; see `online`, `updates`."""
+        """Experience for M and to imagine from, and recent trajectories, of the present C; see `online`, `updates`."""
         if self.online:
             newest = self.replay.newest(steps)
             yield newest, newest
@@ -269,7 +368,7 @@ class WorldModelController(Agent):
         """1/2 (V - return)^2 of observations (T, B, D) and goals (T, B, G), averaged."""
         return (0.5 * weight * (self.value_net(observation, desired) - returns).square()).mean()
 
-    def _returns(self, percepts: Tensor, trajectory: Mapping[str, Tensor] | Sequence) -> Tensor:
+    def _returns(self, percepts: Tensor, trajectory: Trajectory) -> Tensor:
         """TD(lambda) returns (T, B) of arriving at `percepts` (T, B, ...); they carry the gradient."""
         desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
         if not self.encoder.has_goal:
@@ -281,18 +380,17 @@ class WorldModelController(Agent):
         if self.error == "terminal":
             rewards = rewards * ended
         follows = self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end
-        discounts = torch.full_like(rewards, self.discount)
+        discounts = torch.full_like(rewards, self.gamma)
         if not follows:
             discounts = discounts * (1 - trajectory["terminated"].squeeze(-1))
         if not self.evaluator:
             return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0)
         next_values = self.value_net.target(percepts[..., : self.encoder.observation_size], desired)
-        return lambda_returns(rewards, next_values, discounts, ended, self.trace)
+        return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda)
 
-    def collect(self, callback: BaseCallback) -> int | None:
-        """See `Agent.collect`."""
+    def begin_rollout(self) -> None:
+        """Checks that what the encoder takes to be equal is."""
         self.encoder.check(self._last_obs)
-        return super().collect(callback)
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Actions of C plus noise, or at random in the first `model_steps`; see `Agent.act`."""
@@ -313,22 +411,11 @@ class WorldModelController(Agent):
         act = {"observation": observation, "desired_goal": desired, "action": action}
         return action.cpu().numpy().reshape(-1, *self.action_space.shape), act, (controller_state, model_state)
 
-    def remember(
-        self, act: dict[str, Any], rewards: np.ndarray, ends: np.ndarray, next_obs: Any, terminated: np.ndarray
-    ) -> None:
+    def remember(self, step: Step) -> None:
         """See `Agent.remember`."""
-        percept = self.encoder.percept(next_obs)
-        self.replay.record(act, self.core_states, percept, reward=rewards, terminated=terminated, ended=ends)
-
-    def resumable(self) -> dict[str, Any]:
-        """See `Agent.resumable`."""
-        return {**super().resumable(), "replay": self.replay.__dict__, "noise_scale": self._noise_scale}
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """See `Agent.resume`."""
-        super().resume(state)
-        vars(self.replay).update(state["replay"])
-        self._noise_scale = state["noise_scale"]
+        outcome = {"reward": step.rewards, "terminated": step.terminated, "ended": step.ends}
+        act = {**step.act, "episode_start": step.episode_start}
+        self.replay.record(act, self.core_states, self.encoder.percept(step.next_obs), **outcome)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
         return self.policy_optimizer, self.model_optimizer, self.value_optimizer
@@ -346,6 +433,3 @@ class WorldModelController(Agent):
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         optimizers = ["policy_optimizer", "model_optimizer", "value_optimizer"]
         return ["policy", "world_model", "value_net", *optimizers], []
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "replay", "encoder", "_noise_scale", "compiled_descent"]

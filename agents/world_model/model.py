@@ -79,19 +79,24 @@ class WorldModel(nn.Module):
         """1/2 |prediction - next percept|^2, summed over the units and averaged over (T, B)."""
         return 0.5 * (self.observe(sequence) - self.target(sequence)).square().sum(-1).mean()
 
-    def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int) -> Tensor:
-        """Predictions (steps, B, ...) of a rollout inside M under `policy`, from the first step of `start`."""
+    def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int) -> tuple[Tensor, Tensor]:
+        """A rollout inside M under `policy`, from the first step of `start`: x(t+1) = M(x(t), C(x(t))).
+
+        Returns:
+            Predictions (steps, B, ...), and the net inputs (steps, B, A) of the policy's outputs.
+        """
         observation, goal = start["observation"][0], start["desired_goal"][0]
         start_flag = start.flag("episode_start")[0]
         controller_state, model_state = self._states(policy, start)
-        outputs = []
+        outputs, nets = [], []
         for _ in range(steps):
-            action, controller_state = policy.step(observation, goal, controller_state, start_flag)
-            out, model_state = self.step(observation, action, model_state, start_flag)
+            net, controller_state = policy.net(observation, goal, controller_state, start_flag)
+            out, model_state = self.step(observation, policy.squash(net), model_state, start_flag)
             outputs.append(out)
+            nets.append(net)
             observation = out[:, : self.encoder.observation_size]
             start_flag = torch.zeros_like(start_flag)
-        return torch.stack(outputs)
+        return torch.stack(outputs), torch.stack(nets)
 
     def imagined(self, start: Sequence, percepts: Tensor) -> dict[str, Tensor]:
         """The trajectory (T, B, ...) of percepts imagined from the first step of `start`: unfinished, it just ends."""
@@ -113,29 +118,34 @@ class WorldModel(nn.Module):
         """
         return self.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
 
-    def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> Tensor:
-        """The real percepts (T, B, ...) with the gradient that M and `policy` would have given them.
+    def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[Tensor, Tensor]:
+        """The real percepts with the gradient that M and `policy` would have given them.
 
         Schmidhuber & Huber 1990: activations come from the real trajectory, M serves for its Jacobian only:
         x_next = x_real + M(x, a) - M(x, a).detach(), and likewise a = a_real + C(x) - C(x).detach(). Gradients do not
         cross the end of an episode. They are C's only where the trajectory is C's, up to noise of mean 0.
+
+        Returns:
+            Percepts (T, B, ...), and the net inputs (T, B, A) of the policy's outputs.
         """
         targets, actions, ended = self.target(sequence), sequence["action"], sequence.flag("ended")
         observations, desired = sequence["observation"], sequence["desired_goal"]
         starts = sequence.flag("episode_start")
         controller_state, model_state = self._states(policy, sequence)
         observation = observations[0]
-        outputs = []
+        outputs, nets = [], []
         for t in range(len(sequence)):
             if t:
                 observation = torch.where(ended[t - 1, :, None], observations[t], observation)
-            action, controller_state = policy.step(observation, desired[t], controller_state, starts[t])
+            net, controller_state = policy.net(observation, desired[t], controller_state, starts[t])
+            action = policy.squash(net)
             action = action + (actions[t] - action).detach()
             out, model_state = self.step(observation, action, model_state, starts[t])
             out = out + (targets[t] - out).detach()
             outputs.append(out)
+            nets.append(net)
             observation = out[:, : self.encoder.observation_size]
-        return torch.stack(outputs)
+        return torch.stack(outputs), torch.stack(nets)
 
     def _states(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[State, State]:
         batch_size = sequence.data.shape[1]

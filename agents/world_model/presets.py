@@ -9,7 +9,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The same by the real trajectory instead of imagination: few, small updates on each short rollout of the present C.
     "real_forward": {
         "gradient": "real",
-        "rollout_steps": 2,
+        "n_steps": 2,
         "updates": 8,
         "learning_rate": 3e-4,
         "noise": 0.3,
@@ -25,9 +25,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "model_first",
         "model_steps": 50_000,
         "online": True,
-        "rollout_steps": None,
+        "n_steps": None,
         "evaluator": False,
-        "discount": 1.0,
+        "gamma": 1.0,
         "noise": 0.0,
         "goal_input": False,
         "saturation": 0.0,
@@ -39,6 +39,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model_learning_rate": 0.1,
         "final_rate": 1.0,
         "weight_range": 0.1,
-        "replay_size": 1_000,
+        "buffer_size": 1_000,
     },
 }

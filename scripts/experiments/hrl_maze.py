@@ -105,7 +105,7 @@ def place(seeds: int, quick: bool) -> list[Job]:
     steps, mazes = (EVERY + 1, 20) if quick else (STEPS, MAZES)
     keywords = {"policy_kwargs": {"fields": fields().tolist()}}
     if quick:
-        keywords |= {"rollout_steps": 100}  # type: ignore[dict-item]
+        keywords |= {"n_steps": 100}  # type: ignore[dict-item]
     made = []
     for seed in range(seeds):
         run = Run(TASK, {}, "MapNavigator", agent_kwargs=keywords, steps=steps, seed=seed)

@@ -107,9 +107,11 @@ def test_a_recogniser_imitates_saccades_and_names_by_itself(tmp_path: Any) -> No
     lanes = make_lanes("Foveal/SameDifferent-v0", {"proprioception": True}, 32, autoreset_mode="same_step")
     settings = {**SETTINGS, "core_kwargs": {"size": 64}, "policy_kwargs": {"encoder": (64,), "net_arch": (32,)}}
     agent = Recogniser("RecognitionPolicy", GymnasiumVecEnv(lanes), classes=2, **settings)
-    agent.policy.logits = torch.zeros(32, 2)
     saccades = torch.rand(32, 2)
-    assert torch.equal(torch.as_tensor(agent.policy.from_env(agent.policy.to_env(saccades))), saccades)
+    glance, _, _ = agent.policy.step(
+        torch.as_tensor(agent.env.reset()), agent.policy.core.initial_state(32), torch.ones(32, dtype=torch.bool)
+    )
+    assert torch.equal(torch.as_tensor(agent.policy.from_env(agent.policy.to_env(saccades, glance))), saccades)
     teacher = make_reference("seek", lanes)
     before = apart(agent, teacher)
     agent.imitate(teacher, 20_000, learning_rate=3e-3, log_interval=None)

@@ -26,7 +26,9 @@ def test_five_times_the_scores_are_the_logits() -> None:
     obs = agent.env.reset()
     actions, _ = agent.predict(obs, deterministic=True)
     assert agent.action_space.contains(actions[0])
-    expected = torch.log_softmax(agent.policy.logits, -1).numpy()
+    start = torch.ones(len(actions), dtype=torch.bool)
+    glance, _, _ = agent.policy.step(torch.as_tensor(obs), agent.policy.core.initial_state(len(actions)), start)
+    expected = torch.log_softmax(glance.logits, -1).detach().numpy()
     scores = torch.log_softmax(5 * torch.from_numpy(actions[:, 2:]), -1).numpy()
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 

@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 
 def agent(lanes: int = 8, **keywords: Any) -> MapNavigator:
-    small = {"rollout_steps": 60, "updates": 5, "batch_size": 32, "capacity": 500, "seed": 0, **keywords}
+    small = {"n_steps": 60, "updates": 5, "batch_size": 32, "capacity": 500, "seed": 0, **keywords}
     env = make_sb3(TASK, lanes, seed=0, cells=4, moves=60)
     return MapNavigator(env=env, policy_kwargs={"fields": fields(), "hidden": (16,)}, **small)
 

@@ -18,11 +18,11 @@ from ..worlds import Elman, PointVectorEnv
 
 SMALL = {
     "model_steps": 64,
-    "rollout_steps": 4,
+    "n_steps": 4,
     "updates": 2,
     "batch_size": 16,
     "window": 3,
-    "replay_size": 2_000,
+    "buffer_size": 2_000,
     "core_kwargs": {"hidden": (16,)},
     "model_core_kwargs": {"hidden": (16,)},
     "evaluator_kwargs": {"hidden": (16,)},
@@ -122,7 +122,7 @@ def test_published_updates_are_plain_gradient_descent(learner):
         if learner == "world_model":
             error = twin.world_model.observe(part) - part["next_percept"]
         else:
-            error = twin.world_model.real_forward(twin.policy, part)[-1] - part["desired_goal"][-1]
+            error = twin.world_model.real_forward(twin.policy, part)[0][-1] - part["desired_goal"][-1]
         gradients = torch.autograd.grad(0.5 * error.square().sum(), list(net.parameters()))
         for parameter, gradient in zip(net.parameters(), gradients, strict=True):
             parameter.data -= (0.1 if learner == "world_model" else 0.02) * gradient

@@ -53,7 +53,7 @@ def test_real_forward_has_the_real_values_and_the_model_s_jacobian(nets):
     """Against the chain rule written out by hand, one column and one parameter of C at a time."""
     policy, model = nets
     seq = sequence(nets, ends=0.0, batch=1)
-    percepts = model.real_forward(policy, seq)
+    percepts, _ = model.real_forward(policy, seq)
     assert torch.allclose(percepts, seq["next_percept"])
     bias = policy.head.bias
     ours = [torch.autograd.grad(percepts[-1, 0, i], bias, retain_graph=True)[0] for i in range(3)]
@@ -96,12 +96,12 @@ def test_real_forward_has_the_real_values_and_the_model_s_jacobian(nets):
 def test_gradients_do_not_cross_the_end_of_an_episode(nets):
     policy, model = nets
     seq = sequence(nets, ends=0.4)
-    whole = model.real_forward(policy, seq)
+    whole, _ = model.real_forward(policy, seq)
     ended = seq.flag("ended")
     b = int(ended[:-1].any(0).nonzero()[0])
     t = int(ended[:-1, b].nonzero()[-1]) + 1
     tail = Sequence(seq.data[t:, b : b + 1], seq.fields)
-    alone = model.real_forward(policy, tail)
+    alone, _ = model.real_forward(policy, tail)
     parameters = list(policy.parameters())
     for one, other in zip(
         torch.autograd.grad(whole[-1, b].sum(), parameters, retain_graph=True),
@@ -123,7 +123,7 @@ def test_observe_equals_step_by_step(nets):
 def test_imagine_feeds_predictions_back(nets):
     policy, model = nets
     seq = sequence(nets)
-    predictions = model.imagine(policy, seq, 3)
+    predictions, _ = model.imagine(policy, seq, 3)
     x, states, start = seq["observation"][0], model._states(policy, seq), seq.flag("episode_start")[0]
     for prediction in predictions:
         action, controller = policy.step(x, seq["desired_goal"][0], states[0], start)
@@ -186,7 +186,7 @@ def test_what_was_expected_counts_where_the_episode_went_on(nets):
 def test_an_imagined_trajectory_starts_in_reality_and_ends_unfinished(nets):
     policy, model = nets
     seq = sequence(nets)
-    percepts = model.imagine(policy, seq[2:], 3)
+    percepts, _ = model.imagine(policy, seq[2:], 3)
     trajectory = model.imagined(seq[2:], percepts)
     assert torch.equal(trajectory["observation"][0], seq["observation"][2])
     assert torch.equal(trajectory["observation"][1:], percepts[:-1])

@@ -29,7 +29,7 @@ def parameters(agent):
     [
         {},
         {"goal_input": True, "noise": 0.5},
-        {"error": "summed", "rollout_steps": 8},  # a rollout ends in the middle of an episode, and holds an end
+        {"error": "summed", "n_steps": 8},  # a rollout ends in the middle of an episode, and holds an end
         {"schedule": "alternating", "match_widths": (0.7,), "error": "summed", "evaluator": True, "learning_rate": 2.0},
     ],
 )

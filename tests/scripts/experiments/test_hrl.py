@@ -68,7 +68,7 @@ def test_jobs_in_unseen_mazes_run_and_their_claims_are_measured() -> None:
     assert sum(job.conditions["agent"] == hrl_maze.HIERARCHY for job in made) == 4
     quick = hrl_maze.jobs(("place",), 1, True)[0]
     run = dataclasses.replace(quick.arguments["run"], steps=400, lanes=4, env_kwargs={"moves": 20})
-    run.agent_kwargs |= {"rollout_steps": 50}
+    run.agent_kwargs |= {"n_steps": 50}
     rows = run_jobs([dataclasses.replace(quick, arguments={"run": run, "mazes": 3})], None, "", processes=1)
     claims = hrl_maze.claims(rows)
     assert {claim.claim.split(":")[0] for claim in claims} == {"hierarchy"}

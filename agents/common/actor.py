@@ -1,0 +1,116 @@
+"""What all policies share: acting for one observation or a batch with a state of their own, saving and loading."""
+
+from __future__ import annotations
+
+import io
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import get_device
+from torch import Tensor
+from typing_extensions import Self
+
+from .archive import ArchiveError, one_line, read_zip, write_zip
+from .saving import constructor_keywords, merged, refuse_missing, refuse_unknown
+
+
+class Actor(BasePolicy):
+    """A policy with a state of its own from step to step. A subclass writes `act`."""
+
+    _arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        """Remembers what the policy is made with, for `save`; refuses unknown keywords."""
+        refuse_unknown(cls, keywords)
+        made = super().__new__(cls)
+        vars(made)["_arguments"] = {**dict(zip(constructor_keywords(cls), args, strict=False)), **keywords}
+        return made
+
+    @abstractmethod
+    def act(self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> tuple[np.ndarray, Any]:
+        """Actions (N, ...) for the environment, and the next state.
+
+        Args:
+            obs: tensors (N, ...), or a dict of such.
+            state: what the last call returned; None at the start.
+            episode_start: (N,) bool, True for all lanes where `state` is None.
+            deterministic: the most likely action instead of a random one.
+        """
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for one observation or a batch; see Stable-Baselines3.
+
+        Args:
+            observation: as the environment gives it, with or without a leading axis (N, ...).
+            state: what the last call returned; None at the start.
+            episode_start: (N,) bool; None: no lane starts anew.
+            deterministic: the most likely action instead of a random one.
+
+        Returns:
+            Actions with or without a leading axis, and the next state.
+        """
+        self.set_training_mode(False)
+        obs, batched = self.obs_to_tensor(observation)
+        count = len(next(iter(obs.values())) if isinstance(obs, Mapping) else obs)
+        starts = np.full(count, state is None)
+        if episode_start is not None:
+            starts |= np.asarray(episode_start, bool)
+        with torch.no_grad():
+            actions, state = self.act(obs, state, starts, deterministic)
+        return (actions if batched else actions[0]), state
+
+    def save(self, path: str | Path | io.BufferedIOBase) -> None:
+        """Writes the constructor's arguments and the parameters as an archive, which holds data alone."""
+        content = {
+            "class": type(self).__name__,
+            "settings": self._get_constructor_parameters(),
+            "parameters": self.state_dict(),
+        }
+        write_zip(path, "policy", content)
+
+    @classmethod
+    def load(  # type: ignore[override]  # Stable-Baselines3's takes no keywords
+        cls, path: str | Path | io.BufferedIOBase, device: torch.device | str = "auto", **keywords: Any
+    ) -> Self:
+        """The policy of a file that `save` wrote. No code from the file runs.
+
+        Args:
+            path: the file, or an open binary file.
+            device: where the parameters shall live.
+            keywords: arguments in place of those of the file. What it could not hold must be given.
+
+        Raises:
+            ArchiveError: a file that is none, is damaged or is of another class, or an argument that it could not hold
+                is not given. One line says which.
+        """
+        source = str(path) if isinstance(path, str | Path) else "the file"
+        archive = read_zip(path, "policy")
+        content = archive.content
+        try:
+            if content["class"] != cls.__name__:
+                raise ValueError(f"it holds a {content['class']}, not a {cls.__name__}")
+            refuse_missing(archive.not_data, keywords)
+            if "device" in constructor_keywords(cls):
+                keywords["device"] = get_device(device)
+            policy = cls(**merged(content["settings"], keywords))
+            policy.load_state_dict(content["parameters"])
+        except Exception as error:  # whatever is wrong with a file may raise anything
+            raise ArchiveError(f"{source}: {one_line(error)}") from error
+        return policy.to(get_device(device))
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {name: value for name, value in self._arguments.items() if name not in ("lr_schedule", "device")}
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        raise NotImplementedError(f"a {type(self).__name__} needs its state: call predict")

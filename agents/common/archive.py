@@ -1,0 +1,378 @@
+"""Archives: what agents, policies and checkpoints are saved as. They hold data; reading one never runs code from it.
+
+An archive has up to four parts: ``data.json``, ``tensors.safetensors``, ``arrays.npz`` and ``manifest.json``, which
+lists the format, what the archive holds, and size and SHA-256 of each other part. It is one zip file, or a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import stat
+import zipfile
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from stable_baselines3.common import torch_layers
+from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
+from torch import Tensor
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+PARTS = ("data.json", "tensors.safetensors", "arrays.npz")
+CLASSES: dict[str, type] = {  # that data may name, because making one runs nothing that its file could choose
+    name: getattr(torch_layers, name) for name in ("CombinedExtractor", "FlattenExtractor", "NatureCNN")
+}
+
+
+class ArchiveError(ValueError):
+    """A file that cannot be read, or will not be; the message is one line that begins with the file's name."""
+
+
+class PickledError(ArchiveError):
+    """A file whose loading would run code that it holds."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What an archive holds.
+
+    Attributes:
+        kind: "agent", "policy" or "checkpoint".
+        content: plain data, arrays and tensors.
+        not_data: where in ``content`` something stood that is no data, as "policy_kwargs.features": it was left out.
+    """
+
+    kind: str
+    content: dict[str, Any]
+    not_data: tuple[str, ...] = ()
+
+
+# ---- writing
+
+
+def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The parts of an archive by name, the manifest last, and the places of what could not be written.
+
+    Args:
+        kind: see `Archive`.
+        content: None, numbers, strings, lists, tuples, dicts and deques of such; NumPy arrays and numbers, tensors,
+            Gymnasium spaces and Stable-Baselines3's schedules. Anything else is left out, and its place returned.
+    """
+    writer = _Writer()
+    data = writer.mapping(content, "")
+    parts = {"data.json": json.dumps(data).encode()}
+    if writer.tensors:
+        parts["tensors.safetensors"] = save_tensors(writer.tensors)
+    if writer.arrays:
+        file = io.BytesIO()
+        np.savez(file, **writer.arrays)  # none of which holds objects, so nothing is pickled
+        parts["arrays.npz"] = file.getvalue()
+    listed = {name: {"size": len(part), "sha256": hashlib.sha256(part).hexdigest()} for name, part in parts.items()}
+    manifest = {"format": FORMAT, "kind": kind, "parts": listed, "not_data": writer.not_data}
+    parts[MANIFEST] = json.dumps(manifest, indent=1).encode()
+    return parts, tuple(writer.not_data)
+
+
+def not_data(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The places of what `pack` cannot write, as "policy_kwargs.features"."""
+    writer = _Writer()
+    writer.mapping(content, "")
+    return tuple(writer.not_data)
+
+
+def write_zip(path: str | Path | BinaryIO, kind: str, content: Mapping[str, Any]) -> None:
+    """Writes an archive as one zip file, whose parts are stored, not compressed.
+
+    Args:
+        path: the file, which is replaced when the new one is whole, or an open binary file.
+        kind, content: see `pack`.
+    """
+    parts, _ = pack(kind, content)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    if isinstance(path, str | Path):
+        beside = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        write_through(beside, file.getvalue())
+        beside.replace(path)
+    else:
+        path.write(file.getvalue())
+
+
+def write_folder(folder: Path, kind: str, content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Writes an archive as a new folder, each file and the folder itself down to the disk; see `pack`."""
+    parts, not_data = pack(kind, content)
+    folder.mkdir()
+    for name, part in parts.items():
+        write_through(folder / name, part)
+    sync_folder(folder)
+    return not_data
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Writes a file and waits until the disk has it."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the disk has a folder's entries."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# ---- reading
+
+
+def read_zip(path: str | Path | BinaryIO, kind: str) -> Archive:
+    """The archive in a zip file.
+
+    Args:
+        path: the file, or an open binary file.
+        kind: what it must hold.
+
+    Raises:
+        ArchiveError: it is none, is damaged, or holds something else; `PickledError` where it is a pickled file.
+        OSError: it cannot be opened.
+    """
+    if not isinstance(path, str | Path):
+        return _read("the file", kind, lambda: _zip_parts(path))
+    with Path(path).open("rb") as file:
+        return _read(str(path), kind, lambda: _zip_parts(file))
+
+
+def read_folder(folder: Path, kind: str) -> Archive:
+    """The archive in a folder; see `read_zip`."""
+    return _read(str(folder), kind, lambda: {name: _file(folder / name) for name in _names(folder)})
+
+
+def unpack(parts: Mapping[str, bytes], kind: str) -> Archive:
+    """The archive of these parts, in one of the many ways in which a damaged one raises."""
+    manifest = json.loads(parts[MANIFEST])
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"its format is {manifest['format']!r}, and this version reads {FORMAT}")
+    if manifest["kind"] != kind:
+        raise ValueError(f"it holds {_article(manifest['kind'])}, not {_article(kind)}")
+    listed = manifest["parts"]
+    for name, about in listed.items():
+        part = parts.get(name)
+        if part is None:
+            raise ValueError(f"it lacks {name}")
+        if len(part) != about["size"] or hashlib.sha256(part).hexdigest() != about["sha256"]:
+            raise ValueError(f"{name} is damaged: its size or hash is not that of the manifest")
+    held = {name: parts[name] for name in PARTS if name in listed}
+    tensors = load_tensors(held["tensors.safetensors"]) if "tensors.safetensors" in held else {}
+    arrays = _arrays(held["arrays.npz"]) if "arrays.npz" in held else {}
+    content = _Reader(tensors, arrays).value(json.loads(held["data.json"]))
+    if not isinstance(content, dict):
+        raise ValueError("its data is no mapping")
+    return Archive(kind, content, tuple(str(place) for place in manifest["not_data"]))
+
+
+def _read(source: str, kind: str, parts: Callable[[], dict[str, bytes]]) -> Archive:
+    try:
+        return unpack(parts(), kind)
+    except Exception as error:  # a damaged file may raise anything
+        wrong = PickledError if isinstance(error, PickledError) else ArchiveError
+        raise wrong(f"{source}: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, as one line that is not too long."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, KeyError):
+        said = f"it lacks {said}"
+    return said if len(said) <= 300 else f"{said[:297]}..."
+
+
+def _zip_parts(file: BinaryIO) -> dict[str, bytes]:
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        if MANIFEST not in names and any("data" in name for name in names):
+            raise PickledError(
+                "it is pickled, by Stable-Baselines3, PyTorch or an older version of this package, and loading it "
+                "would run code that it holds; if you trust it, pass trust=True"
+            )
+        for name in names:
+            if name not in (*PARTS, MANIFEST):
+                raise ValueError(f"it has an entry {name!r}, which no archive of this package has")
+        _check_entries(archive)
+        return {name: archive.read(name) for name in names}
+
+
+def _check_entries(archive: zipfile.ZipFile) -> None:
+    """Raises ValueError where reading all entries would take more memory than the file is long."""
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
+        raise ValueError("it is compressed; archives of this package never are")
+    length = archive.fp.seek(0, io.SEEK_END) if archive.fp else 0
+    if len({entry.filename for entry in entries}) < len(entries) or sum(e.file_size for e in entries) > length:
+        raise ValueError("its entries overlap")
+
+
+def _names(folder: Path) -> list[str]:
+    return [name for name in (*PARTS, MANIFEST) if (folder / name).exists()]
+
+
+def _file(path: Path) -> bytes:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError(f"{path.name} is no regular file")
+    return path.read_bytes()
+
+
+def _arrays(part: bytes) -> dict[str, np.ndarray]:
+    file = io.BytesIO(part)
+    with zipfile.ZipFile(file) as archive:
+        _check_entries(archive)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as loaded:
+        return dict(loaded)
+
+
+def _article(kind: object) -> str:
+    return f"{'an' if str(kind)[:1] in 'aeiou' else 'a'} {kind}"
+
+
+# ---- data as JSON. What JSON has no form for is a dict of one key that begins with "$".
+
+
+class _Writer:
+    """Turns content into JSON, and collects its tensors and arrays."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self.arrays: dict[str, np.ndarray] = {}
+        self.not_data: list[str] = []
+
+    def value(self, value: Any, place: str) -> Any:
+        if value is None or type(value) in (bool, int, float, str):
+            return value
+        if isinstance(value, Tensor):
+            return {"$tensor": self._keep(self.tensors, value.detach().cpu().clone().contiguous(), place)}
+        if isinstance(value, np.ndarray | np.generic) and not np.asarray(value).dtype.hasobject:
+            kind = "$array" if isinstance(value, np.ndarray) else "$number"
+            return {kind: self._keep(self.arrays, np.asarray(value), place)}
+        for name, (kind, arguments, _) in _OBJECTS.items():
+            if type(value) is kind:
+                return {f"${name}": self.value(arguments(value), place)}
+        if isinstance(value, Mapping):
+            return self.mapping(value, place)
+        if isinstance(value, list):
+            return self._items(value, place)
+        if isinstance(value, tuple) and not hasattr(value, "_fields"):
+            return {"$tuple": self._items(value, place)}
+        if isinstance(value, deque):
+            return {"$deque": [self._items(value, place), value.maxlen]}
+        for name, known in CLASSES.items():
+            if value is known:
+                return {"$class": name}
+        self.not_data.append(place)
+        return {"$not_data": place}
+
+    def mapping(self, mapping: Mapping[Any, Any], place: str) -> dict[str, Any]:
+        within = {key: self.value(part, f"{place}.{key}" if place else str(key)) for key, part in mapping.items()}
+        if all(type(key) is str and not key.startswith("$") for key in within):
+            return within
+        return {"$pairs": [[self.value(key, place), part] for key, part in within.items()]}
+
+    def _items(self, values: Any, place: str) -> list[Any]:
+        return [self.value(part, f"{place}.{i}") for i, part in enumerate(values)]
+
+    def _keep(self, where: dict[str, Any], value: Any, place: str) -> str:
+        name = f"{place}#{len(where)}"
+        where[name] = value
+        return name
+
+
+class _Reader:
+    """Turns JSON back into content."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray]) -> None:
+        self.tensors, self.arrays = tensors, arrays
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.value(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        tag = next(iter(value), "")
+        if not tag.startswith("$"):
+            return {key: self.value(part) for key, part in value.items()}
+        (part,) = value.values()
+        return self._special(tag, part)
+
+    def _special(self, tag: str, part: Any) -> Any:
+        if tag == "$tensor":
+            return self.tensors[part]
+        if tag == "$array":
+            return self.arrays[part]
+        if tag == "$number":
+            return self.arrays[part][()]
+        if tag == "$tuple":
+            return tuple(self.value(part))
+        if tag == "$pairs":
+            return {self.value(key): self.value(within) for key, within in part}
+        if tag == "$deque":
+            return deque(self.value(part[0]), part[1])
+        if tag == "$class":
+            return CLASSES[part]
+        if tag == "$not_data":
+            return None
+        if tag[1:] not in _OBJECTS:
+            raise ValueError(f"its data has an unknown kind {tag[:40]!r}")
+        _, _, make = _OBJECTS[tag[1:]]
+        return make(*self.value(part))
+
+
+def _box(low: np.ndarray, high: np.ndarray, dtype: str) -> spaces.Box:
+    return spaces.Box(low, high, dtype=np.dtype(dtype).type)  # type: ignore[arg-type]
+
+
+# Objects by name: class, the arguments that make an equal one, and what makes it of them.
+_OBJECTS: dict[str, tuple[type, Callable[[Any], list[Any]], Callable[..., Any]]] = {
+    "Box": (spaces.Box, lambda space: [space.low, space.high, str(space.dtype)], _box),
+    "Discrete": (
+        spaces.Discrete,
+        lambda space: [int(space.n), int(space.start)],
+        lambda n, start: spaces.Discrete(n, start=start),
+    ),
+    "MultiDiscrete": (
+        spaces.MultiDiscrete,
+        lambda space: [space.nvec, space.start],
+        lambda nvec, start: spaces.MultiDiscrete(nvec, start=start),
+    ),
+    "MultiBinary": (spaces.MultiBinary, lambda space: [space.n], spaces.MultiBinary),
+    "Dict": (
+        spaces.Dict,
+        lambda space: [list(space.spaces.items())],
+        spaces.Dict,
+    ),
+    "Tuple": (spaces.Tuple, lambda space: [list(space.spaces)], spaces.Tuple),
+    "FloatSchedule": (FloatSchedule, lambda schedule: [schedule.value_schedule], FloatSchedule),
+    "ConstantSchedule": (ConstantSchedule, lambda schedule: [schedule.val], ConstantSchedule),
+    "LinearSchedule": (
+        LinearSchedule,
+        lambda schedule: [schedule.start, schedule.end, schedule.end_fraction],
+        LinearSchedule,
+    ),
+    "device": (torch.device, lambda device: [str(device)], torch.device),
+}

@@ -1,0 +1,275 @@
+"""Saving and loading agents as archives, from what their classes declare: keywords, nets, progress and state."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.utils import check_for_correct_spaces
+from torch import Tensor
+from typing_extensions import Self
+
+from .archive import Archive, ArchiveError, PickledError, not_data, one_line, read_zip, write_zip
+
+# Keywords that are not the agent's own to keep: they are given when it is made or loaded.
+_GIVEN = ("env", "device", "_init_setup_model")
+# Where Stable-Baselines3 keeps a keyword under another name.
+_KEPT_AS = {"stats_window_size": "_stats_window_size"}
+
+
+class SavedAlgorithm(BaseAlgorithm):
+    """A Stable-Baselines3 algorithm whose files hold data alone: no pickles, so that loading one runs no code from it.
+
+    Attributes:
+        STATE: names of the attributes that live from one rollout to the next, beside nets and optimizers; a checkpoint
+            holds them. Each is plain data (see `archive.pack`), or has `get_state` and `set_state`.
+        PROGRESS: names of the attributes that tell how far training has come; `save` keeps them, too.
+        RENAMED: present names of keywords by the names that they once had.
+    """
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+    PROGRESS: ClassVar[tuple[str, ...]] = (
+        "num_timesteps", "_total_timesteps", "_num_timesteps_at_start", "_episode_num", "_n_updates",
+        "_current_progress_remaining", "ep_info_buffer", "ep_success_buffer",
+    )  # fmt: skip
+    RENAMED: ClassVar[Mapping[str, str]] = {}
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        """Refuses a keyword that the constructor does not have, and says which it has."""
+        for name in cls.RENAMED.keys() & keywords.keys():
+            raise TypeError(f"{cls.__name__}() got the keyword {name!r}, which is now called {cls.RENAMED[name]!r}")
+        refuse_unknown(cls, keywords)
+        return super().__new__(cls)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's keywords, but for environment and device, with their present values."""
+        names = [name for name in constructor_keywords(type(self)) if name not in (*_GIVEN, "policy")]
+        aliases = [alias for alias, known in self.policy_aliases.items() if known is self.policy_class]
+        policy = aliases[0] if aliases else self.policy_class
+        return {"policy": policy, **{name: getattr(self, _KEPT_AS.get(name, name)) for name in names}}
+
+    def not_data(self) -> dict[str, Any]:
+        """Those settings that a file cannot hold, or not whole, such as a function: `load` must be given them."""
+        settings = self.settings
+        return {place.partition(".")[0]: settings[place.partition(".")[0]] for place in not_data(settings)}
+
+    def get_state(self) -> dict[str, Any]:
+        """The attributes named in `STATE`."""
+        own = {name: getattr(self, name) for name in self.STATE}
+        return {name: value.get_state() if hasattr(value, "get_state") else value for name, value in own.items()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `get_state` gave."""
+        for name in self.STATE:
+            own = getattr(self, name)
+            if hasattr(own, "set_state"):
+                own.set_state(state[name])
+            else:
+                setattr(self, name, _on(self.device, state[name]))
+
+    def save(
+        self,
+        path: str | Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """Writes settings, nets, optimizers and progress.
+
+        Args:
+            path: a file, to which ".zip" is added where it has no suffix, or an open binary file.
+            exclude: settings, nets, optimizers and progress to leave out, by name.
+            include: attributes named in `STATE` to add; `load` does not need them.
+        """
+        content = self.content(set(exclude or ()))
+        content["state"] = {name: value for name, value in self.get_state().items() if name in set(include or ())}
+        if isinstance(path, str | Path) and not Path(path).suffix:
+            path = Path(path).with_suffix(".zip")
+        write_zip(path, "agent", content)
+
+    def content(self, left_out: Iterable[str] = ()) -> dict[str, Any]:
+        """What an archive of the agent holds."""
+        parts = {
+            "settings": self.settings,
+            "parameters": self.get_parameters(),
+            "progress": {name: getattr(self, name) for name in self.PROGRESS},
+        }
+        kept = {
+            part: {name: value for name, value in held.items() if name not in left_out} for part, held in parts.items()
+        }
+        spaces = {"observation_space": self.observation_space, "action_space": self.action_space}
+        return {"class": type(self).__name__, **spaces, **kept}
+
+    @classmethod
+    def load(  # type: ignore[override]  # Stable-Baselines3's takes keywords alone
+        cls,
+        path: str | Path | io.BufferedIOBase,
+        env: GymEnv | None = None,
+        device: torch.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        *,
+        trust: bool = False,
+        **keywords: Any,
+    ) -> Self:
+        """The agent of a file that `save` wrote. No code from the file runs.
+
+        Args:
+            path: the file, ".zip" may be left out; or an open binary file.
+            env: to train in, with any number of lanes that goes with the settings; None: `set_env` gives one later.
+            device: where the nets shall live.
+            custom_objects, keywords: settings in place of those of the file; parts of a dict are taken over one by one.
+                What the file could not hold must be given here.
+            print_system_info, force_reset: not used; Stable-Baselines3 has them.
+            trust: also read a file from before this format, which is pickled: what it holds is run.
+
+        Raises:
+            ArchiveError: a file that is none, is damaged, is of another class, or is pickled; or a setting that it
+                could not hold is not given. One line says which.
+        """
+        if isinstance(path, str | Path) and not Path(path).is_file():
+            path = Path(path).with_name(f"{Path(path).name}.zip")
+        source = str(path) if isinstance(path, str | Path) else "the file"
+        given = {**(custom_objects or {}), **keywords}
+        try:
+            archive = read_zip(path, "agent")
+        except PickledError:
+            if not trust:
+                raise
+            archive = cls._pickled(path, given)
+        return cls.rebuild(archive, source, env, device, given)
+
+    @classmethod
+    def rebuild(
+        cls,
+        archive: Archive,
+        source: str,
+        env: GymEnv | None = None,
+        device: torch.device | str = "auto",
+        given: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """The agent of an archive; see `load`."""
+        content, given = archive.content, given or {}
+        try:
+            if content["class"] != cls.__name__:
+                raise ValueError(f"it holds a {content['class']}, not a {cls.__name__}")
+            agent = cls._made(content, archive.not_data, env, device, given)
+            agent.set_parameters(content["parameters"], exact_match=True, device=agent.device)
+            for name in cls.PROGRESS:
+                setattr(agent, name, content["progress"].get(name, getattr(agent, name)))
+        except Exception as error:  # whatever is wrong with a file may raise anything
+            raise ArchiveError(f"{source}: {one_line(error)}") from error
+        return agent
+
+    @classmethod
+    def _made(
+        cls,
+        content: Mapping[str, Any],
+        places: Iterable[str],
+        env: GymEnv | None,
+        device: torch.device | str,
+        given: Mapping[str, Any],
+    ) -> Self:
+        """An untrained agent with the settings of the content and those given."""
+        refuse_missing(places, given)
+        settings = merged(content["settings"], given)
+        agent = cls(env=env, device=device, _init_setup_model=False, **settings)
+        if agent.env is None:
+            agent.observation_space, agent.action_space = content["observation_space"], content["action_space"]
+        else:
+            check_for_correct_spaces(agent.env, content["observation_space"], content["action_space"])
+        agent._setup_model()
+        return agent
+
+    @classmethod
+    def _pickled(cls, file: Any, given: Mapping[str, Any]) -> Archive:
+        """The content of a file that Stable-Baselines3 wrote, whose policy is the class's first unless it is given."""
+        policy = next(iter(cls.policy_aliases))
+        data, parameters, _ = load_from_zip_file(file, device="cpu", custom_objects={"policy_class": policy, **given})
+        data = {cls.RENAMED.get(name, name): value for name, value in (data or {}).items()}
+        own = {name: _KEPT_AS.get(name, name) for name in constructor_keywords(cls) if name not in (*_GIVEN, "policy")}
+        content = {
+            "class": cls.__name__,
+            "settings": {"policy": policy, **{name: data[kept] for name, kept in own.items() if kept in data}},
+            "parameters": parameters,
+            "progress": {name: data[name] for name in cls.PROGRESS if name in data},
+            "observation_space": data["observation_space"],
+            "action_space": data["action_space"],
+        }
+        return Archive("agent", content)
+
+
+def constructor_keywords(kind: type) -> tuple[str, ...]:
+    """Names of a constructor's keywords, with those of the parent's where it passes others on to it."""
+    names: dict[str, None] = {}
+    for parent in kind.__mro__:
+        if "__init__" not in vars(parent):
+            continue
+        parameters = list(inspect.signature(parent.__init__).parameters.values())[1:]  # type: ignore[misc]
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        names |= dict.fromkeys(parameter.name for parameter in parameters if parameter.kind in named)
+        if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return tuple(names)
+
+
+def refuse_unknown(kind: type, keywords: Mapping[str, Any]) -> None:
+    """Raises TypeError for a keyword that the constructor of a class does not have."""
+    known = constructor_keywords(kind)
+    for name in keywords:
+        if name not in known:
+            takes = ", ".join(known)
+            raise TypeError(f"{kind.__name__}() got an unexpected keyword argument {name!r}; it takes {takes}")
+
+
+def merged(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those given in their place; parts of a dict one by one."""
+    both = dict(settings)
+    for name, value in given.items():
+        old = both.get(name)
+        both[name] = {**old, **value} if isinstance(value, Mapping) and isinstance(old, dict) else value
+    return both
+
+
+def refuse_missing(places: Iterable[str], given: Mapping[str, Any]) -> None:
+    """Raises ValueError where a setting that an archive could not hold is not given.
+
+    Args:
+        places: `Archive.not_data`.
+        given: settings by name.
+    """
+    missing = [place.removeprefix("settings.") for place in places if place.startswith("settings.")]
+    missing = [place for place in missing if not _is_given(place, given)]
+    if missing:
+        keyword = missing[0].partition(".")[0]
+        raise ValueError(f"it could not hold {', '.join(missing)}, which is no data: pass {keyword}=... to load")
+
+
+def _is_given(place: str, given: Any) -> bool:
+    """Whether keywords hold something at a place such as "policy_kwargs.features"."""
+    for name in place.split("."):
+        if not isinstance(given, Mapping):
+            return True
+        if name not in given:
+            return False
+        given = given[name]
+    return True
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    """Data with its tensors on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple):
+        return type(value)(_on(device, part) for part in value)
+    if isinstance(value, dict):
+        return {key: _on(device, part) for key, part in value.items()}
+    return value
