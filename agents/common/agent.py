@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
-from stable_baselines3.common.utils import safe_mean
+from stable_baselines3.common.utils import check_for_correct_spaces, safe_mean
 from torch import Tensor
 from typing_extensions import Self
 
@@ -67,6 +67,9 @@ class Agent(SavedAlgorithm):
     @abstractmethod
     def _setup_lanes(self) -> None:
         """Makes what depends on the number of lanes: states of cores, and room for experience."""
+
+    def check_lanes(self, count: int) -> None:
+        """Raises ValueError where so many lanes do not go with the agent's settings. By default any number does."""
 
     @abstractmethod
     def rollout_length(self) -> int | None:
@@ -219,10 +222,12 @@ class Agent(SavedAlgorithm):
             force_reset: whether new episodes begin; with another number of lanes they always do.
 
         Raises:
-            ValueError: other spaces, or a number of lanes with which the agent's keywords do not go.
+            ValueError: other spaces, or a number of lanes that does not go with the agent's settings; nothing has changed.
         """
         before = self.lanes if self.env is not None else None
         wrapped = self._wrap_env(env, self.verbose)
+        check_for_correct_spaces(wrapped, self.observation_space, self.action_space)
+        self.check_lanes(wrapped.num_envs)
         self.n_envs = wrapped.num_envs
         super().set_env(wrapped, force_reset or before != wrapped.num_envs)
         self._refuse_scaled_goals()

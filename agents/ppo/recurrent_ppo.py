@@ -141,14 +141,19 @@ class RecurrentPPO(Agent):
         self._setup_lanes()
         self._evaluate = torch.compile(self.policy.evaluate_actions) if self.compile else self.policy.evaluate_actions
 
-    def _setup_lanes(self) -> None:
-        wanted = self.n_minibatches or 4
-        if self.n_minibatches and self.env is not None and self.lanes % wanted:
+    def check_lanes(self, count: int) -> None:
+        """See `Agent.check_lanes`."""
+        if self.n_minibatches is not None and count % self.n_minibatches:
             raise ValueError(
                 f"n_minibatches must divide the number of environments, as a minibatch is made of whole columns: "
-                f"{self.lanes} environments, n_minibatches={self.n_minibatches}"
+                f"{count} environments, n_minibatches={self.n_minibatches}"
             )
-        self.minibatches = max(count for count in range(1, wanted + 1) if self.lanes % count == 0)
+
+    def _setup_lanes(self) -> None:
+        if self.env is not None:
+            self.check_lanes(self.lanes)
+        most = min(self.n_minibatches or 4, self.lanes)
+        self.minibatches = max(count for count in range(1, most + 1) if self.lanes % count == 0)
         self.core_states = (self.policy.core.initial_state(self.lanes),)
         self.rollout = Rollout(self.n_steps)
 

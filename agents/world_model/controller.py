@@ -357,10 +357,12 @@ class WorldModelController(Agent):
             newest = self.replay.newest(steps)
             yield newest, newest
             return
-        for _ in range(self.updates):
-            real = self.gradient == "real"
-            sequence = self.replay.windows(self.window + (not real), self.batch_size)
-            yield sequence, self.replay.windows(self.window, self.batch_size, steps) if real else sequence
+        real = self.gradient == "real"
+        length = self.window + (not real)  # imagination starts after the first step
+        for _ in range(self.updates if len(self.replay) >= length else 0):
+            sequence = self.replay.windows(length, self.batch_size)
+            recent = self.replay.windows(length, self.batch_size, max(steps, length)) if real else sequence
+            yield sequence, recent
 
     def _value_loss(
         self, observation: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0

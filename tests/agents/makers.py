@@ -1,0 +1,84 @@
+"""One small agent of every class, for the tests over `AGENTS`: a new agent adds one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import foveal_envs  # noqa: F401
+from agents import (
+    Agent,
+    HierarchicalController,
+    HQLearning,
+    MapNavigator,
+    Recogniser,
+    RecurrentPPO,
+    WorldModelController,
+    make_sb3,
+)
+
+FIELDS = np.array([(u, v, 1.0) for u in range(-3, 4) for v in range(-3, 4)])[:40]  # the default retina has 40 fields
+HIERARCHY = {"context": (2, 22), "items": 5, "subgoals": 2, "hidden": (16,), "refinement": 2, "candidates": 2}
+SMALL_WORLD = {"batch_size": 16, "updates": 3, "n_steps": 4, "buffer_size": 400, "evaluator_kwargs": {"hidden": (8,)}}
+SMALL_CORES = {"core_kwargs": {"hidden": (8,)}, "model_core_kwargs": {"hidden": (8,)}}
+
+
+class Straight:
+    """A controller without learning: steps of at most 0.1 along each axis towards the desired goal."""
+
+    def predict(
+        self, obs: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, Any]:
+        way = (obs["desired_goal"] - obs["achieved_goal"]) / 0.1
+        return (way / np.maximum(1, np.abs(way).max(-1, keepdims=True))).astype(np.float32), state
+
+
+def env_of(name: str, lanes: int = 4, seed: int = 3) -> Any:
+    """The environment that the agent of this name is made in."""
+    env_id, keywords = ENVIRONMENTS[name]
+    return make_sb3(env_id, lanes, seed=seed, **keywords)
+
+
+def make(name: str, lanes: int = 4, env: Any = None, **keywords: Any) -> Agent:
+    """An untrained agent."""
+    return MAKERS[name](env=env_of(name, lanes) if env is None else env, **{"seed": 0, **keywords})
+
+
+TARGET = ("Foveal/TargetDetection-v0", {"moves": 5})
+ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "HQLearning": ("Foveal/HQMaze-v0", {"moves": 30}),
+    "HierarchicalController": ("Foveal/SwampNavigation-v0", {}),
+    "MapNavigator": ("Foveal/MazeNavigation-v0", {"cells": 4, "moves": 60}),
+    "Recogniser": ("Foveal/GlimpseClassification-v0", {"moves": 3}),
+    "RecurrentPPO": ("Foveal/Parking-v0", {}),
+    "RecurrentPPO, delta": TARGET,
+    "WorldModelController": TARGET,
+    "WorldModelController, recurrent": TARGET,
+}
+# Called with the environment and with keywords in place of these.
+MAKERS: dict[str, Callable[..., Agent]] = {
+    "HQLearning": lambda **more: HQLearning(**{"trials": 50, "test_every": 10, "agents": 3, **more}),
+    "HierarchicalController": lambda **more: HierarchicalController(
+        **{
+            "controller": Straight(),
+            "policy_kwargs": HIERARCHY,
+            "updates": 2,
+            "leg_steps": 4,
+            "rollout_legs": 2,
+            "buffer_size": 400,
+            **more,
+        }
+    ),
+    "MapNavigator": lambda **more: MapNavigator(
+        **{"policy_kwargs": {"fields": FIELDS, "hidden": (8,)}, "n_steps": 20, "updates": 2, "capacity": 300, **more}
+    ),
+    "Recogniser": lambda **more: Recogniser(**{"n_steps": 6, "core_kwargs": {"size": 8}, **more}),
+    "RecurrentPPO": lambda **more: RecurrentPPO(**{"n_steps": 8, "core_kwargs": {"size": 8}, **more}),
+    "RecurrentPPO, delta": lambda **more: RecurrentPPO(**{"n_steps": 8, "core": "delta", **more}),
+    "WorldModelController": lambda **more: WorldModelController(**{**SMALL_WORLD, **SMALL_CORES, **more}),
+    "WorldModelController, recurrent": lambda **more: WorldModelController(
+        **{**SMALL_WORLD, "core": "gru", "model_core": "lstm", "window": 2, **more}
+    ),
+}
