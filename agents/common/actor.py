@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from stable_baselines3.common.utils import get_device
 from torch import Tensor
 from typing_extensions import Self
 
-from .archive import ArchiveError, one_line, read_zip, write_zip
+from .archive import ArchiveError, File, one_line, read_zip, write_zip
 from .saving import constructor_keywords, merged, refuse_missing, refuse_unknown
 
 
@@ -70,7 +69,7 @@ class Actor(BasePolicy):
             actions, state = self.act(obs, state, starts, deterministic)
         return (actions if batched else actions[0]), state
 
-    def save(self, path: str | Path | io.BufferedIOBase) -> None:
+    def save(self, path: File) -> None:
         """Writes the constructor's arguments and the parameters as an archive, which holds data alone."""
         content = {
             "class": type(self).__name__,
@@ -80,9 +79,7 @@ class Actor(BasePolicy):
         write_zip(path, "policy", content)
 
     @classmethod
-    def load(  # type: ignore[override]  # Stable-Baselines3's takes no keywords
-        cls, path: str | Path | io.BufferedIOBase, device: torch.device | str = "auto", **keywords: Any
-    ) -> Self:
+    def load(cls, path: File, device: torch.device | str = "auto", **keywords: Any) -> Self:
         """The policy of a file that `save` wrote. No code from the file runs.
 
         Args:

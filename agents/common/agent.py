@@ -171,7 +171,7 @@ class Agent(SavedAlgorithm):
             if next_obs is not obs:
                 check_finite("last observation", next_obs, self.num_timesteps)
             self.remember(Step(act, start, rewards, ends, terminated, next_obs, infos, next_states))
-            self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states  # type: ignore[assignment]
+            self._last_obs, self._last_episode_starts, self.core_states = obs, ends, next_states
             finished |= ends
             if ends.any():
                 self._update_info_buffer(infos, ends)
@@ -222,7 +222,7 @@ class Agent(SavedAlgorithm):
             force_reset: whether new episodes begin; with another number of lanes they always do.
 
         Raises:
-            ValueError: other spaces, or a number of lanes that does not go with the agent's settings; nothing has changed.
+            ValueError: other spaces, or a number of lanes that does not go with the settings; nothing has changed.
         """
         before = self.lanes if self.env is not None else None
         wrapped = self._wrap_env(env, self.verbose)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from stable_baselines3.common import torch_layers
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 from torch import Tensor
 
+File = str | Path | io.BufferedIOBase  # a path, or an open binary file
 FORMAT = 1
 MANIFEST = "manifest.json"
 PARTS = ("data.json", "tensors.safetensors", "arrays.npz")
@@ -76,7 +77,8 @@ def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple
         parts["tensors.safetensors"] = save_tensors(writer.tensors)
     if writer.arrays:
         file = io.BytesIO()
-        np.savez(file, **writer.arrays)  # none of which holds objects, so nothing is pickled
+        save_arrays: Callable[..., None] = np.savez
+        save_arrays(file, **writer.arrays)  # none of which holds objects, so nothing is pickled
         parts["arrays.npz"] = file.getvalue()
     listed = {name: {"size": len(part), "sha256": hashlib.sha256(part).hexdigest()} for name, part in parts.items()}
     manifest = {"format": FORMAT, "kind": kind, "parts": listed, "not_data": writer.not_data}
@@ -91,7 +93,7 @@ def not_data(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(writer.not_data)
 
 
-def write_zip(path: str | Path | BinaryIO, kind: str, content: Mapping[str, Any]) -> None:
+def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
     """Writes an archive as one zip file, whose parts are stored, not compressed.
 
     Args:
@@ -143,7 +145,7 @@ def sync_folder(folder: Path) -> None:
 # ---- reading
 
 
-def read_zip(path: str | Path | BinaryIO, kind: str) -> Archive:
+def read_zip(path: File, kind: str) -> Archive:
     """The archive in a zip file.
 
     Args:
@@ -204,7 +206,7 @@ def one_line(error: BaseException) -> str:
     return said if len(said) <= 300 else f"{said[:297]}..."
 
 
-def _zip_parts(file: BinaryIO) -> dict[str, bytes]:
+def _zip_parts(file: io.BufferedIOBase) -> dict[str, bytes]:
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if MANIFEST not in names and any("data" in name for name in names):
@@ -269,8 +271,8 @@ class _Writer:
         if isinstance(value, Tensor):
             return {"$tensor": self._keep(self.tensors, value.detach().cpu().clone().contiguous(), place)}
         if isinstance(value, np.ndarray | np.generic) and not np.asarray(value).dtype.hasobject:
-            kind = "$array" if isinstance(value, np.ndarray) else "$number"
-            return {kind: self._keep(self.arrays, np.asarray(value), place)}
+            tag = "$array" if isinstance(value, np.ndarray) else "$number"
+            return {tag: self._keep(self.arrays, np.asarray(value), place)}
         for name, (kind, arguments, _) in _OBJECTS.items():
             if type(value) is kind:
                 return {f"${name}": self.value(arguments(value), place)}
@@ -282,8 +284,8 @@ class _Writer:
             return {"$tuple": self._items(value, place)}
         if isinstance(value, deque):
             return {"$deque": [self._items(value, place), value.maxlen]}
-        for name, known in CLASSES.items():
-            if value is known:
+        for name, known_class in CLASSES.items():
+            if value is known_class:
                 return {"$class": name}
         self.not_data.append(place)
         return {"$not_data": place}
@@ -344,7 +346,7 @@ class _Reader:
 
 
 def _box(low: np.ndarray, high: np.ndarray, dtype: str) -> spaces.Box:
-    return spaces.Box(low, high, dtype=np.dtype(dtype).type)  # type: ignore[arg-type]
+    return spaces.Box(low, high, dtype=np.dtype(dtype).type)
 
 
 # Objects by name: class, the arguments that make an equal one, and what makes it of them.

@@ -66,7 +66,7 @@ class _Categorical(CategoricalDistribution):
 
 class _MultiCategorical(MultiCategoricalDistribution):
     def proba_distribution(self, action_logits: Tensor) -> Self:
-        parts = action_logits.split(self.action_dims, dim=1)
+        parts = action_logits.split_with_sizes(self.action_dims, dim=1)
         self.distribution = [Categorical(logits=part, validate_args=False) for part in parts]
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,14 @@ class Encoder:
         device: torch.device | str = "cpu",
         normalised: bool = False,
     ) -> None:
-        parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
-        for key, part in parts.items():
+        parts = {}
+        for key, part in (space.spaces if isinstance(space, spaces.Dict) else {"observation": space}).items():
             if not isinstance(part, spaces.Box):
                 raise ValueError(
                     f"observations must be a Box or a Dict of Boxes; {key!r} is {part}: wrap the environment in "
                     "gymnasium's FlattenObservation, or encode that key as numbers"
                 )
+            parts[key] = part
         self.device = device
         self.is_dict = isinstance(space, spaces.Dict)
         self.has_goal = all(key in parts for key in GOAL_KEYS)
@@ -52,8 +54,8 @@ class Encoder:
         self.unit_range = not normalised and all(
             (part.low >= 0).all() and (part.high <= 1).all() for part in parts.values()
         )
-        self.observation_size = sum(int(np.prod(parts[key].shape)) for key in self.keys)
-        self.goal_size = int(np.prod(parts["achieved_goal"].shape)) if self.has_goal else 0
+        self.observation_size = sum(math.prod(parts[key].shape) for key in self.keys)
+        self.goal_size = math.prod(parts["achieved_goal"].shape) if self.has_goal else 0
         equal = self.has_goal and self.keys == ["observation"] and parts["observation"] == parts["achieved_goal"]
         if share and not equal:
             raise ValueError("the achieved goal cannot be the observation: their spaces differ; leave share=None")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces
 from torch import Tensor
 from typing_extensions import Self
 
-from .archive import Archive, ArchiveError, PickledError, not_data, one_line, read_zip, write_zip
+from .archive import Archive, ArchiveError, File, PickledError, not_data, one_line, read_zip, write_zip
 
 # Keywords that are not the agent's own to keep: they are given when it is made or loaded.
 _GIVEN = ("env", "device", "_init_setup_model")
@@ -77,7 +76,7 @@ class SavedAlgorithm(BaseAlgorithm):
 
     def save(
         self,
-        path: str | Path | io.BufferedIOBase,
+        path: File,
         exclude: Iterable[str] | None = None,
         include: Iterable[str] | None = None,
     ) -> None:
@@ -108,9 +107,9 @@ class SavedAlgorithm(BaseAlgorithm):
         return {"class": type(self).__name__, **spaces, **kept}
 
     @classmethod
-    def load(  # type: ignore[override]  # Stable-Baselines3's takes keywords alone
+    def load(
         cls,
-        path: str | Path | io.BufferedIOBase,
+        path: File,
         env: GymEnv | None = None,
         device: torch.device | str = "auto",
         custom_objects: dict[str, Any] | None = None,

@@ -45,7 +45,7 @@ class Sequence:
         """The core state before the first step, as it was when the experience was made, in the shapes of `like`."""
         if not like:
             return like
-        parts = self[name][0].split([part[0].numel() for part in like], 1)
+        parts = self[name][0].split_with_sizes([part[0].numel() for part in like], 1)
         return tuple(part.view_as(shape) for part, shape in zip(parts, like, strict=True))
 
     def rows(self) -> Iterator[Sequence]:

@@ -155,13 +155,13 @@ class GymnasiumVecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """One frame a lane, where the environment renders rgb_array."""
-        frames = self.env.render()
+        frames: Any = self.env.render()
         return [None] * self.num_envs if frames is None else list(frames)
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """The attribute of the vector environment, or of its lanes if only they have it, once for each index."""
         found, value = self._find(attr_name)
-        values = [value] * self.num_envs if found else list(self._call(attr_name))
+        values = [value] * self.num_envs if found else [*self._call(attr_name)]
         return [values[lane] for lane in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -200,29 +200,35 @@ class GymnasiumVecEnv(VecEnv):
     def get_state(self) -> dict[str, Any]:
         """A snapshot of every lane, where the environment has `get_state`; see `save_checkpoint`."""
         return {
-            "env": self.env.unwrapped.get_state(),
+            "env": self.innermost.get_state(),
             "returns": self._returns.copy(),
             "lengths": self._lengths.copy(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restores a snapshot of `get_state`."""
-        self.env.unwrapped.set_state(state["env"])
+        self.innermost.set_state(state["env"])
         self._returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
 
+    @property
+    def innermost(self) -> Any:
+        """The vector environment without its wrappers."""
+        return self.env.unwrapped
+
     def _find(self, name: str) -> tuple[bool, Any]:
         """Whether the vector environment or a wrapper around it has the attribute, and its value."""
-        env = self.env
+        env: Any = self.env
         while True:
             if name in vars(env) or hasattr(type(env), name) or env is env.unwrapped:
                 return hasattr(env, name), getattr(env, name, None)
             env = env.env
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Sequence[Any]:
-        if not hasattr(self.env.unwrapped, "call"):
+        if not hasattr(self.innermost, "call"):
             raise AttributeError(f"neither {self.env} nor its lanes have {name!r}")
-        return self.env.unwrapped.call(name, *args, **kwargs)
+        values: Sequence[Any] = self.innermost.call(name, *args, **kwargs)
+        return values
 
 
 def make_sb3(

@@ -112,6 +112,7 @@ class HQLearning(Agent):
     PROGRESS = (*Agent.PROGRESS, "_counts", "_tests")
     RENAMED = {"decay": "td_lambda"}  # noqa: RUF012 (declared so by the parent)
     policy: HQPolicy
+    policy_class: type[HQPolicy]
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from gymnasium import spaces
@@ -59,15 +59,18 @@ class FieldPolicy(RecurrentPolicy):
             raise ValueError(
                 f"a FieldPolicy needs an action a field of grids of {size} x {size}, and rest, got {action_space}"
             )
-        keys = sorted(observation_space, key="observation".__ne__) if isinstance(observation_space, spaces.Dict) else []
-        sizes = [spaces.flatdim(observation_space[key]) for key in keys] or [spaces.flatdim(observation_space)]
+        keys, sizes = [], [spaces.flatdim(observation_space)]
+        if isinstance(observation_space, spaces.Dict):
+            keys = sorted(observation_space.spaces, key="observation".__ne__)
+            sizes = [spaces.flatdim(observation_space[key]) for key in keys]
         if sizes[0] < fields + 2:
             raise ValueError(f"a FieldPolicy needs {fields} fields and the last saccade, not {sizes[0]} numbers")
         self.keys, self.fields, self.size, self.features = keys, fields, size, features
         self.span, self.tiles, self.width = span, tiles, width
         super().__init__(observation_space, action_space, core=core, core_kwargs=core_kwargs, net_arch=())
         self.encoder = Finding(fields, size, sum(sizes) - fields - 2, span, features, width)
-        shapes = Shapes(self.core.core.output_size, 2 * features, self.core.read, tiles, fields - size**2, width)
+        places = cast(EgocentricMap, self.core)
+        shapes = Shapes(places.core.output_size, 2 * features, places.read, tiles, fields - size**2, width)
         self.actor, self.critic = Choice(shapes, size), Worth(shapes)
         self.action_net, self.value_net = nn.Identity(), nn.Linear(width, 1)
 
@@ -90,15 +93,16 @@ class Finding(nn.Module):
         self.fields, self.size, self.span = fields, size, span
         scales, hidden = fields // size**2, width // 4
         self.see = nn.ModuleList(_convolutions(hidden) for _ in range(scales))
-        self.see.to(memory_format=torch.channels_last)  # rows of fields come out, as the layers after it read them
+        laid_out: Any = self.see.to
+        laid_out(memory_format=torch.channels_last)  # rows of fields come out, as the layers after it read them
         bound = max(rest, 1) ** -0.5  # that of PyTorch's linear layers, which warn of an empty rest
         self.ask = nn.ParameterList(torch.empty(hidden, rest).uniform_(-bound, bound) for _ in range(scales))
         self.find = nn.ModuleList(nn.Linear(hidden, features + 1) for _ in range(scales))
         self.gather = nn.Sequential(nn.Linear((scales - 1) * features * size**2 + rest, width), nn.SiLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        grids, step, rest = x.split((self.fields, 2, x.shape[-1] - self.fields - 2), -1)
-        grids = (2 * grids - 1).unflatten(-1, (-1, 1, self.size, self.size))
+        grids, step, rest = x.split_with_sizes((self.fields, 2, x.shape[-1] - self.fields - 2), -1)
+        grids = torch.unflatten(2 * grids - 1, -1, (-1, 1, self.size, self.size))
         found, local = [], []
         for grid, see, ask, find in zip(grids.unbind(1), self.see, self.ask, self.find, strict=True):
             seen = see(grid.contiguous(memory_format=torch.channels_last)).movedim(1, -1)
@@ -139,8 +143,9 @@ class Shapes:
     def split(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Maps near the gaze (B, C, r, r), all places, numbers of the finer fields, and of them together."""
         near = (self.remembered + self.seen) * self.near**2
-        maps, *rest = h.split((near, self.remembered * self.tiles**2, self.finer, self.width), -1)
-        return maps.unflatten(-1, (-1, self.near, self.near)), *rest
+        maps, *rest = h.split_with_sizes((near, self.remembered * self.tiles**2, self.finer, self.width), -1)
+        far, finer, together = rest
+        return torch.unflatten(maps, -1, (-1, self.near, self.near)), far, finer, together
 
 
 class Survey(nn.Module):
@@ -172,7 +177,8 @@ class Choice(nn.Module):
         near = functional.pad(functional.silu(self.near(maps)), [self.inwards] * 4)
         coarsest = self.each(functional.silu(self.far(near) + self.go(together)[..., None, None])).flatten(1)
         still = torch.zeros_like(finer[:, :1])
-        return self.anywhere(together) + torch.cat((finer, coarsest, still), 1)
+        choice: Tensor = self.anywhere(together)
+        return choice + torch.cat((finer, coarsest, still), 1)
 
 
 class Worth(nn.Module):

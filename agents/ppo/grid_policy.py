@@ -71,7 +71,7 @@ class Maps(nn.Module):
         self.side = side
 
     def forward(self, h: Tensor) -> Tensor:
-        return h.unflatten(-1, (self.side, self.side, -1)).movedim(-1, -3)
+        return torch.unflatten(h, -1, (self.side, self.side, -1)).movedim(-1, -3)
 
 
 class MeanAndMost(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -44,6 +44,13 @@ class RecurrentPolicy(Actor):
         features_extractor_class, features_extractor_kwargs, normalize_images: see Stable-Baselines3.
     """
 
+    encoder: nn.Module
+    core: Core
+    actor: nn.Module
+    critic: nn.Module
+    action_net: nn.Module
+    value_net: nn.Module
+
     def __init__(
         self,
         observation_space: spaces.Space[Any],
@@ -73,11 +80,11 @@ class RecurrentPolicy(Actor):
         self.core = self._make_core(core, width, core_kwargs or {})
         self.actor, self.critic = (_layers(self.core.output_size, net_arch, activation) for _ in range(2))
         width = [self.core.output_size, *net_arch][-1]
-        self.action_dist = make_distribution(action_space)
+        self.action_dist: Any = make_distribution(action_space)
         if isinstance(self.action_dist, DiagGaussianDistribution):
             self.action_net, self.log_std = self.action_dist.proba_distribution_net(width, log_std_init)
         else:
-            self.action_net = self.action_dist.proba_distribution_net(width)
+            self.action_net = cast(nn.Module, self.action_dist.proba_distribution_net(width))
         self.value_net = nn.Linear(width, 1)
         for layers in (self.encoder, self.actor, self.critic):
             layers.apply(lambda module: self.init_weights(module, gain=2**0.5))
@@ -93,9 +100,10 @@ class RecurrentPolicy(Actor):
     def unroll(self, obs: Obs, state: State, episode_start: Tensor, through_time: bool = True) -> Tensor:
         """h (T B, H) of a time-major sequence; see `evaluate_actions`."""
         x = self.encoder(self.extract_features(each(obs, lambda part: part.flatten(0, 1)), self.features_extractor))
-        x = x.unflatten(0, episode_start.shape)
+        x = torch.unflatten(x, 0, episode_start.shape)
         if through_time:
-            return self.core(x, state, episode_start)[0].flatten(0, 1)
+            h: Tensor = self.core(x, state, episode_start)[0]
+            return h.flatten(0, 1)
         return self._one_step_each(x, state, episode_start)
 
     def evaluate_actions(
@@ -151,9 +159,9 @@ class RecurrentPolicy(Actor):
 
     def _distribution(self, h: Tensor) -> ActionDistribution:
         net = self.action_net(self.actor(h))
-        if isinstance(self.action_dist, DiagGaussianDistribution):
-            return self.action_dist.proba_distribution(net, self.log_std)
-        return self.action_dist.proba_distribution(net)
+        scale = (self.log_std,) if isinstance(self.action_dist, DiagGaussianDistribution) else ()
+        distribution: ActionDistribution = self.action_dist.proba_distribution(net, *scale)
+        return distribution
 
     def _one_step_each(self, x: Tensor, state: State, episode_start: Tensor) -> Tensor:
         """h (T B, H), each step from the state before it, through which no gradient goes."""

@@ -120,7 +120,7 @@ class Recogniser(RecurrentPPO):
         options: the keywords of `RecurrentPPO`. Let n_steps be a multiple of an episode's moves.
     """
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(  # type: ignore[assignment]
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
         ("RecognitionPolicy", "MlpPolicy", "MultiInputPolicy"), RecognitionPolicy
     )
 
@@ -153,4 +153,5 @@ class Recogniser(RecurrentPPO):
         """`label_coef` times the mean cross-entropy of the logits (T B, C) where the label is known."""
         (logits,), label = more, batch["label"].flatten()
         total = F.cross_entropy(logits, label, ignore_index=UNKNOWN, reduction="sum")
-        return self.label_coef * total / (label != UNKNOWN).sum().clamp(min=1)
+        loss: Tensor = self.label_coef * total / (label != UNKNOWN).sum().clamp(min=1)
+        return loss

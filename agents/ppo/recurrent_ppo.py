@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
@@ -59,12 +60,13 @@ class RecurrentPPO(Agent):
         FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
     """
 
-    policy_aliases: ClassVar[dict[str, type[RecurrentPolicy]]] = {
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         **dict.fromkeys(("RecurrentPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), RecurrentPolicy),
         "FieldPolicy": FieldPolicy,
         "GridPolicy": GridPolicy,
     }
     policy: RecurrentPolicy
+    policy_class: type[RecurrentPolicy]
     _lessons: Lessons | None = None  # while `imitate` runs
 
     def __init__(

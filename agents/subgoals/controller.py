@@ -74,8 +74,9 @@ class HierarchicalPolicy(Actor):
         self.evaluator = LegEvaluator(
             place, width, items, features=features, length_weight=length_weight, hidden=hidden
         ).requires_grad_(False)
-        bounds = {"low": self.low, "high": self.high}
-        self.generator = SubgoalGenerator(place, width, subgoals, topology=topology, hidden=hidden, **bounds)
+        self.generator = SubgoalGenerator(
+            place, width, subgoals, topology=topology, hidden=hidden, low=self.low, high=self.high
+        )
 
     def plan(self, obs: Any) -> np.ndarray:
         """Subgoals (N, n, P) for observations (N, ...)."""
@@ -153,6 +154,7 @@ class HierarchicalController(Agent):
     STATE = (*Agent.STATE, "replay", "_targets", "_age", "_memory")
     RENAMED = {"capacity": "buffer_size"}  # noqa: RUF012 (declared so by the parent)
     policy: HierarchicalPolicy
+    policy_class: type[HierarchicalPolicy]
 
     def __init__(
         self,
@@ -238,7 +240,7 @@ class HierarchicalController(Agent):
         costs = generator.fit(evaluator, self._problems, self.updates, self.batch_size, rate)
         self.measures |= {"train/evaluator_error": np.mean(errors[-20:]), "train/path_cost": np.mean(costs[-20:])}
 
-    def _legs(self, count: int) -> tuple[Tensor, ...]:
+    def _legs(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Starts, ends, contexts and costs of parts of legs, all of one random length."""
         length = int(torch.randint(1, min(self.leg_steps, len(self.replay) - 1) + 1, ()))
         window = self.replay.windows(length + 1, 4 * count)

@@ -27,7 +27,7 @@ def path_cost(cost: LegCost, places: Tensor, context: Tensor) -> Tensor:
     """
     legs = len(places) - 1
     costs = cost(places[:-1].flatten(0, 1), places[1:].flatten(0, 1), context.repeat(legs, 1))
-    return costs.unflatten(0, (legs, -1)).sum(0)
+    return torch.unflatten(costs, 0, (legs, -1)).sum(0)
 
 
 def path(start: Tensor, subgoals: Tensor, goal: Tensor) -> Tensor:
@@ -93,7 +93,8 @@ class SubgoalGenerator(nn.Module):
         if self.topology == "static":
             if count != self.subgoals:
                 raise ValueError(f"a static generator gives {self.subgoals} of them, not {count}; make a recurrent one")
-            offsets = self.net(torch.cat((start, goal, context), -1)).unflatten(-1, (count, -1)).movedim(1, 0)
+            offsets: Tensor = self.net(torch.cat((start, goal, context), -1))
+            offsets = torch.unflatten(offsets, -1, (count, -1)).movedim(1, 0)
             share = torch.arange(1, count + 1, device=start.device).view(-1, 1, 1) / (count + 1)
             return (torch.lerp(start, goal, share) + offsets).clamp(self.low, self.high)
         places = []
@@ -131,7 +132,7 @@ class SubgoalGenerator(nn.Module):
             start, goal, context = sample(batch_size)
             mean = path_cost(cost, path(start, self(start, goal, context), goal), context).mean()
             optimizer.zero_grad()
-            mean.backward()
+            torch.autograd.backward(mean)
             nn.utils.clip_grad_norm_(self.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -187,4 +188,5 @@ class SubgoalGenerator(nn.Module):
         with torch.no_grad():
             costs = path_cost(cost, path(start, places, goal), context).view(candidates, problems)
             best = costs.argmin(0)
-            return places.detach().unflatten(1, (candidates, problems))[:, best, torch.arange(problems)]
+            paths = torch.unflatten(places.detach(), 1, (candidates, problems))
+            return paths[:, best, torch.arange(problems)]

@@ -87,10 +87,12 @@ class LegEvaluator(nn.Module):
             slow.lerp_(fast, rate)
 
     def _total(self, net: nn.Module, start: Tensor, goal: Tensor, context: Tensor) -> Tensor:
-        items = context.unflatten(-1, (self.items, self.width))
-        ends = (end[:, None].expand(-1, self.items, -1) for end in (start, goal))
+        items = torch.unflatten(context, -1, (self.items, self.width))
+        from_start, to_goal = (end[:, None].expand(-1, self.items, -1) for end in (start, goal))
         length = torch.linalg.vector_norm(goal - start + 1e-9, dim=-1)
-        return self.length_weight * length + net(self.features(*ends, items)).sum((-2, -1))
+        costs: Tensor = net(self.features(from_start, to_goal, items))
+        total: Tensor = self.length_weight * length + costs.sum((-2, -1))
+        return total
 
 
 class Quasimetric(nn.Module):
@@ -122,11 +124,16 @@ class Quasimetric(nn.Module):
 
     def forward(self, start: Tensor, goal: Tensor, context: Tensor | None = None) -> Tensor:
         """Costs (B,) from start (B, P) to goal (B, P)."""
-        widths = self.width, self.groups * self.width
-        (x, up), (y, down) = (self.net(place).split(widths, -1) for place in (start, goal))
+        (x, up), (y, down) = (self._halves(place) for place in (start, goal))
         same = torch.linalg.vector_norm(x - y + 1e-9, dim=-1)
-        rise = (up - down).unflatten(-1, (self.groups, self.width)).amax(-1).clamp(min=0)
-        return same + rise.sum(-1)
+        rise = torch.unflatten(up - down, -1, (self.groups, self.width)).amax(-1).clamp(min=0)
+        costs: Tensor = same + rise.sum(-1)
+        return costs
+
+    def _halves(self, place: Tensor) -> tuple[Tensor, Tensor]:
+        """f and all h of places (B, P)."""
+        both: Tensor = self.net(place)
+        return both[..., : self.width], both[..., self.width :]
 
 
 def regress(

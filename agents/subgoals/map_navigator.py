@@ -120,13 +120,16 @@ class MapPolicy(Actor):
         """The map (S, S) before the first view: UNSEEN, but for kinds of squares that were alike wherever seen."""
         counts = self.alike.numpy()
         sure = (counts.sum(1) >= EVIDENCE) & (counts.min(1) == 0)
-        return np.where(sure, counts.argmax(1), UNSEEN).astype(np.int8)[self.kinds]
+        known = np.where(sure, counts.argmax(1), UNSEEN).astype(np.int8)
+        squares: np.ndarray = known[self.kinds]
+        return squares
 
     @torch.no_grad()
     def detours(self, patches: np.ndarray) -> np.ndarray:
         """E (B,) of squares from what is around them (B, WINDOW, WINDOW)."""
         nowhere = torch.zeros(len(patches), 0)
-        return self.evaluator(nowhere, nowhere, one_hot(torch.from_numpy(patches))).numpy()  # type: ignore[no-any-return]
+        expected: Tensor = self.evaluator(nowhere, nowhere, one_hot(torch.from_numpy(patches)))
+        return expected.numpy()
 
     def squares(self, places: Any) -> np.ndarray:
         """Places (N, 2) in squares from the map's top left corner."""
@@ -169,7 +172,8 @@ class MapPolicy(Actor):
     def pursue(self, obs: Any, goals: np.ndarray, memory: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
         """The controller's actions towards goals (N, 2), and its next state."""
         towards = {**obs, "desired_goal": goals.reshape(obs["desired_goal"].shape)}
-        return self.controller.predict(towards, memory, starts, deterministic=True)  # type: ignore[no-any-return]
+        actions, memory = self.controller.predict(towards, memory, starts, deterministic=True)
+        return actions, memory
 
     def act(
         self, obs: Any, state: Chart | None, episode_start: np.ndarray, deterministic: bool
@@ -208,6 +212,7 @@ class MapNavigator(Agent):
     STATE = (*Agent.STATE, "_chart", "_paths", "_waiting", "_patches", "_costs", "_count", "_moves")
     RENAMED = {"rollout_steps": "n_steps"}  # noqa: RUF012 (declared so by the parent)
     policy: MapPolicy
+    policy_class: type[MapPolicy]
 
     def __init__(
         self,
@@ -277,7 +282,8 @@ class MapNavigator(Agent):
             self._experience(i, bool(starts[i]), chart, self.policy.squares(place[i])[0])
         actions, memory = self.policy.pursue(obs, goals, chart[3], starts)
         self._chart, self._paths = (*chart[:3], memory), paths
-        for i in np.flatnonzero(starts | (torch.rand(len(starts)).numpy() < 0.1)):  # what is now thought of the way
+        noted = starts | (torch.rand(len(starts)).numpy() < 0.1)
+        for i in np.flatnonzero(noted).tolist():  # what is now thought of the way
             around = windows(chart[0][i : i + 1])[0]
             ahead = [(a, b) for a, b in paths[i].tolist() if chart[0][i, a, b] == UNSEEN]
             self._waiting[i] += [((a, b), around[a, b].copy()) for a, b in ahead]
@@ -327,7 +333,7 @@ class MapNavigator(Agent):
         evaluator.requires_grad_(False)
         self.measures["train/evaluator_error"] = np.mean(errors[-50:])
 
-    def _squares(self, count: int) -> tuple[Tensor, ...]:
+    def _squares(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Squares as E sees them, turned and mirrored at random, and their costs."""
         index = torch.randint(min(self._count, self.capacity), (count,)).numpy()
         patches, turn = torch.from_numpy(self._patches[index]), int(torch.randint(8, ()))
@@ -342,7 +348,7 @@ class MapNavigator(Agent):
 def windows(maps: np.ndarray) -> np.ndarray:
     """What is around each square of maps (N, S, S): a view (N, S, S, WINDOW, WINDOW); outside all is wall."""
     padded = np.pad(maps, ((0, 0), (NEIGHBOURS,) * 2, (NEIGHBOURS,) * 2), constant_values=WALL)
-    return np.lib.stride_tricks.sliding_window_view(padded, (WINDOW, WINDOW), axis=(1, 2))  # type: ignore[no-any-return]
+    return np.lib.stride_tricks.sliding_window_view(padded, (WINDOW, WINDOW), axis=(1, 2))
 
 
 def one_hot(patches: Tensor) -> Tensor:
@@ -354,4 +360,5 @@ def _around(new: np.ndarray) -> np.ndarray:
     """Squares (N, S, S) that E may judge anew, with anything of `new` (N, S, S) in their window."""
     sums = np.pad(new, ((0, 0), (NEIGHBOURS + 1, NEIGHBOURS), (NEIGHBOURS + 1, NEIGHBOURS))).cumsum(1).cumsum(2)
     inside = sums[:, WINDOW:, WINDOW:] - sums[:, :-WINDOW, WINDOW:] - sums[:, WINDOW:, :-WINDOW]
-    return inside + sums[:, :-WINDOW, :-WINDOW] > 0  # type: ignore[no-any-return]
+    near: np.ndarray = inside + sums[:, :-WINDOW, :-WINDOW] > 0
+    return near

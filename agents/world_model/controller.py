@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor, nn
 
@@ -110,7 +111,7 @@ class WorldModelController(Agent):
         FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
     """
 
-    policy_aliases: ClassVar[dict[str, type[ControllerPolicy]]] = {
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "ControllerPolicy": ControllerPolicy,
         "MlpPolicy": ControllerPolicy,
         "MultiInputPolicy": ControllerPolicy,
@@ -123,6 +124,8 @@ class WorldModelController(Agent):
         "discount": "gamma",
     }
     policy: ControllerPolicy
+    policy_class: type[ControllerPolicy]
+    action_space: spaces.Box
     replay: Experience
 
     def __init__(
@@ -330,7 +333,7 @@ class WorldModelController(Agent):
         loss = -returns.mean()
         if self.compiled_descent is not None:
             slopes = torch.autograd.grad(loss, unrolled.percepts)
-            self.compiled_descent.learn_controller(unrolled.trajectory, *slopes)
+            self.compiled_descent.learn_controller(cast(Sequence, unrolled.trajectory), *slopes)
             return
         if self.saturation:
             penalty = 0.5 * self.saturation / unrolled.nets.shape[1] * unrolled.nets.square().sum()
@@ -368,7 +371,8 @@ class WorldModelController(Agent):
         self, observation: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
     ) -> Tensor:
         """1/2 (V - return)^2 of observations (T, B, D) and goals (T, B, G), averaged."""
-        return (0.5 * weight * (self.value_net(observation, desired) - returns).square()).mean()
+        values: Tensor = self.value_net(observation, desired)
+        return (0.5 * weight * (values - returns).square()).mean()
 
     def _returns(self, percepts: Tensor, trajectory: Trajectory) -> Tensor:
         """TD(lambda) returns (T, B) of arriving at `percepts` (T, B, ...); they carry the gradient."""
@@ -411,7 +415,8 @@ class WorldModelController(Agent):
         if model_state:
             model_state = self.world_model.step(observation, action, model_state, episode_start)[1]
         act = {"observation": observation, "desired_goal": desired, "action": action}
-        return action.cpu().numpy().reshape(-1, *self.action_space.shape), act, (controller_state, model_state)
+        actions: np.ndarray = action.cpu().numpy().reshape(-1, *policy.box.shape)
+        return actions, act, (controller_state, model_state)
 
     def remember(self, step: Step) -> None:
         """See `Agent.remember`."""

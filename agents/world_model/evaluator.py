@@ -40,11 +40,13 @@ class Evaluator(nn.Module):
 
     def forward(self, observation: Tensor, desired: Tensor) -> Tensor:
         """Values (...,) of observations (..., D) and goals (..., G)."""
-        return self.fast(torch.cat((observation, desired), -1)).squeeze(-1)
+        values: Tensor = self.fast(torch.cat((observation, desired), -1))
+        return values.squeeze(-1)
 
     def target(self, observation: Tensor, desired: Tensor) -> Tensor:
         """Values (...,) by the slow copy; differentiable in its inputs."""
-        return self.slow(torch.cat((observation, desired), -1)).squeeze(-1)
+        values: Tensor = self.slow(torch.cat((observation, desired), -1))
+        return values.squeeze(-1)
 
     @torch.no_grad()
     def follow(self) -> None:

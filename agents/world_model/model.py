@@ -51,7 +51,7 @@ class WorldModel(nn.Module):
         self.head = nn.Linear(self.core.output_size, encoder.percept_size + reward)
 
     def _heads(self, hidden: Tensor, observation: Tensor) -> Tensor:
-        out = self.head(hidden)
+        out: Tensor = self.head(hidden)
         if self.output == "linear":
             return out
         size = self.encoder.percept_size if self.output == "logistic" else self.encoder.observation_size

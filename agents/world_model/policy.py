@@ -95,4 +95,6 @@ class ControllerPolicy(Actor):
     def to_env(self, actions: Tensor) -> np.ndarray:
         """Actions (B, A) as the environment takes them: (B, ...), within the bounds to the last bit."""
         space = self.box
-        return np.clip(actions.cpu().numpy().reshape(-1, *space.shape), space.low, space.high)
+        array: np.ndarray = actions.cpu().numpy().reshape(-1, *space.shape)
+        clipped: np.ndarray = np.clip(array, space.low, space.high)
+        return clipped
