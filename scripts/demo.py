@@ -10,8 +10,8 @@ import tyro
 
 from .evaluate import format_table
 from .shared.rollouts import detection_scores, run_episodes
-from .shared.runs import check_agents
-from .train import Run, fit, illustrate
+from .shared.runs import Run, check_agents
+from .train import fit, illustrate
 
 SHOWN = {"within_5": "within 5 px", "within_10": "within 10 px", "median": "median px", "fixations": "fixations"}
 

@@ -7,63 +7,20 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import tyro
-from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from .shared.rollouts import run_episodes, scores
-from .shared.runs import algorithm, check_agents, make_lanes, parse_keywords
+from .shared.runs import Run, check_agents, make_lanes, parse_keywords
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
-
-
-@dataclass
-class Run:
-    """Configuration of one training run; written to config.json.
-
-    Attributes:
-        env_id, env_kwargs: the environment.
-        algorithm: name of an agent of this project or of Stable-Baselines3.
-        preset: of WorldModelController; not used by other algorithms.
-        agent_kwargs: keywords of the algorithm; ``replay_buffer_class="HerReplayBuffer"`` relabels goals.
-        steps: environment steps.
-        lanes: parallel lanes.
-        seed: of nets and exploration; lane 0 is seeded 10,000 (seed + 1).
-    """
-
-    env_id: str
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
-    algorithm: str = "WorldModelController"
-    preset: str = "default"
-    agent_kwargs: dict[str, Any] = field(default_factory=dict)
-    steps: int = 150_000
-    lanes: int = 64
-    seed: int = 0
-
-    def make_env(self) -> Any:
-        """The VecEnv to train in."""
-        from agents.common.vec_env import make_sb3
-
-        return make_sb3(self.env_id, self.lanes, seed=10_000 * (self.seed + 1), **self.env_kwargs)
-
-    def make_agent(self, env: Any) -> BaseAlgorithm:
-        """The untrained agent for a VecEnv."""
-        cls = algorithm(self.algorithm)
-        if self.algorithm == "WorldModelController":
-            return cls.from_preset(self.preset, env, seed=self.seed, **self.agent_kwargs)  # type: ignore[no-any-return]
-        policy = "MultiInputPolicy" if hasattr(env.observation_space, "spaces") else "MlpPolicy"
-        keywords = {"policy": policy, "env": env, "seed": self.seed, **self.agent_kwargs}
-        if keywords.get("replay_buffer_class") == "HerReplayBuffer":
-            keywords["replay_buffer_class"] = HerReplayBuffer
-        return cls(**keywords)  # type: ignore[no-any-return]
 
 
 class LearningCurve(BaseCallback):

@@ -9,7 +9,7 @@ from typing import Any
 from foveal_envs.scenes.objects import FIXED_SHAPES
 
 from ..shared.rollouts import detection_scores, run_episodes, tracking_scores
-from ..train import Run
+from ..shared.runs import Run
 from .shared.budget import STARTS, Budget, first_reaching, train
 from .shared.claims import Claim, Row, make_claim, numbers, select
 from .shared.jobs import Job

@@ -13,7 +13,7 @@ import numpy as np
 from foveal_envs.reference import PlannerPolicy
 
 from ..shared.rollouts import run_episodes
-from ..train import Run
+from ..shared.runs import Run
 from .shared.budget import Budget, first_reaching, train
 from .shared.claims import Claim, Row, make_claim, numbers, select
 from .shared.jobs import Job

@@ -9,9 +9,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import sys
+import zipfile
 from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -19,7 +22,17 @@ import numpy as np
 import foveal_envs  # noqa: F401  registers the ids
 from foveal_envs.reference import REFERENCES, RandomPolicy, make_reference
 
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
 ROOT = Path(__file__).resolve().parents[2]
+# What Stable-Baselines3's algorithms pickle into their files. Most is made anew when one is loaded.
+PICKLED = (
+    "policy_class", "policy_kwargs", "observation_space", "action_space", "learning_rate", "lr_schedule", "clip_range",
+    "clip_range_vf", "exploration_schedule", "train_freq", "replay_buffer_class", "replay_buffer_kwargs",
+    "rollout_buffer_class", "rollout_buffer_kwargs", "action_noise", "_last_obs", "_last_episode_starts",
+    "_last_original_obs", "ep_info_buffer", "ep_success_buffer",
+)  # fmt: skip
 
 
 @runtime_checkable
@@ -29,6 +42,54 @@ class Predictor(Protocol):
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, Any]: ...
+
+
+@dataclass
+class Run:
+    """Configuration of one training run; written to config.json.
+
+    Attributes:
+        env_id, env_kwargs: the environment.
+        algorithm: name of an agent of this project or of Stable-Baselines3.
+        preset: of WorldModelController; not used by other algorithms.
+        agent_kwargs: keywords of the algorithm; ``replay_buffer_class="HerReplayBuffer"`` relabels goals.
+        steps: environment steps.
+        lanes: parallel lanes.
+        seed: of nets and exploration; lane 0 is seeded 10,000 (seed + 1).
+    """
+
+    env_id: str
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    algorithm: str = "WorldModelController"
+    preset: str = "default"
+    agent_kwargs: dict[str, Any] = field(default_factory=dict)
+    steps: int = 150_000
+    lanes: int = 64
+    seed: int = 0
+
+    def make_env(self) -> Any:
+        """The VecEnv to train in."""
+        from agents.common.vec_env import make_sb3
+
+        return make_sb3(self.env_id, self.lanes, seed=10_000 * (self.seed + 1), **self.env_kwargs)
+
+    def make_agent(self, env: Any) -> BaseAlgorithm:
+        """The untrained agent for a VecEnv."""
+        cls = algorithm(self.algorithm)
+        if self.algorithm == "WorldModelController":
+            agent: BaseAlgorithm = cls.from_preset(self.preset, env, seed=self.seed, **self.agent_kwargs)
+            return agent
+        return cls(env=env, seed=self.seed, **self.keywords(env.observation_space))  # type: ignore[no-any-return]
+
+    def keywords(self, observation_space: gym.Space[Any]) -> dict[str, Any]:
+        """Those of the algorithm's constructor, with the policy that suits the observations."""
+        policy = "MultiInputPolicy" if isinstance(observation_space, gym.spaces.Dict) else "MlpPolicy"
+        keywords = {"policy": policy, **self.agent_kwargs}
+        if keywords.get("replay_buffer_class") == "HerReplayBuffer":
+            from stable_baselines3 import HerReplayBuffer
+
+            keywords["replay_buffer_class"] = HerReplayBuffer
+        return keywords
 
 
 def check_agents() -> None:
@@ -46,28 +107,47 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """The configuration of a run folder.
 
     Raises:
-        SystemExit: there is none; the message says what was looked for.
+        SystemExit: there is none, or it says what no run writes; the message names the file.
     """
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise SystemExit(f"{folder} is no run folder: it has no config.json (python -m scripts.train writes one)")
-    config: dict[str, Any] = json.loads(path.read_text())
+    try:
+        config = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise SystemExit(f"{path} is no JSON: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise SystemExit(f"{path} must hold a mapping, not {type(config).__name__}")
     missing = {"algorithm", "env_id", "env_kwargs"} - config.keys()
     if missing:
         raise SystemExit(f"{path} lacks {', '.join(sorted(missing))}")
+    env_id, keywords = config["env_id"], config["env_kwargs"]
+    if not isinstance(env_id, str) or not isinstance(keywords, dict):
+        raise SystemExit(f"{path}: env_id must be a string and env_kwargs a mapping")
+    if "task" in keywords:
+        raise SystemExit(f"{path}: env_kwargs hold a task, which no run writes: an id names its own")
+    module = env_id.partition(":")[0] if ":" in env_id else ""
+    if module and module not in sys.modules:
+        raise SystemExit(
+            f"{path} names the module {module!r}, which would be imported; if you trust it, name it yourself: "
+            f"give {env_id} as the environment, and {folder} as the agent"
+        )
     return config
 
 
-def load_agent(name: str | Path, env: gym.vector.VectorEnv[Any, Any, Any], seed: int | None = None) -> Predictor:
+def load_agent(
+    name: str | Path, env: gym.vector.VectorEnv[Any, Any, Any], seed: int | None = None, trust: bool = False
+) -> Predictor:
     """An agent or reference that predicts actions for ``env``.
 
     Args:
         name: a reference as "random" or "elm", a run folder, or a model's zip file with config.json beside it.
         env: vector environment it will act in.
         seed: of a reference that draws.
+        trust: also load files whose loading runs code that they hold.
 
     Raises:
-        SystemExit: there is no such reference or file; the message lists what is possible.
+        SystemExit: there is no such reference or file, or it is not to be loaded; the message says why in one line.
     """
     path = Path(name)
     if str(name) in REFERENCES:
@@ -82,8 +162,51 @@ def load_agent(name: str | Path, env: gym.vector.VectorEnv[Any, Any, Any], seed:
         path = path / "model.zip"
     if not path.is_file():
         raise SystemExit(f"no agent {str(name)!r}: give {', '.join(REFERENCES)}, a run folder or a model.zip")
-    agent: Predictor = algorithm(read_config(path.parent)["algorithm"]).load(path, device="cpu")
+    config = read_config(path.parent)
+    agent_class = algorithm(config["algorithm"])
+    from agents import Agent
+    from agents.common.archive import one_line
+
+    try:
+        if issubclass(agent_class, Agent):
+            agent: Predictor = agent_class.load(path, device="cpu", trust=trust)
+        else:
+            own = {} if trust else unpickled(path, config, agent_class, env)
+            agent = agent_class.load(path, device="cpu", custom_objects=own)
+    except Exception as error:  # a damaged file may raise anything
+        said = one_line(error)
+        raise SystemExit(said if said.startswith(str(path)) else f"{path}: {said}") from error
     return agent
+
+
+def unpickled(path: Path, config: dict[str, Any], agent_class: Any, env: Any) -> dict[str, Any]:
+    """Objects in place of all that Stable-Baselines3 pickles into a file, so that loading it runs no code from it.
+
+    Args:
+        path: the file.
+        config: of its run, by which the objects are made.
+        agent_class: of Stable-Baselines3.
+        env: the vector environment, which gives the spaces.
+
+    Raises:
+        ValueError: the file is compressed, or pickles something else.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.file_size != entry.compress_size for entry in archive.infolist()):
+            raise ValueError("it is compressed, as no file of Stable-Baselines3 is; if you trust it, pass --trust")
+        data = json.loads(archive.read("data"))
+    pickled = {name for name, value in data.items() if isinstance(value, dict) and ":serialized:" in value}
+    foreign = (pickled - set(PICKLED)) | ({"env"} & data.keys())
+    if foreign:
+        raise ValueError(
+            f"it holds more under {', '.join(sorted(foreign))} than Stable-Baselines3 writes there, and loading that "
+            "would run code; if you trust it, pass --trust"
+        )
+    known = {field.name: config[field.name] for field in fields(Run) if field.name in config}
+    keywords = Run(**known).keywords(env.single_observation_space)
+    fresh = agent_class(env=None, device="cpu", _init_setup_model=False, **keywords)
+    fresh.observation_space, fresh.action_space = env.single_observation_space, env.single_action_space
+    return {name: getattr(fresh, name, None) for name in pickled}
 
 
 def algorithm(name: str) -> Any:
@@ -94,11 +217,12 @@ def algorithm(name: str) -> Any:
     """
     check_agents()
     import stable_baselines3
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
     import agents
 
-    found = agents.AGENTS.get(name) or getattr(stable_baselines3, name, None)
-    if found is None:
+    found = agents.AGENTS.get(name) or getattr(stable_baselines3, str(name), None)
+    if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):
         raise SystemExit(f"unknown algorithm {name!r}: known are {', '.join(agents.AGENTS)} and those of SB3")
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ...train import Run
+from ...shared.runs import Run
 
 Score = Callable[[BaseAlgorithm, int], dict[str, float]]
 STARTS, CURVE_STARTS = 1000, 200

@@ -1,0 +1,146 @@
+"""Run folders are loaded without running code that their files hold."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pytest
+import stable_baselines3
+from stable_baselines3.common.save_util import data_to_json
+
+import foveal_envs  # noqa: F401
+from agents import make_sb3
+from scripts.shared.runs import load_agent, make_lanes, read_config
+
+TARGET = "Foveal/TargetDetection-v0"
+SMALL: dict[str, dict[str, Any]] = {
+    "PPO": {"n_steps": 8, "batch_size": 8, "n_epochs": 1},
+    "A2C": {"n_steps": 8},
+    "SAC": {"buffer_size": 100, "learning_starts": 1_000},
+    "TD3": {"buffer_size": 100, "learning_starts": 1_000},
+    "DQN": {"buffer_size": 100, "learning_starts": 1_000},
+}
+
+
+class Bomb:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.marker),)
+
+
+def write_config(folder: Path, **changes: Any) -> Path:
+    config = {"algorithm": "PPO", "env_id": TARGET, "env_kwargs": {}, "agent_kwargs": SMALL["PPO"], **changes}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def trained(folder: Path, name: str) -> Any:
+    """An agent of Stable-Baselines3, saved into a run folder; and lanes for it."""
+    keywords = {"actuators": "directions"} if name == "DQN" else {}
+    own = {**SMALL[name], "policy_kwargs": {"net_arch": [8]}}
+    env = make_sb3(TARGET, 2, seed=0, **keywords)
+    agent = getattr(stable_baselines3, name)("MultiInputPolicy", env, device="cpu", **own).learn(32)
+    agent.save(folder / "model.zip")
+    write_config(folder, algorithm=name, env_kwargs=keywords, agent_kwargs=own)
+    return agent, make_lanes(TARGET, keywords, 3)
+
+
+def spoil(path: Path, **entries: Any) -> None:
+    """Adds entries to the data of a file of Stable-Baselines3."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["data"] = json.dumps({**json.loads(parts["data"]), **entries}).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_agents_of_stable_baselines3_are_loaded_without_unpickling(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, lanes = trained(tmp_path, name)
+    monkeypatch.setattr(cloudpickle, "loads", None)
+    monkeypatch.setattr(pickle, "loads", None)
+    loaded = load_agent(tmp_path, lanes)
+    obs, _ = lanes.reset(seed=0)
+    expected, got = (one.predict(obs, deterministic=True)[0] for one in (agent, loaded))
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_what_they_do_not_write_is_refused_in_one_line_unless_it_is_trusted(tmp_path: Path) -> None:
+    _, lanes = trained(tmp_path, "PPO")
+    marker = tmp_path / "marker"
+    spoil(tmp_path / "model.zip", extra=json.loads(data_to_json({"extra": Bomb(marker)}))["extra"])
+    with pytest.raises(SystemExit, match=r"model.zip: it holds more under extra .*pass --trust$"):
+        load_agent(tmp_path, lanes)
+    assert not marker.exists()
+    load_agent(tmp_path, lanes, trust=True)
+    assert marker.exists()
+
+
+def test_an_environment_in_a_file_is_not_made(tmp_path: Path) -> None:
+    _, lanes = trained(tmp_path, "PPO")
+    spoil(tmp_path / "model.zip", env="antigravity:CartPole-v1")
+    with pytest.raises(SystemExit, match=r"it holds more under env"):
+        load_agent(tmp_path, lanes)
+
+
+def test_compressed_and_damaged_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    _, lanes = trained(tmp_path, "PPO")
+    path = tmp_path / "model.zip"
+    whole = path.read_bytes()
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", bytes(10_000_000))
+    for content in (b"", b"no zip", whole[: len(whole) // 2], bomb.getvalue()):
+        path.write_bytes(content)
+        with pytest.raises(SystemExit) as caught:
+            load_agent(tmp_path, lanes)
+        assert str(caught.value).startswith(str(path))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ([], "must hold a mapping, not list"),
+        ({"algorithm": "PPO"}, "lacks env_id, env_kwargs"),
+        ({"algorithm": "PPO", "env_id": 3, "env_kwargs": {}}, "env_id must be a string"),
+        ({"algorithm": "PPO", "env_id": TARGET, "env_kwargs": []}, "env_kwargs a mapping"),
+        ({"algorithm": "PPO", "env_id": TARGET, "env_kwargs": {"task": "subprocess:Popen", "args": ["id"]}}, "a task"),
+        ({"algorithm": "PPO", "env_id": "antigravity:X-v0", "env_kwargs": {}}, "names the module 'antigravity'"),
+    ],
+)
+def test_configurations_that_no_run_writes_are_refused(config: Any, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match=said) as caught:
+        read_config(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_configuration_that_is_no_json_and_an_algorithm_that_is_none_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{" * 5_000)
+    with pytest.raises(SystemExit, match="is no JSON"):
+        read_config(tmp_path)
+    (tmp_path / "model.zip").write_bytes(b"")
+    for name in ("os", "get_system_info", 3):
+        write_config(tmp_path, algorithm=name)
+        with pytest.raises(SystemExit, match="unknown algorithm"):
+            load_agent(tmp_path, make_lanes(TARGET, {}, 1))
+
+
+def test_a_module_that_is_imported_already_may_be_named(tmp_path: Path) -> None:
+    write_config(tmp_path, env_id=f"foveal_envs:{TARGET}")
+    assert read_config(tmp_path)["env_id"].endswith(TARGET)
