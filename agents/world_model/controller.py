@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -15,15 +14,17 @@ from torch import Tensor, nn
 
 from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
-from ..common.losses import check_losses, descend, goal_error, goal_match, lambda_returns
+from ..common.losses import check_losses, descend, lambda_returns
 from ..common.sequences import Sequence, exchange_goals
 from ..cores import State
 from .evaluator import Evaluator
 from .experience import Experience
 from .model import WorldModel
+from .objectives import rewards_of
 from .online import online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
+from .unrolling import Trajectory, Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
 
 CHOICES = {
     "gradient": ("imagined", "real"),
@@ -31,24 +32,6 @@ CHOICES = {
     "schedule": ("alternating", "model_first"),
     "optimizer": ("adam", "sgd"),
 }
-
-
-Trajectory = Mapping[str, Tensor] | Sequence  # (T, B, ...) by the name of the field
-
-
-@dataclass(frozen=True)
-class Unrolled:
-    """A trajectory that C learns from.
-
-    Attributes:
-        percepts: (T, B, ...) that were arrived at; they carry the gradient.
-        trajectory: observation, desired_goal, terminated and ended, each (T, B, ...).
-        nets: (T, B, A) net inputs of C's outputs; empty where they are not known.
-    """
-
-    percepts: Tensor
-    trajectory: Trajectory
-    nets: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class WorldModelController(Agent):
@@ -283,15 +266,17 @@ class WorldModelController(Agent):
     def train(self, steps: int) -> None:
         """M learns to predict, C to be right by M, V to know how right it will be."""
         learns_model = self._exploring or self.schedule == "alternating"
-        unroll = {"imagined": self._imagine, "real": self._follow}[self.gradient]
+        unroll = unrolled_in_model if self.gradient == "imagined" else unrolled_along_reality
         if self.compiled_descent is not None:
-            unroll = self._take
+            unroll = unrolled_by_others
         for sequence, recent in self._minibatches(steps):
             if learns_model:
                 self._learn_model(sequence)
             if self._exploring and not self.evaluator:
                 continue
-            unrolled = unroll(sequence, recent)
+            if self.gradient == "imagined":
+                exchange_goals(sequence[1:]["desired_goal"], self.exchange)
+            unrolled = unroll(self.policy, self.world_model, sequence, recent, self.window)
             returns = self._returns(unrolled.percepts, unrolled.trajectory)
             if not self._exploring:
                 self._learn_controller(unrolled, returns)
@@ -300,22 +285,6 @@ class WorldModelController(Agent):
             self.measures["train/return"] = returns.mean().detach()
         for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
             optimizer.param_groups[0]["lr"] = rate
-
-    def _imagine(self, sequence: Sequence, recent: Sequence) -> Unrolled:
-        """Inside M, from real starts: x(t+1) = M(x(t), C(x(t)))."""
-        start = sequence[1:]
-        exchange_goals(start["desired_goal"], self.exchange)
-        percepts, nets = self.world_model.imagine(self.policy, start, self.window)
-        return Unrolled(percepts, self.world_model.imagined(start, percepts), nets)
-
-    def _follow(self, sequence: Sequence, recent: Sequence) -> Unrolled:
-        """Along the real trajectory, with M's Jacobian: x' = x'_real + M(x, C(x)) - M(x, C(x)).detach()."""
-        percepts, nets = self.world_model.real_forward(self.policy, recent)
-        return Unrolled(percepts, recent, nets)
-
-    def _take(self, sequence: Sequence, recent: Sequence) -> Unrolled:
-        """The real trajectory x_real(t+1) as it is: the compiled loops take the way of `_follow` back by themselves."""
-        return Unrolled(self.world_model.target(recent).clone().requires_grad_(), recent)
 
     def _learn_model(self, sequence: Sequence) -> None:
         """M descends 1/2 |M(x, a) - x'|^2: along its mean over a window, or online along each step's in turn."""
@@ -377,12 +346,7 @@ class WorldModelController(Agent):
     def _returns(self, percepts: Tensor, trajectory: Trajectory) -> Tensor:
         """TD(lambda) returns (T, B) of arriving at `percepts` (T, B, ...); they carry the gradient."""
         desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
-        if not self.encoder.has_goal:
-            rewards = percepts[..., -1]
-        elif self.match_widths is None:
-            rewards = -goal_error(percepts[..., self.encoder.goal_slice], desired)
-        else:
-            rewards = goal_match(percepts[..., self.encoder.goal_slice], desired, self.match_widths)
+        rewards = rewards_of(percepts, desired, self.encoder, self.match_widths)
         if self.error == "terminal":
             rewards = rewards * ended
         follows = self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end

@@ -51,7 +51,7 @@ def trained(folder: Path, name: str) -> Any:
     env = make_sb3(TARGET, 2, seed=0, **keywords)
     agent = getattr(stable_baselines3, name)("MultiInputPolicy", env, device="cpu", **own).learn(32)
     agent.save(folder / "model.zip")
-    write_config(folder, algorithm=name, env_kwargs=keywords, agent_kwargs=own)
+    write_config(folder, algorithm=name, env_kwargs=keywords, agent_kwargs={**own, "policy_kwargs": {"net_arch": [8]}})
     return agent, make_lanes(TARGET, keywords, 3)
 
 
