@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .compiled import LANES, as_flat, fast, full, load, spread, store, total
+from .compiled import as_flat, fast
+from .vectors import LANES, full, load, spread, store, total
 
 CHUNK = 16  # steps between two memories that the forward pass keeps for the backward pass
 BLOCK = 8192  # numbers of fast weights of a block of columns, or those of one

@@ -1,7 +1,4 @@
-"""The LSTM's compiled loops for the CPU, with gradients written out.
-
-Plain scalar code under Numba, which calls nothing outside this file, so that its cache cannot miss a change.
-"""
+"""The LSTM's compiled loops for the CPU, with gradients written out: plain scalar code under Numba."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .compiled import LANES, as_flat, fast, full, load, spread, store, total
+from .compiled import as_flat, fast
+from .vectors import LANES, full, load, spread, store, total
 
 EPSILON = 1e-6
 
