@@ -14,7 +14,19 @@ from torch import Tensor
 
 from ..common.agent import INHERITED, Agent
 from ..cores import State
-from .kernels import FINISHED, TESTS, Tables, act_all, finish_all, lane_record, notice_all, predict_all, run_trials
+from .kernels import (
+    COUNTS,
+    RULES,
+    STEP,
+    Tables,
+    World,
+    act_all,
+    finish_all,
+    lane_record,
+    notice_all,
+    predict_all,
+    run_trials,
+)
 
 CHUNK = 100  # trials between two callbacks where the environment is a known table
 
@@ -173,36 +185,31 @@ class HQLearning(Agent):
             self.observation_space, self.action_space, self.lr_schedule, agents=self.agents, **self.policy_kwargs
         )  # the tables stay on the CPU
         self.core_states = ()
+        learning = self.gamma, self.decay, 0.0, self.subgoal_rate  # the rate comes from its schedule
+        choosing = self.temperature, self.p_start, self.trials, self.test_every or 0
+        self._rules = np.array((*learning, *choosing), RULES)
         self._lanes = np.zeros(self.lanes, lane_record(self.agents))
         self._lanes["random"] = np.random.randint(1 << 62, size=self.lanes)  # noqa: NPY002 (seeded by SB3)
-        self._trace = np.zeros((self.lanes, 64, 3), np.int64)
-        self._rewards = np.zeros((self.lanes, 64))
-        vars(self).setdefault("_counts", np.zeros(TESTS + 2, np.int64))  # both come from the zip where one is loaded
+        self._trace = np.zeros((self.lanes, 64), STEP)
+        vars(self).setdefault("_counts", np.zeros((), COUNTS))  # both come from the zip where one is loaded
         vars(self).setdefault("_tests", np.zeros((0, 3)))
         self._ended = np.zeros(self.lanes, bool)
 
     @property
     def tests(self) -> np.ndarray:
-        return self._tests[: self._counts[TESTS]]
+        return self._tests[: self._counts["tests_finished"]]
 
     @property
     def trials_done(self) -> int:
         """Trials learned from."""
-        return int(self._counts[FINISHED])
-
-    @property
-    def _rules(self) -> tuple[float, float, float, float, float, float, int, int]:
-        rate = float(self.lr_schedule(self._current_progress_remaining))
-        return (
-            float(self.gamma), float(self.decay), rate, float(self.subgoal_rate), float(self.temperature),
-            float(self.p_start), int(self.trials), int(self.test_every or 0),
-        )  # fmt: skip
+        return int(self._counts["finished"])
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """See `Agent.act`."""
         codes = np.asarray(obs, np.int64) - int(self.observation_space.start)
         actions = np.zeros(self.lanes, np.int64)
-        act_all(self.policy.tables, self._lanes, codes, episode_start.numpy(), self._counts, self._rules, actions)
+        starts = episode_start.numpy()
+        act_all(self.policy.tables, self._lanes, codes, starts, self._counts, self._rules, actions)
         return actions + int(self.action_space.start), {"obs": codes, "action": actions}, ()
 
     def remember(
@@ -214,17 +221,16 @@ class HQLearning(Agent):
         self._ended = np.asarray(ends, bool)
         following = np.asarray(next_obs, np.int64) - int(self.observation_space.start)
         notice_all(
-            self.policy.tables, self._lanes, act["obs"], act["action"], np.asarray(rewards, np.float64), self._ended,
-            following, self._trace, self._rewards, self._counts, self._rules,
+            self.policy.tables, self._lanes, self._trace, act["obs"], act["action"], np.asarray(rewards, np.float64),
+            following, self._ended, self._counts, self._rules,
         )  # fmt: skip
 
     def train(self, steps: int) -> None:
         """Learns from the trials that ended in the step just made."""
         if self._ended.any():
-            self._make_tests(self.lanes)
+            self._make_ready(self.lanes)
             finish_all(
-                self.policy.tables, self._lanes, self._ended, self._trace, self._rewards, self._counts, self._tests,
-                self._rules,
+                self.policy.tables, self._lanes, self._trace, self._ended, self._counts, self._tests, self._rules
             )  # fmt: skip
         self.measures = {"hq/trials": self.trials_done}
         if len(self.tests):
@@ -235,11 +241,11 @@ class HQLearning(Agent):
         world = self._world()
         if world is None:
             return super().collect(callback)
-        self._make_room(world[-1] + 1)
-        self._make_tests(CHUNK)
+        *_, longest = world
+        self._make_room(longest + 1)
+        self._make_ready(CHUNK)
         steps = run_trials(
-            self.policy.tables, self._lanes, self._trace, self._rewards, self._counts, self._tests, self._rules, world,
-            CHUNK,
+            self.policy.tables, self._lanes, self._trace, self._counts, self._tests, self._rules, world, CHUNK
         )  # fmt: skip
         self._ended[:] = False
         self.num_timesteps += steps
@@ -257,7 +263,7 @@ class HQLearning(Agent):
         for name in _OWN:
             setattr(self, name, state[name])
 
-    def _world(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int] | None:
+    def _world(self) -> World | None:
         """The environment's table, if it may be used: between episodes of one lane."""
         if not self.table or self.lanes != 1 or not self._last_episode_starts.all():
             return None
@@ -270,15 +276,16 @@ class HQLearning(Agent):
     def _make_room(self, steps: int) -> None:
         more = steps - self._trace.shape[1]
         if more > 0:
-            self._trace = np.concatenate([self._trace, np.zeros((self.lanes, more, 3), np.int64)], axis=1)
-            self._rewards = np.concatenate([self._rewards, np.zeros((self.lanes, more))], axis=1)
+            self._trace = np.concatenate([self._trace, np.zeros((self.lanes, more), STEP)], axis=1)
 
-    def _make_tests(self, more: int) -> None:
-        if len(self._tests) < self._counts[TESTS] + more:
-            self._tests = np.concatenate([self._tests, np.zeros((max(more, 64), 3))])
+    def _make_ready(self, tests: int) -> None:
+        """Room for so many more tests, and the rate of now."""
+        self._rules["rate"] = self.lr_schedule(self._current_progress_remaining)
+        if len(self._tests) < self._counts["tests_finished"] + tests:
+            self._tests = np.concatenate([self._tests, np.zeros((max(tests, 64), 3))])
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_trace", "_rewards", "_lanes", "_ended"]
+        return [*super()._excluded_save_params(), "_trace", "_lanes", "_ended", "_rules"]
 
 
-_OWN = ("_lanes", "_trace", "_rewards", "_counts", "_tests", "_ended")
+_OWN = ("_lanes", "_trace", "_counts", "_tests", "_ended")
