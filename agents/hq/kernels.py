@@ -234,7 +234,7 @@ def act_all(
 ) -> None:  # fmt: skip
     """Write actions (N,) for observations (N,); a trial begins where ``starts`` (N,)."""
     q, _, _ = tables
-    count, rule = counts[()], rules[()]
+    count, rule = counts[0], rules[0]
     for i in range(len(lanes)):
         if starts[i]:
             _begin(tables, lanes[i], obs[i], count, rule)
@@ -248,7 +248,7 @@ def notice_all(
 ) -> None:  # fmt: skip
     """Write one step of every lane into its trace (N, L), and hand over; ``after`` (N,) is what was observed next."""
     for i in range(len(lanes)):
-        _notice(tables, lanes[i], trace[i], obs[i], actions[i], rewards[i], after[i], ends[i], counts[()], rules[()])
+        _notice(tables, lanes[i], trace[i], obs[i], actions[i], rewards[i], after[i], ends[i], counts[0], rules[0])
 
 
 @compiled
@@ -259,7 +259,7 @@ def finish_all(
     """Learn from the trials that ended, and record the tests that did."""
     for i in range(len(lanes)):
         if ends[i]:
-            _finish(tables, lanes[i], trace[i], counts[()], tests, rules[()])
+            _finish(tables, lanes[i], trace[i], counts[0], tests, rules[0])
 
 
 @compiled
@@ -273,9 +273,9 @@ def run_trials(
         tables: changed in place.
         lanes: (1,) of `lane_record`.
         trace: (1, L) of `STEP`, L at least the longest trial.
-        counts: () of `COUNTS`.
+        counts: (1,) of `COUNTS`.
         tests: (K, 3) trials before each test, its steps and its sum of rewards; rows left for all tests.
-        rules: () of `RULES`.
+        rules: (1,) of `RULES`.
         world: states that actions lead to (S, A), observations (S,), rewards (S, A), whether states are ends (S,), the
             first state, the longest trial.
         trials: how many, tests included.
@@ -284,7 +284,7 @@ def run_trials(
         Steps made.
     """
     q, _, _ = tables
-    lane, count, rule = lanes[0], counts[()], rules[()]
+    lane, count, rule = lanes[0], counts[0], rules[0]
     leads_to, codes, pays, is_end, first, longest = world
     total = 0
     for _ in range(trials):

@@ -187,22 +187,22 @@ class HQLearning(Agent):
         self.core_states = ()
         learning = self.gamma, self.decay, 0.0, self.subgoal_rate  # the rate comes from its schedule
         choosing = self.temperature, self.p_start, self.trials, self.test_every or 0
-        self._rules = np.array((*learning, *choosing), RULES)
+        self._rules = np.array([(*learning, *choosing)], RULES)
         self._lanes = np.zeros(self.lanes, lane_record(self.agents))
         self._lanes["random"] = np.random.randint(1 << 62, size=self.lanes)  # noqa: NPY002 (seeded by SB3)
         self._trace = np.zeros((self.lanes, 64), STEP)
-        vars(self).setdefault("_counts", np.zeros((), COUNTS))  # both come from the zip where one is loaded
+        vars(self).setdefault("_counts", np.zeros(1, COUNTS))  # both come from the zip where one is loaded
         vars(self).setdefault("_tests", np.zeros((0, 3)))
         self._ended = np.zeros(self.lanes, bool)
 
     @property
     def tests(self) -> np.ndarray:
-        return self._tests[: self._counts["tests_finished"]]
+        return self._tests[: self._counts[0]["tests_finished"]]
 
     @property
     def trials_done(self) -> int:
         """Trials learned from."""
-        return int(self._counts["finished"])
+        return int(self._counts[0]["finished"])
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """See `Agent.act`."""
@@ -281,7 +281,7 @@ class HQLearning(Agent):
     def _make_ready(self, tests: int) -> None:
         """Room for so many more tests, and the rate of now."""
         self._rules["rate"] = self.lr_schedule(self._current_progress_remaining)
-        if len(self._tests) < self._counts["tests_finished"] + tests:
+        if len(self._tests) < self._counts[0]["tests_finished"] + tests:
             self._tests = np.concatenate([self._tests, np.zeros((max(tests, 64), 3))])
 
     def _excluded_save_params(self) -> list[str]:

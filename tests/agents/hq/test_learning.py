@@ -29,7 +29,7 @@ def same(a: HQLearning, b: HQLearning) -> None:
 def test_a_known_table_is_learned_as_by_stepping() -> None:
     fast = learner().learn(1)  # 100 trials
     slow = learner(table=False)
-    while slow._counts["finished"] + slow._counts["tests_finished"] < 100:
+    while slow.trials_done + len(slow.tests) < 100:
         slow.learn(1, reset_num_timesteps=not slow.num_timesteps)
     assert fast.num_timesteps == slow.num_timesteps > 1000
     assert len(fast.tests) == 1
