@@ -20,7 +20,7 @@ from ..cores import State
 from .evaluator import Evaluator
 from .experience import Experience
 from .model import WorldModel
-from .online import online_descent
+from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
 
@@ -202,7 +202,9 @@ class WorldModelController(Agent):
         self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
             kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
         )
-        self.compiled_descent = online_descent(self, self.compiled)
+        settings = {name: getattr(self, name) for name in NEEDED}
+        optimizers = self.policy_optimizer, self.model_optimizer
+        self.compiled_descent = online_descent(self.policy, self.world_model, optimizers, settings, self.compiled)
         cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
         self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
         capacity = max(2 * self.window, self.replay_size // self.lanes)

@@ -32,6 +32,9 @@ class ControllerPolicy(BasePolicy):
         device: where it will live.
     """
 
+    low: Tensor
+    span: Tensor
+
     def __init__(
         self,
         observation_space: spaces.Space[Any],
