@@ -8,9 +8,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from .ops.packing import Packing, State
+from .ops.packing import Packing
 
 Form = Literal["compiled", "parallel", "packed", "loop"]
+State = tuple[Tensor, ...]
 
 
 class Core(nn.Module, ABC):
@@ -152,7 +153,7 @@ class Recurrence(Core):
             What was read (R, *), and the states at the segments' ends.
         """
         reads, ends = [], []
-        for *row, count in zip(*(part.split(counts) for part in inputs), counts, strict=True):
+        for *row, count in zip(*(part.split_with_sizes(counts) for part in inputs), counts, strict=True):
             if count < len(state[0]):
                 ends.append(tuple(part[count:] for part in state))
                 state = tuple(part[:count] for part in state)

@@ -46,7 +46,7 @@ class DeltaDelta(FastWeights):
         """Writes and reads one memory, then the other; the state is S1 and S2."""
         (q, k, v, beta), (first, second) = inputs, state
         first = write_delta(first, k, v, beta)
-        q, k, v, beta = self._mapped(*read(first, q).split(self.inner, -1))
+        q, k, v, beta = self._mapped(*read(first, q).split_with_sizes(self.inner, -1))
         second = write_delta(second, k, v, beta)
         return read(second, q), (first, second)
 
@@ -54,7 +54,7 @@ class DeltaDelta(FastWeights):
         """`forward` by the WY form in chunks, once for each memory."""
         q, k, v, beta = self.project(x)
         programme, first = chunked(q, k, v, state[0], episode_start, beta=beta, initial=self.learned(0))
-        q, k, v, beta = self._mapped(*programme.split(self.inner, -1))
+        q, k, v, beta = self._mapped(*programme.split_with_sizes(self.inner, -1))
         out, second = chunked(q, k, v, state[1], episode_start, beta=beta, initial=self.learned(1))
         return self.emit(out, x), (first, second)
 

@@ -114,7 +114,7 @@ class Delta(FastWeights):
         return self.emit(out[self.updates - 1 :: self.updates], x), (memory,)
 
     def _interleave(self, parts: Sequence[Tensor]) -> Tensor:
-        return parts[0] if len(parts) == 1 else torch.stack(parts, 1).flatten(0, 1)
+        return parts[0] if len(parts) == 1 else torch.stack(tuple(parts), 1).flatten(0, 1)
 
     def _spread(self, x: Tensor, last: bool = False) -> Tensor:
         """x at the first (or last) update of each step, zero at the others."""

@@ -40,6 +40,9 @@ class EgocentricMap(Core):
         ValueError: a core for another number of inputs.
     """
 
+    places: Tensor
+    looks: Tensor
+
     def __init__(self, core: Core, channels: int, side: int, rest: int, tiles: int, span: float) -> None:
         if core.input_size != channels + 2:
             raise ValueError(f"the core must read {channels + 2} numbers, not {core.input_size}")
@@ -74,16 +77,16 @@ class EgocentricMap(Core):
             gazes.append(gaze)
         view, path = view.flatten(0, 1), torch.cat(gazes)
         self.core.form = self.form
-        inputs = self._write(view, path).unflatten(0, episode_start.shape)
+        inputs = torch.unflatten(self._write(view, path), 0, episode_start.shape)
         h, cells = at_places(self.core, inputs, state[:-1], episode_start)
-        y = self._look(h.flatten(0, 1), view, path).unflatten(0, episode_start.shape)
+        y = torch.unflatten(self._look(h.flatten(0, 1), view, path), 0, episode_start.shape)
         return torch.cat((y, rest), -1), (*cells, gaze)
 
     def _parts_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """View (..., C, n, n), step (..., 2) and rest of the input."""
         size = self.view[0] * self.view[1] ** 2
-        view, step, rest = x.split((size, 2, x.shape[-1] - size - 2), -1)
-        return view.unflatten(-1, self.view), step, rest
+        view, step, rest = x.split_with_sizes((size, 2, x.shape[-1] - size - 2), -1)
+        return torch.unflatten(view, -1, self.view), step, rest
 
     def _write(self, view: Tensor, gaze: Tensor) -> Tensor:
         """What the core reads (B, K, C + 2) at each place."""
@@ -94,10 +97,11 @@ class EgocentricMap(Core):
 
     def _look(self, h: Tensor, view: Tensor, gaze: Tensor) -> Tensor:
         """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r + C_h K)."""
-        maps = functional.pad(h.unflatten(1, (self.tiles, self.tiles)).movedim(-1, 1), [1] * 4, "circular")
+        maps = torch.unflatten(h, 1, (self.tiles, self.tiles)).movedim(-1, 1)
+        maps = functional.pad(maps, [1] * 4, "circular")
         padded = self.span * (self.tiles + 2) / self.tiles  # half of its side
         remembered = _between(maps, self._around(self.looks + gaze[:, None]) / padded).movedim(-1, 1)
-        near, far = remembered.split((self.read**2, self.tiles**2), -1)
+        near, far = remembered.split_with_sizes((self.read**2, self.tiles**2), -1)
         around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
         return torch.cat([read.flatten(1) for read in (near, around, far)], -1)
 

@@ -34,7 +34,7 @@ class Heads(nn.Module):
 
     def split(self, programme: Tensor) -> tuple[Tensor, ...]:
         """The streams of the layer's output (..., heads * sum of widths)."""
-        return programme.unflatten(-1, (self.heads, -1)).split(self.widths, -1)
+        return torch.unflatten(programme, -1, (self.heads, -1)).split_with_sizes(self.widths, -1)
 
 
 class FastWeights(Recurrence):
@@ -85,11 +85,13 @@ class FastWeights(Recurrence):
 
     def phi(self, x: Tensor) -> Tensor:
         """The feature map of keys or queries x (..., K), compiled if the core is, on the CPU."""
-        return self.features(x, self._compiles(x))  # type: ignore[no-any-return]
+        mapped: Tensor = self.features(x, self._compiles(x))
+        return mapped
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from o (..., heads, V) and x (..., D)."""
-        return self.out(self.norm(read, self._compiles(read)).flatten(-2)) + self.past(x)
+        y: Tensor = self.out(self.norm(read, self._compiles(read)).flatten(-2)) + self.past(x)
+        return y
 
     def _compiles(self, x: Tensor) -> bool:
         return self.form == "compiled" and x.device.type == "cpu"

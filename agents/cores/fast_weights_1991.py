@@ -53,8 +53,9 @@ class FastWeights1991(Recurrence):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """The fast net's inputs (..., F), and FROM (..., F) and TO (..., H), or the change (..., F, H)."""
         slow, fast = self.slow(x[..., self.slow_inputs]), len(self.fast_inputs)
-        programme = slow.split((fast, self.output_size), -1) if self.outer else (slow.unflatten(-1, (fast, -1)),)
-        return x[..., self.fast_inputs], *programme
+        if self.outer:
+            return x[..., self.fast_inputs], *slow.split_with_sizes((fast, self.output_size), -1)
+        return x[..., self.fast_inputs], torch.unflatten(slow, -1, (fast, -1))
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Reads, then changes the weights; the state is w (B, F, H)."""

@@ -46,10 +46,12 @@ class LinearAttention(FastWeights):
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by masked products in chunks."""
-        out, memory = chunked(*self.project(x), state[0], episode_start, initial=self.learned())
+        q, k, v = self.project(x)
+        out, memory = chunked(q, k, v, state[0], episode_start, initial=self.learned())
         return self.emit(out, x), (memory,)
 
     def compiled(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by compiled loops over the steps of each memory."""
-        out, memory = scanned(*self.project(x), state[0], episode_start, initial=self.learned())
+        q, k, v = self.project(x)
+        out, memory = scanned(q, k, v, state[0], episode_start, initial=self.learned())
         return self.emit(out, x), (memory,)

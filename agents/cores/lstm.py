@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .core import Form, Recurrence, State
-from .ops.lstm_scan import LSTMScan
+from .ops.lstm_scan import lstm_scan
 
 
 class LSTM(Recurrence):
@@ -58,5 +58,6 @@ class LSTM(Recurrence):
         """See `Recurrence.scan`."""
         if self.form != "compiled":
             return super().scan(inputs, state, counts)
-        out, *state_after = LSTMScan.apply(*inputs, self.recall.weight, *state, counts)
-        return out, tuple(state_after)
+        (drive,), (h, c) = inputs, state
+        out, h, c = lstm_scan(drive, self.recall.weight, h, c, counts)
+        return out, (h, c)

@@ -44,7 +44,7 @@ class SelfReferential(FastWeights):
         """Reads, then changes W; the state is W's difference from the slow W, (B, heads, K, V + 2 K + 4)."""
         (x,), (shift,) = inputs, state
         weights = self.slow + shift
-        out, q, k, b = read(weights, x).split(self.parts, -1)
+        out, q, k, b = read(weights, x).split_with_sizes(self.parts, -1)
         key = self.phi(k)
         change = read(weights, self.phi(q) - key)
         return out, (write(shift, key, torch.sigmoid(b)[..., self.part] * change),)

@@ -57,7 +57,7 @@ class TensorProduct(Recurrence):
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """e1, e2, n (..., E) and r1, r2, r3, l1, l2, l3 (..., R)."""
-        return tuple(unit(part) for part in torch.tanh(self.slow(x)).split(self.widths, -1))
+        return tuple(unit(part) for part in torch.tanh(self.slow(x)).split_with_sizes(self.widths, -1))
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes three times, then reads three times; the state is F (B, E R, E)."""
@@ -72,7 +72,8 @@ class TensorProduct(Recurrence):
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from the sum of the reads (..., E) and x (..., D)."""
-        return self.out(read) + self.past(x)
+        y: Tensor = self.out(read) + self.past(x)
+        return y
 
 
 class FastWeightMemory(Recurrence):
@@ -107,7 +108,7 @@ class FastWeightMemory(Recurrence):
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """One step of the LSTM, a write, the reads; the state is h, c (B, H) and F (B, E^2, E)."""
         hidden, cells = self.controller.advance(inputs, state[:2])
-        *parts, beta = self.slow(hidden).split(self.widths, -1)
+        *parts, beta = self.slow(hidden).split_with_sizes(self.widths, -1)
         s, r, value, entity, *relations = (torch.tanh(part) for part in parts)
         memory = write_delta(state[2], bind(unit(s), unit(r)), value, torch.sigmoid(beta))
         memory = memory / memory.flatten(1).norm(dim=-1).clamp(min=1)[:, None, None]

@@ -26,6 +26,8 @@ class Tiled(Core):
         ValueError: places that are no square, or a core for another number of inputs.
     """
 
+    where: Tensor
+
     def __init__(self, core: Core, input_size: int, places: int) -> None:
         super().__init__(input_size, places * core.output_size, learn_initial_state=core.learn_initial_state)
         side, wanted = math.isqrt(places), input_size - places + 3
@@ -74,7 +76,7 @@ def at_places(
     places = x.shape[-2]
     before = tuple(rows.flatten(0, 1) for rows in state)
     y, after = compute(x.flatten(-3, -2), before, episode_start.repeat_interleave(places, -1))
-    return y.unflatten(-2, (-1, places)), part(after, places)
+    return torch.unflatten(y, -2, (-1, places)), part(after, places)
 
 
 def square(line: Tensor) -> Tensor:
@@ -84,4 +86,4 @@ def square(line: Tensor) -> Tensor:
 
 def part(state: State, places: int) -> State:
     """(B K, ...) to (B, K, ...)."""
-    return tuple(rows.unflatten(0, (-1, places)) for rows in state)
+    return tuple(torch.unflatten(rows, 0, (-1, places)) for rows in state)

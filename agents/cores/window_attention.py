@@ -63,7 +63,7 @@ class WindowAttention(FastWeights):
         before = before + self._bias(since[:, None, :, None] + self.window - slots)
         after = q @ k.mT + self._bias((steps[:, None] - steps)[None, None])
         after = after.masked_fill(segment[:, None, :, None] != segment[:, None, None], -torch.inf)
-        old, new = torch.cat((before, after), -1).softmax(-1).split((self.window, len(x)), -1)
+        old, new = torch.cat((before, after), -1).softmax(-1).split_with_sizes((self.window, len(x)), -1)
         out = (first * old) @ state[1] + (~first * old) @ fresh[1] + new @ v
         window = self._moved(state, fresh, k, v, since[:, -1:] + 1, first[:, 0, -1])
         return self.emit(out.permute(2, 0, 1, 3), x), window

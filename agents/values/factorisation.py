@@ -73,8 +73,9 @@ def factorise(table: Tensor, seen: Tensor, rank: int, ridge: float = 1e-3, sweep
 
     def solve(fixed: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
         pairs = (fixed[:, :, None] * fixed[:, None]).flatten(1)
-        normal = (weight @ pairs).unflatten(-1, (rank, rank)) + penalty
-        return torch.linalg.solve(normal, wanted @ fixed)
+        normal = torch.unflatten(weight @ pairs, -1, (rank, rank)) + penalty
+        factors: Tensor = torch.linalg.solve(normal, wanted @ fixed)
+        return factors
 
     for _ in range(sweeps):
         rows = solve(columns, table, weights)
@@ -114,7 +115,7 @@ def fit_factors(
     """
     rows = table.movedim(1, -1).flatten(0, 1), seen.movedim(1, -1).flatten(0, 1)
     left, right = factorise(*rows, net.rank, ridge)
-    left = left.unflatten(0, (len(states), -1))
+    left = torch.unflatten(left, 0, (len(states), -1))
 
     def error() -> Tensor:
         s, g = torch.randperm(len(states))[:batch_size], torch.randperm(len(goals))[:batch_size]
@@ -139,7 +140,8 @@ def fit_table(
     def error() -> Tensor:
         s, g = torch.randint(len(states), (batch_size,)), torch.randint(len(goals), (batch_size,))
         known = seen[s, g]
-        return ((net(states[s], goals[g]) - table[s, g]).square() * known).sum() / known.sum().clamp(min=1)
+        loss: Tensor = ((net(states[s], goals[g]) - table[s, g]).square() * known).sum() / known.sum().clamp(min=1)
+        return loss
 
     return descend_along(net, error, updates, learning_rate)
 
@@ -172,7 +174,8 @@ def bootstrap(
             for old, new in zip(slow.parameters(), net.parameters(), strict=True):
                 old.lerp_(new, follow)
             target = reward + discount * slow(after, goal).amax(-1)
-        return (net(state, goal).gather(1, action[:, None]).squeeze(1) - target).square().mean()
+        loss: Tensor = (net(state, goal).gather(1, action[:, None]).squeeze(1) - target).square().mean()
+        return loss
 
     return descend_along(net, error, updates, learning_rate)
 

@@ -52,7 +52,8 @@ class Concatenated(nn.Module):
 
     def forward(self, state: Tensor, goal: Tensor) -> Tensor:
         """Values (B, A) of states (B, D) for goals (B, G)."""
-        return self.net(torch.cat((self.read(state), self.read(goal)), -1))
+        values: Tensor = self.net(torch.cat((self.read(state), self.read(goal)), -1))
+        return values
 
 
 class TwoStream(nn.Module):
@@ -96,11 +97,12 @@ class TwoStream(nn.Module):
 
     def state_factors(self, state: Tensor) -> Tensor:
         """phi (B, A, r) of states (B, D)."""
-        return self.phi(state).unflatten(-1, (self.actions, self.rank))
+        return torch.unflatten(self.phi(state), -1, (self.actions, self.rank))
 
     def goal_factors(self, goal: Tensor) -> Tensor:
         """psi (B, r) of goals (B, G)."""
-        return self.psi(self.state_factors(goal).mean(1) if self.symmetric else goal)
+        factors: Tensor = self.psi(self.state_factors(goal).mean(1) if self.symmetric else goal)
+        return factors
 
 
 class TwoStreamExtractor(BaseFeaturesExtractor):
@@ -135,7 +137,8 @@ class TwoStreamExtractor(BaseFeaturesExtractor):
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Features (B, r)."""
         state = torch.cat([observations[key].flatten(1) for key in self.encoder.keys], 1)
-        return self.phi(state) * self.psi(observations["desired_goal"].flatten(1))
+        features: Tensor = self.phi(state) * self.psi(observations["desired_goal"].flatten(1))
+        return features
 
 
 def perceptron(inputs: int, outputs: int, hidden: Sequence[int], activation: Activation) -> nn.Sequential:

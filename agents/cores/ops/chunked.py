@@ -91,14 +91,14 @@ def _solve(key: Tensor, value: Tensor, decayed: Tensor, beta: Tensor, within: Te
     system = beta * (key @ key.mT) * within
     sides = beta * torch.cat((value, decayed), -1)
     solved = torch.linalg.solve_triangular(system, sides, upper=False, unitriangular=True)
-    change, erase = solved.split((value.shape[-1], key.shape[-1]), -1)
+    change, erase = solved.split_with_sizes((value.shape[-1], key.shape[-1]), -1)
     return change, erase
 
 
 def _cut(x: Tensor, chunk: int) -> Tensor:
     """(T, B, heads, size) to (chunks, B, heads, chunk, size), filled up by steps that change nothing."""
     x = F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % chunk))
-    return x.unflatten(0, (-1, chunk)).movedim(1, 3)
+    return torch.unflatten(x, 0, (-1, chunk)).movedim(1, 3)
 
 
 def _decays(segment: Tensor, log_gate: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,6 +6,7 @@ All arrays are flat: a row is one head of one column, its fast weights S are K x
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .vectors import LANES, full, load, spread, store, total
 
 CHUNK = 16  # steps between two memories that the forward pass keeps for the backward pass
 BLOCK = 8192  # numbers of fast weights of a block of columns, or those of one
+Arrays = tuple[np.ndarray, ...]  # q, k (T, B, heads, K), v (T, B, heads, V), beta, gate (T, B, heads), starts (T, B)
 
 
 @fast
@@ -28,12 +30,7 @@ def _block(heads: int, size: int) -> int:
 
 @fast
 def _delta_forward(
-    q: np.ndarray,
-    k: np.ndarray,
-    v: np.ndarray,
-    beta: np.ndarray,
-    gate: np.ndarray,
-    starts: np.ndarray,
+    inputs: Arrays,
     memory: np.ndarray,
     initial: np.ndarray,
     corrects: bool,
@@ -43,6 +40,7 @@ def _delta_forward(
 ) -> None:
     """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept`, unless empty, gets those at chunks'
     starts."""
+    q, k, v, beta, gate, starts = inputs
     steps, columns, heads, keys, values = shape
     rows, size = columns * heads, keys * values
     block, error = _block(heads, size), np.empty(values, k.dtype)
@@ -109,26 +107,19 @@ def _advance(
 
 @fast
 def _delta_backward(
-    q: np.ndarray,
-    k: np.ndarray,
-    v: np.ndarray,
-    beta: np.ndarray,
-    gate: np.ndarray,
-    starts: np.ndarray,
+    inputs: Arrays,
     initial: np.ndarray,
     corrects: bool,
     kept: np.ndarray,
     d_out: np.ndarray,
     d_memory: np.ndarray,
-    d_q: np.ndarray,
-    d_k: np.ndarray,
-    d_v: np.ndarray,
-    d_beta: np.ndarray,
-    d_gate: np.ndarray,
+    gradients: Arrays,
     d_initial: np.ndarray,
     shape: tuple[int, ...],
 ) -> None:
     """All gradients; `d_memory` is that of the last memory and becomes that of the first."""
+    q, k, v, beta, gate, starts = inputs
+    d_q, d_k, d_v, d_beta, d_gate = gradients
     steps, columns, heads, keys, values = shape
     rows, size = columns * heads, keys * values
     block = min(rows, _block(heads, size))
@@ -242,7 +233,10 @@ class _DeltaScan(torch.autograd.Function):
         out = torch.empty_like(inputs[2])
         kept = memory.new_empty(-(-len(q) // CHUNK) if any(ctx.needs_input_grad) else 0, *memory.shape)
         ctx.corrects, ctx.shape = corrects, (*k.shape, v.shape[3])
-        _delta_forward(*map(as_flat, (*inputs, memory, initial)), corrects, as_flat(out), as_flat(kept), ctx.shape)
+        arrays = tuple(map(as_flat, inputs))
+        _delta_forward(
+            arrays, as_flat(memory), as_flat(initial), corrects, as_flat(out), as_flat(kept), ctx.shape
+        )  # fmt: skip
         ctx.save_for_backward(*inputs, initial, kept)
         return out, memory
 
@@ -252,9 +246,14 @@ class _DeltaScan(torch.autograd.Function):
         *inputs, initial, kept = ctx.saved_tensors
         d_memory, d_initial = d_memory.clone(memory_format=torch.contiguous_format), torch.zeros_like(initial)
         gradients = [torch.empty_like(part) for part in inputs[:5]]
-        arrays = map(as_flat, (kept, d_out.contiguous(), d_memory, *gradients, d_initial))
-        _delta_backward(*map(as_flat, (*inputs, initial)), ctx.corrects, *arrays, ctx.shape)
+        _delta_backward(
+            tuple(map(as_flat, inputs)), as_flat(initial), ctx.corrects, as_flat(kept), as_flat(d_out.contiguous()),
+            as_flat(d_memory), tuple(map(as_flat, gradients)), as_flat(d_initial), ctx.shape,
+        )  # fmt: skip
         return (*gradients, d_memory, d_initial, None, None)
+
+
+_delta_scan: Callable[..., tuple[Tensor, Tensor]] = _DeltaScan.apply
 
 
 def scanned(
@@ -276,7 +275,7 @@ def scanned(
     if query.device.type != "cpu":
         raise ValueError(f'the form "compiled" runs on the CPU, not on {query.device}: set core.form = "parallel"')
     ones = query.new_ones(query.shape[:3])
-    out, last = _DeltaScan.apply(
+    out, last = _delta_scan(
         query,
         key,
         _padded(value),

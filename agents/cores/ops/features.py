@@ -64,4 +64,5 @@ class FeatureMap(nn.Module):
         x = x * x.shape[-1] ** -0.25
         along = x @ self.directions.T
         shift = x.square().sum(-1, keepdim=True) / 2
-        return torch.cat((along - shift, -along - shift), -1).exp() * self.size**-0.5
+        scale: float = self.size**-0.5
+        return torch.cat((along - shift, -along - shift), -1).exp() * scale

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-
-State = tuple[Tensor, ...]
 
 
 class Packing:
@@ -46,20 +45,20 @@ class Packing:
 
     def pack(self, x: Tensor) -> Tensor:
         """(T, B, ...) as rows (T B, ...)."""
-        return _Reorder.apply(x.flatten(0, 1), self.rows, self.places)  # type: ignore[no-any-return]
+        return _reorder(x.flatten(0, 1), self.rows, self.places)
 
     def unpack(self, rows: Tensor) -> Tensor:
         """Rows (T B, ...) as (T, B, ...)."""
-        return _Reorder.apply(rows, self.places, self.rows).unflatten(0, (-1, len(self.last)))  # type: ignore[no-any-return]
+        return torch.unflatten(_reorder(rows, self.places, self.rows), 0, (-1, len(self.last)))
 
-    def start(self, state: State, initial: State) -> State:
+    def start(self, state: tuple[Tensor, ...], initial: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The states (segments, ...) at the segments' starts, from (B, ...) before the first step and (1, ...)."""
         return tuple(
             torch.where(self.fresh.view(-1, *[1] * (part.dim() - 1)), new, part[self.columns])
             for part, new in zip(state, initial, strict=True)
         )
 
-    def end(self, state: State) -> State:
+    def end(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The states (B, ...) after the last step, from those at the segments' ends (segments, ...)."""
         return tuple(part[self.last] for part in state)
 
@@ -76,3 +75,6 @@ class _Reorder(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (inverse,) = ctx.saved_tensors
         return gradient.index_select(0, inverse), None, None
+
+
+_reorder: Callable[[Tensor, Tensor, Tensor], Tensor] = _Reorder.apply
