@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from .ops.chunked import chunked, read, write_delta
 from .ops.delta_scan import scanned
 
 
+@final
 class Delta(FastWeights):
     """S(t) = a (I - beta k k^T) S(t-1) + beta k v^T, o = S^T q, with q, k, v, beta from x(t), q and k through phi.
 
@@ -35,7 +36,7 @@ class Delta(FastWeights):
         ValueError: updates below 1, or beta_max outside (0, 2].
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("compiled", "parallel", "packed", "loop")
+    forms: tuple[Form, ...] = ("compiled", "parallel", "packed", "loop")
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from .core import Recurrence, State
 from .ops.chunked import read
 
 
+@final
 class FastWeights1991(Recurrence):
     """y(t) = w(t-1)^T x(t), then w(t) = sigma(w(t-1) + change), the change from the slow net's outputs.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -13,12 +13,13 @@ from .ops.chunked import chunked, read, write
 from .ops.delta_scan import scanned
 
 
+@final
 class LinearAttention(FastWeights):
     """S(t) = S(t-1) + phi(k) v^T, o = S^T phi(q), with q, k, v = W x(t).
 
     Katharopoulos et al., arXiv 2006.16236 (2020), with features="favor" Choromanski et al., arXiv 2009.14794 (2021);
     Schmidhuber's fast weights of 1991 with modern names (Schlag, Irie & Schmidhuber 2021). Where the source divides by
-    the sum of all keys, which never shrinks, here the output is normalised, see `FastWeights`.
+    the sum of all keys, which never shrinks, this core normalises the output, see `FastWeights`.
 
     Args:
         input_size: D, width of the input.
@@ -26,7 +27,7 @@ class LinearAttention(FastWeights):
         options: keywords of `FastWeights` and `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("compiled", "parallel", "packed", "loop")
+    forms: tuple[Form, ...] = ("compiled", "parallel", "packed", "loop")
 
     def __init__(self, input_size: int, features: str = "elu", **options: Any) -> None:
         super().__init__(input_size, features=features, **options)

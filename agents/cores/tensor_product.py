@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ def bind(entity: Tensor, relation: Tensor) -> Tensor:
 
 
 def chained_reads(memory: Tensor, entity: Tensor, relations: list[Tensor], norm: nn.Module) -> list[Tensor]:
-    """n_i = norm(F[n_(i-1), relation_i]): each read gives the entity of the next; F (..., E R, E)."""
+    """n_i = norm(F[n_(i-1), relation_i]): each read yields the entity of the next; F (..., E R, E)."""
     reads = []
     for relation in relations:
         entity = norm(read(memory, bind(entity, relation)))
@@ -29,13 +29,14 @@ def chained_reads(memory: Tensor, entity: Tensor, relations: list[Tensor], norm:
     return reads
 
 
+@final
 class TensorProduct(Recurrence):
     """F[e1, r1] <- e2, F[e1, r2] <- what F[e1, r1] was, F[e2, r3] <- e1, then three chained reads n <- norm(F[n, l]).
 
     Schlag & Schmidhuber, Learning to reason with third-order tensor products, NIPS 2018, arXiv 1811.12143. Entities
     e1, e2, n and relations r1, r2, r3, l1, l2, l3 are the unit vectors of tanh(W x(t)). Each assignment is a delta rule
-    of rate 1 with the key e r^T. They are made one after the other, each on what the last one left, so that each is a
-    projection and F stays bounded; the source adds the three changes to the same F. y = W_o (n_1 + n_2 + n_3) + W_x x.
+    of rate 1 with the key e r^T. Each acts on what the last one left, so that each is a projection and F stays bounded;
+    the paper adds the three changes to the same F. y = W_o (n_1 + n_2 + n_3) + W_x x.
 
     Args:
         input_size: D, width of the input.
@@ -76,6 +77,7 @@ class TensorProduct(Recurrence):
         return y
 
 
+@final
 class FastWeightMemory(Recurrence):
     """An LSTM writes F += (s r^T) (beta (v - F[s, r]))^T, F /= max(1, |F|), and reads three times n <- norm(F[n, l]).
 
@@ -102,7 +104,7 @@ class FastWeightMemory(Recurrence):
         self.set_initial_state(torch.zeros(size), torch.zeros(size), torch.zeros(memory_size**2, memory_size))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What the LSTM's cells get from the input."""
+        """What the input sends to the LSTM's cells."""
         return self.controller.project(x)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:

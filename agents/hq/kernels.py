@@ -31,7 +31,7 @@ STEP = np.dtype([("obs", np.int64), ("action", np.int64), ("agent", np.int64), (
 
 
 def lane_record(agents: int) -> np.dtype[np.void]:
-    """What a lane knows of its trial: steps, active agent, each agent's subgoal, whether it is a test, random state."""
+    """What a lane knows of its trial: steps, active agent, whether it is a test, random state, each agent's subgoal."""
     fields = [("steps", np.int64), ("active", np.int64), ("test", np.int64), ("random", np.uint64)]
     return np.dtype([*fields, ("subgoals", np.int64, (agents,))])
 
@@ -69,7 +69,7 @@ def _best_action(q: np.ndarray, agent: int, obs: int) -> int:
 def _choose_subgoal(tables: Tables, lane: np.void, p_max: float) -> None:
     """Max-Random: with probability p_max the best subgoal, else any observation met so far; the last agent has none.
 
-    Among equals chance decides, but in tests the first is taken.
+    Ties are broken at random, but in tests by the first.
     """
     _, hq, seen = tables
     agent = lane["active"]
@@ -100,7 +100,7 @@ def _choose_subgoal(tables: Tables, lane: np.void, p_max: float) -> None:
 def _choose_action(q: np.ndarray, lane: np.void, obs: int, p_max: float, temperature: float) -> int:
     """Max-Boltzmann: with probability p_max the best action, else a draw from exp(Q / temperature).
 
-    Among equals chance decides, but in tests the first is taken.
+    Ties are broken at random, but in tests by the first.
     """
     agent = lane["active"]
     best = _best_action(q, agent, obs)
@@ -128,7 +128,7 @@ def _choose_action(q: np.ndarray, lane: np.void, obs: int, p_max: float, tempera
 
 @compiled
 def _p_max(lane: np.void, counts: np.void, rules: np.void) -> float:
-    """1 in tests; else rising linearly with the finished trials."""
+    """1 in tests; else it rises linearly with the finished trials."""
     if lane["test"]:
         return 1.0
     start = rules["p_start"]
@@ -138,7 +138,7 @@ def _p_max(lane: np.void, counts: np.void, rules: np.void) -> float:
 
 @compiled
 def _begin(tables: Tables, lane: np.void, obs: int, counts: np.void, rules: np.void) -> None:
-    """Start a trial, which is a test after every so many trials."""
+    """Start a trial: a test after every `test_every` trials, else one to learn from."""
     _, _, seen = tables
     every = rules["test_every"]
     lane["steps"] = 0
@@ -193,7 +193,7 @@ def _learn(tables: Tables, subgoals: np.ndarray, trace: np.ndarray, rules: np.vo
 
     Args:
         tables: changed in place.
-        subgoals: (M,) of each agent.
+        subgoals: (M,), of each agent.
         trace: (T,) of `STEP`.
         rules: a record of `RULES`.
     """
@@ -246,7 +246,7 @@ def notice_all(
     tables: Tables, lanes: np.ndarray, trace: np.ndarray, obs: np.ndarray, actions: np.ndarray, rewards: np.ndarray,
     after: np.ndarray, ends: np.ndarray, counts: np.ndarray, rules: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write one step of every lane into its trace (N, L), and hand over; ``after`` (N,) is what was observed next."""
+    """Write one step of every lane into its trace (N, L), and hand over; ``after`` (N,) are the next observations."""
     for i in range(len(lanes)):
         _notice(tables, lanes[i], trace[i], obs[i], actions[i], rewards[i], after[i], ends[i], counts[0], rules[0])
 
@@ -274,14 +274,14 @@ def run_trials(
         lanes: (1,) of `lane_record`.
         trace: (1, L) of `STEP`, L at least the longest trial.
         counts: (1,) of `COUNTS`.
-        tests: (K, 3) trials before each test, its steps and its sum of rewards; rows left for all tests.
+        tests: (K, 3) trials before each test, its steps and its sum of rewards, with room for all tests to come.
         rules: (1,) of `RULES`.
-        world: states that actions lead to (S, A), observations (S,), rewards (S, A), whether states are ends (S,), the
-            first state, the longest trial.
+        world: the next states (S, A), observations (S,), rewards (S, A), whether a state is an end (S,), the first
+            state, the longest trial.
         trials: how many, tests included.
 
     Returns:
-        Steps made.
+        How many steps were made.
     """
     q, _, _ = tables
     lane, count, rule = lanes[0], counts[0], rules[0]
@@ -306,7 +306,7 @@ def run_trials(
 def predict_all(
     tables: Tables, obs: np.ndarray, starts: np.ndarray, active: np.ndarray, subgoals: np.ndarray, actions: np.ndarray
 ) -> None:
-    """Greedy actions (N,); active agents and their subgoals (N,) change in place where one hands over or starts."""
+    """Write greedy actions (N,); active agents and subgoals (N,) change where an agent starts or hands over."""
     q, hq, seen = tables
     for i in range(len(obs)):
         if starts[i]:

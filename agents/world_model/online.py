@@ -1,8 +1,9 @@
-"""The updates of 1990, compiled: plain gradient descent after every step (M) and after every trajectory (C)."""
+"""The updates of 1990, compiled: plain gradient descent, for M after every step and for C after every trajectory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import final
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ def online_descent(
 
     Args:
         policy, world_model, optimizers, settings: see `OnlineDescent`.
-        wanted: False: None; True: the compiled form; None: that form where the nets and settings allow it.
+        wanted: True for the compiled form, False for None, None for the compiled form where nets and settings allow it.
 
     Raises:
         ValueError: `wanted` is True, and the nets or settings do not allow it; the message says which.
@@ -46,6 +47,7 @@ def online_descent(
         return None
 
 
+@final
 class OnlineDescent:
     """Gradient descent of `WorldModelController`, online and on one lane, for nets like those of 1990.
 
@@ -90,7 +92,7 @@ class OnlineDescent:
 
         Args:
             sequence: (T, 1, W).
-            slopes: (T, 1, P), the derivative of what is to fall by each percept of the trajectory.
+            slopes: (T, 1, P), derivatives of the loss by the trajectory's percepts.
         """
         inputs = _rows(sequence["observation"])
         if self.policy.goal_input:

@@ -38,8 +38,10 @@ def _delta_forward(
     kept: np.ndarray,
     shape: tuple[int, ...],
 ) -> None:
-    """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept`, unless empty, gets those at chunks'
-    starts."""
+    """Writes what all steps read to `out`; `memory` (B, heads, K, V) becomes the last one.
+
+    `kept`, unless it is empty, gets the memories at the starts of chunks.
+    """
     q, k, v, beta, gate, starts = inputs
     steps, columns, heads, keys, values = shape
     rows, size = columns * heads, keys * values
@@ -86,8 +88,10 @@ def _advance(
     keys: int,
     values: int,
 ) -> None:
-    """One step of one row: S at `before[s]` becomes gate S + beta k error^T at `after[a]`, of which q reads `out[o]`;
-    error = v - gate S^T k, or v, is left at `errors[e]`."""
+    """One step of one row: S at `before[s]` becomes gate S + beta k error^T at `after[a]`, which q reads to `out[o]`.
+
+    error = v - gate S^T k, or v, is left at `errors[e]`.
+    """
     zero = v.dtype.type(0)
     for j in range(0, values, LANES):
         error, read = load(v, at * values + j), full(zero)
@@ -117,7 +121,7 @@ def _delta_backward(
     d_initial: np.ndarray,
     shape: tuple[int, ...],
 ) -> None:
-    """All gradients; `d_memory` is that of the last memory and becomes that of the first."""
+    """Writes all gradients; `d_memory` is that of the last memory and becomes that of the first."""
     q, k, v, beta, gate, starts = inputs
     d_q, d_k, d_v, d_beta, d_gate = gradients
     steps, columns, heads, keys, values = shape
@@ -180,8 +184,10 @@ def _retreat(
     keys: int,
     values: int,
 ) -> Any:
-    """One step of one row back: S[s] is the memory before it, dS[d] turns from the gradient after it into that before
-    it; the gradients of beta and gate are returned."""
+    """One step of one row back, which returns the gradients of beta and gate.
+
+    S[s] is the memory before the step; dS[d] turns from the gradient after it into that before it.
+    """
     zero = dS.dtype.type(0)
     ka, va, erasing = at * keys, at * values, gate if corrects else zero
     d_beta, d_gate, shared = full(zero), full(zero), full(zero)
@@ -213,7 +219,7 @@ def _retreat(
 
 
 class _DeltaScan(torch.autograd.Function):
-    """The kernels above between PyTorch's tensors; arguments as `scanned`, with all of them given."""
+    """The loops above between PyTorch's tensors; arguments as `scanned`, all of them given."""
 
     @staticmethod
     def forward(
@@ -269,8 +275,11 @@ def scanned(
 ) -> tuple[Tensor, Tensor]:
     """`chunked` as compiled loops, one memory after the other; the same arguments and results.
 
-    The backward pass makes the memories of `CHUNK` steps anew from one that was kept, so that it needs neither all of
-    them nor to run the decay backwards, which would multiply errors.
+    The backward pass computes the memories of `CHUNK` steps again from one that was kept: it neither stores them all
+    nor runs the decay backwards, which would multiply errors.
+
+    Raises:
+        ValueError: tensors on another device than the CPU.
     """
     if query.device.type != "cpu":
         raise ValueError(f'the form "compiled" runs on the CPU, not on {query.device}: set core.form = "parallel"')

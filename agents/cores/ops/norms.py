@@ -1,9 +1,9 @@
-"""Rows divided by their length or by their root mean square: as PyTorch has it, and as compiled loops for the CPU."""
+"""Rows divided by their length or by their root mean square: in PyTorch, and as compiled loops for the CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -102,6 +102,7 @@ def unit(x: Tensor, compiled: bool = False) -> Tensor:
     return x * (x.square().sum(-1, keepdim=True) + EPSILON).rsqrt()
 
 
+@final
 class RMSNorm(nn.RMSNorm):
     """w x / (mean x^2 + epsilon)^(1/2) over the last axis, w learned (Zhang & Sennrich, arXiv 1910.07467).
 

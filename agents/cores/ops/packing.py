@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 
+@final
 class Packing:
-    """The episodes, or parts of them, inside a batch of sequences: segments, longest first, and their steps as rows.
+    """A batch of sequences, cut at its resets into segments, longest first, whose steps are the rows of one array.
 
-    Step s of the longest segments stands before step s of the shorter ones, and all before step s + 1: the rows of
-    step s are successive, and the first `counts[s]` segments are those that have such a step.
+    The rows of step s of all segments come before those of step s + 1. Within a step the segments keep their order, so
+    that the first `counts[s]` segments are those that have a step s.
 
     Args:
         episode_start: (T, B) bool.
 
     Attributes:
-        counts: number of segments that have a step s, for s = 0, 1, ...; their sum is T B.
+        counts: how many segments have a step s, for s = 0, 1, ...; their sum is T B.
     """
 
     def __init__(self, episode_start: Tensor) -> None:
