@@ -185,9 +185,10 @@ class HQLearning(Agent):
             self.observation_space, self.action_space, self.lr_schedule, agents=self.agents, **self.policy_kwargs
         )  # the tables stay on the CPU
         self.core_states = ()
-        learning = self.gamma, self.decay, 0.0, self.subgoal_rate  # the rate comes from its schedule
-        choosing = self.temperature, self.p_start, self.trials, self.test_every or 0
-        self._rules = np.array([(*learning, *choosing)], RULES)
+        self._rules = np.zeros(1, RULES)  # but for the rate, which follows its schedule
+        for name in ("gamma", "subgoal_rate", "temperature", "p_start", "trials"):
+            self._rules[name] = getattr(self, name)
+        self._rules["td_lambda"], self._rules["test_every"] = self.decay, self.test_every or 0
         self._lanes = np.zeros(self.lanes, lane_record(self.agents))
         self._lanes["random"] = np.random.randint(1 << 62, size=self.lanes)  # noqa: NPY002 (seeded by SB3)
         self._trace = np.zeros((self.lanes, 64), STEP)

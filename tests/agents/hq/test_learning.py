@@ -67,8 +67,9 @@ def test_targets_of_q_and_hq() -> None:
             if i < agents - 1:
                 wanted_hq[i, subgoals[i]] += subgoal_rate * (target - wanted_hq[i, subgoals[i]])
                 value = wanted_hq[i, seen].max()
-        rules = np.array((gamma, decay, rate, subgoal_rate, 1.0, 0.0, 1, 0), RULES)
-        _learn((q, hq, seen), subgoals, trace, rules[()])
+        rules = np.zeros(1, RULES)[0]
+        rules["gamma"], rules["td_lambda"], rules["rate"], rules["subgoal_rate"] = gamma, decay, rate, subgoal_rate
+        _learn((q, hq, seen), subgoals, trace, rules)
         np.testing.assert_allclose(q, wanted_q)
         np.testing.assert_allclose(hq, wanted_hq)
 
@@ -95,6 +96,13 @@ def test_eight_agents_solve_what_one_cannot() -> None:
     assert state[0].max() >= 2
     assert (steps < 1000) == (total == 100.0)
     assert len(best) == 3
+
+
+def test_kernels_get_every_keyword_under_its_name() -> None:
+    settings = {"gamma": 0.5, "subgoal_rate": 0.125, "temperature": 0.75, "p_start": 0.25, "trials": 7, "test_every": 3}
+    agent = learner(layout=SMALL, decay=0.375, learning_rate=lambda left: 0.0625, **settings).learn(1)
+    found = {name: agent._rules[0][name] for name in RULES.names or ()}
+    assert found == {**settings, "td_lambda": 0.375, "rate": 0.0625}
 
 
 def test_many_lanes_share_the_tables() -> None:

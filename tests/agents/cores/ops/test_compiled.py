@@ -75,6 +75,10 @@ def test_digests_do_not_depend_on_the_order_of_sets() -> None:
     assert out.stdout.strip() == digest(_divide), out.stderr
 
 
+def test_nothing_is_compiled_past_the_doors() -> None:
+    assert [path.name for path in (ROOT / "agents").rglob("*.py") if "njit" in path.read_text()] == ["compiled.py"]
+
+
 def test_doors_keep_their_flags() -> None:
     def divide(x: float) -> float:
         return 1.0 / x
