@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
@@ -66,13 +67,26 @@ class SavedAlgorithm(BaseAlgorithm):
         return {name: value.get_state() if hasattr(value, "get_state") else value for name, value in own.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `get_state` gave."""
+        """Goes back to what `get_state` gave.
+
+        Raises:
+            ValueError: something in it is not as `check_state` demands.
+        """
         for name in self.STATE:
             own = getattr(self, name)
             if hasattr(own, "set_state"):
                 own.set_state(state[name])
             else:
+                self.check_state(name, state[name])
                 setattr(self, name, _on(self.device, state[name]))
+
+    def check_state(self, name: str, given: Any) -> None:
+        """Raises ValueError where what a file gives for an attribute of `STATE` or `PROGRESS` cannot be its value.
+
+        By default it must be of the kind, dtype and shape of the present one, unless that is None. A subclass says more
+        where loops would index by it.
+        """
+        check_alike(name, getattr(self, name), given)
 
     def save(
         self,
@@ -163,7 +177,9 @@ class SavedAlgorithm(BaseAlgorithm):
             agent = cls._made(content, archive.not_data, env, device, given)
             agent.set_parameters(content["parameters"], exact_match=True, device=agent.device)
             for name in cls.PROGRESS:
-                setattr(agent, name, content["progress"].get(name, getattr(agent, name)))
+                if name in content["progress"]:
+                    agent.check_state(name, content["progress"][name])
+                    setattr(agent, name, content["progress"][name])
         except Exception as error:  # whatever is wrong with a file may raise anything
             raise ArchiveError(f"{source}: {one_line(error)}") from error
         return agent
@@ -204,6 +220,30 @@ class SavedAlgorithm(BaseAlgorithm):
             "action_space": data["action_space"],
         }
         return Archive("agent", content)
+
+
+def check_alike(name: str, own: Any, given: Any) -> None:
+    """Raises ValueError where two values differ in kind, dtype or shape; None is like anything."""
+    if own is None or given is None:
+        return
+    kinds: Any = (int, float) if isinstance(own, float) else type(own)
+    of_the_kind: bool = isinstance(given, kinds) and isinstance(given, bool) == isinstance(own, bool)
+    if not of_the_kind:
+        raise ValueError(f"{name} must be of type {type(own).__name__}, not {type(given).__name__}")
+    if isinstance(own, np.ndarray | Tensor) and (own.dtype, own.shape) != (given.dtype, given.shape):
+        wanted, got = (f"{part.dtype} of shape {tuple(part.shape)}" for part in (own, given))
+        raise ValueError(f"{name} must be {wanted}, not {got}")
+    if isinstance(own, tuple):
+        if len(own) != len(given):
+            raise ValueError(f"{name} must have {len(own)} parts, not {len(given)}")
+        for own_part, part in zip(own, given, strict=True):
+            check_alike(name, own_part, part)
+
+
+def check_range(name: str, given: np.ndarray, low: int, high: int) -> None:
+    """Raises ValueError where whole numbers are not in [low, high]."""
+    if given.size and not (low <= given.min() and given.max() <= high):
+        raise ValueError(f"{name} must lie in [{low}, {high}], got {given.min()} to {given.max()}")
 
 
 def constructor_keywords(kind: type) -> tuple[str, ...]:

@@ -59,12 +59,12 @@ def make_core(name: str, input_size: int, **keywords: object) -> Core:
     """A core by its name in `CORES`, its shapes checked by one step.
 
     Args:
-        name: key of `CORES`; a new core is added to that dictionary.
+        name: key of `CORES`; to use a core of your own, add it to that dictionary.
         input_size: D, width of the input.
         keywords: the constructor's other keywords.
 
     Raises:
-        ValueError: unknown name, or a core that breaks the contract of shapes, see `check_core`.
+        ValueError: an unknown name, or a core whose shapes break the contract, see `check_core`.
     """
     if name not in CORES:
         raise ValueError(f"core must be one of {sorted(CORES)}, not {name!r}; add your own class to agents.CORES")

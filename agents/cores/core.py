@@ -1,43 +1,47 @@
-"""The contract that every core, feed-forward or recurrent, fulfils."""
+"""The contract of all cores, feed-forward or recurrent."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from .ops.packing import Packing, State
+from .ops.packing import Packing
 
 Form = Literal["compiled", "parallel", "packed", "loop"]
+State = tuple[Tensor, ...]
 
 
 class Core(nn.Module, ABC):
     """The part of a net between encoder and head that may carry state from step to step.
 
-    Sequences are time-major. A subclass writes `step`, and says in its constructor by `set_initial_state` what its
-    state is. Forms of `forward`, all exact with resets inside the sequence, are methods of the same names:
+    Sequences are time-major. A subclass writes `step`, and declares its state in its constructor with
+    `set_initial_state`. `forward` has several forms, each a method of that name, all exact even with resets inside the
+    sequence:
 
     - loop: one step after the other; every core has it.
     - packed: sequences are cut at resets, and the loop goes over all segments at once, see `Packing`.
-    - parallel: over time, as a few products of matrices.
+    - parallel: all steps at once, as a few products of matrices.
     - compiled: a loop in machine code, for the CPU.
 
-    `forms` names those that a core has, the first is the default.
+    `forms` lists those that a core has; the first is the default. A core made of other cores may override
+    `initial_state` and `forward` as well.
 
     Args:
         input_size: D, width of the input.
         output_size: H, width of the output.
-        learn_initial_state: whether the state at an episode's start is a parameter, or stays as it is made (zero).
-        form: how `forward` computes a sequence; None takes the first of `forms`. The attribute `form` tells which one
-            is used, and may be set.
+        learn_initial_state: whether the state at an episode's start is learned; if not, it stays what it is at first,
+            in most cores zero.
+        form: how `forward` computes a sequence; None takes the first of `forms`. The attribute `form` may be set later.
 
     Raises:
-        ValueError: a form that this core has not.
+        ValueError: a form that this core does not have.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("loop",)
+    forms: tuple[Form, ...] = ("loop",)
 
     def __init__(
         self, input_size: int, output_size: int, *, learn_initial_state: bool = False, form: Form | None = None
@@ -52,7 +56,7 @@ class Core(nn.Module, ABC):
         self._parts = 0
 
     def set_initial_state(self, *parts: Tensor) -> None:
-        """Makes `parts`, each without the batch axis, the state at an episode's start: parameters or constants."""
+        """Makes `parts`, each without the batch axis, the state at an episode's start: parameters if it is learned."""
         self._parts = len(parts)
         for i, part in enumerate(parts):
             if self.learn_initial_state:
@@ -71,15 +75,15 @@ class Core(nn.Module, ABC):
 
         Args:
             x: (B, D) input.
-            state: tuple of (B, ...), as `initial_state` or the last `step` gave it.
-            episode_start: (B,) bool; where True the state is forgotten before the input is read.
+            state: tuple of (B, ...), from `initial_state` or the last `step`.
+            episode_start: (B,) bool; where True, the core forgets its state before it reads the input.
 
         Returns:
             y (B, H) and the next state.
         """
 
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """A sequence of steps, in the form that `form` names.
+        """A sequence of steps, computed in the form named by `form`.
 
         Args:
             x: (T, B, D) inputs, T >= 1.
@@ -89,7 +93,8 @@ class Core(nn.Module, ABC):
         Returns:
             y (T, B, H) and the state after the last input.
         """
-        return getattr(self, self.form)(x, state, episode_start)  # type: ignore[no-any-return]
+        compute: Callable[..., tuple[Tensor, State]] = getattr(self, self.form)
+        return compute(x, state, episode_start)
 
     def loop(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` one step after the other."""
@@ -109,23 +114,24 @@ class Core(nn.Module, ABC):
 
 
 class Recurrence(Core):
-    """A core in three parts, of which only the middle one depends on the state and stands in the loop over time.
+    """A core in three parts, of which only the middle one depends on the state and runs in the loop over time.
 
-    `project` reads the inputs, each by itself; `advance` goes one step; `emit` forms the outputs, each by itself.
+    `project` reads all inputs, `advance` makes one step, `emit` forms all outputs. A subclass writes the first two, and
+    may override `emit`, `step` and `scan`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("packed", "loop")
+    forms: tuple[Form, ...] = ("packed", "loop")
 
     @abstractmethod
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
-        """All that depends on the inputs x (..., D) alone: tensors (..., *)."""
+        """Everything that depends on the inputs x (..., D) alone: tensors (..., *)."""
 
     @abstractmethod
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-        """From what `project` gave for a step (B, *) and a state to what was read (B, *) and the next state."""
+        """From the projected inputs of one step (B, *) and a state to what is read (B, *) and the next state."""
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
-        """y (..., H) from what was read (..., *) and the inputs (..., D)."""
+        """y (..., H) from what `advance` read (..., *) and the inputs (..., D)."""
         return read
 
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
@@ -144,15 +150,15 @@ class Recurrence(Core):
         """Every step of every segment.
 
         Args:
-            inputs: what `project` gave for all rows (R, *), in the order of `Packing`.
+            inputs: of all rows (R, *), projected, in the order of `Packing`.
             state: at the segments' starts (segments, ...).
-            counts: segments that have a first, second, ... step.
+            counts: how many segments have a first, second, ... step.
 
         Returns:
-            What was read (R, *), and the states at the segments' ends.
+            What `advance` read (R, *), and the states at the segments' ends (segments, ...).
         """
         reads, ends = [], []
-        for *row, count in zip(*(part.split(counts) for part in inputs), counts, strict=True):
+        for *row, count in zip(*(part.split_with_sizes(counts) for part in inputs), counts, strict=True):
             if count < len(state[0]):
                 ends.append(tuple(part[count:] for part in state))
                 state = tuple(part[:count] for part in state)
@@ -166,7 +172,7 @@ def check_core(core: Core, batch_size: int = 3) -> None:
     """Tries one step from the initial state and checks the shapes.
 
     Raises:
-        ValueError: state or output whose first axis is not the batch, another output width than `output_size`, or a
+        ValueError: a state or output whose first axis is not the batch, an output that is not `output_size` wide, or a
             state that changes its shape.
     """
     name = type(core).__name__
@@ -179,8 +185,8 @@ def check_core(core: Core, batch_size: int = 3) -> None:
     _check_state(name, "step", after, batch_size)
     if y.shape != (batch_size, core.output_size):
         raise ValueError(
-            f"{name}.step gave an output of shape {tuple(y.shape)} for a batch of {batch_size}; it must be (B, H) = "
-            f"{(batch_size, core.output_size)}"
+            f"{name}.step returned an output of shape {tuple(y.shape)} for a batch of {batch_size}; it must be (B, H) "
+            f"= {(batch_size, core.output_size)}"
         )
     if [part.shape for part in state] != [part.shape for part in after]:
         raise ValueError(
@@ -191,10 +197,10 @@ def check_core(core: Core, batch_size: int = 3) -> None:
 
 def _check_state(name: str, method: str, state: State, batch_size: int) -> None:
     if not isinstance(state, tuple):
-        raise ValueError(f"{name}.{method} must give the state as a tuple of tensors, not a {type(state).__name__}")
+        raise ValueError(f"{name}.{method} must return the state as a tuple of tensors, not a {type(state).__name__}")
     for i, part in enumerate(state):
         if not part.dim() or len(part) != batch_size:
             raise ValueError(
-                f"part {i} of the state that {name}.{method} gave has shape {tuple(part.shape)} for a batch of "
+                f"part {i} of the state that {name}.{method} returned has shape {tuple(part.shape)} for a batch of "
                 f"{batch_size}; the first axis must be the batch, (B, ...)"
             )

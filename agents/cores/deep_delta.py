@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from .fast_weights import FastWeights, Heads
 from .ops.chunked import chunked, read, write_delta
 
 
+@final
 class DeltaDelta(FastWeights):
     """Delta memory 1 reads, as its o, the q, k, v and beta that programme delta memory 2.
 
@@ -24,7 +25,7 @@ class DeltaDelta(FastWeights):
         options: keywords of `FastWeights` and `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "packed", "loop")
+    forms: tuple[Form, ...] = ("parallel", "packed", "loop")
 
     def __init__(self, input_size: int, features: str = "softmax", **options: Any) -> None:
         super().__init__(input_size, features=features, **options)
@@ -46,7 +47,7 @@ class DeltaDelta(FastWeights):
         """Writes and reads one memory, then the other; the state is S1 and S2."""
         (q, k, v, beta), (first, second) = inputs, state
         first = write_delta(first, k, v, beta)
-        q, k, v, beta = self._mapped(*read(first, q).split(self.inner, -1))
+        q, k, v, beta = self._mapped(*read(first, q).split_with_sizes(self.inner, -1))
         second = write_delta(second, k, v, beta)
         return read(second, q), (first, second)
 
@@ -54,11 +55,12 @@ class DeltaDelta(FastWeights):
         """`forward` by the WY form in chunks, once for each memory."""
         q, k, v, beta = self.project(x)
         programme, first = chunked(q, k, v, state[0], episode_start, beta=beta, initial=self.learned(0))
-        q, k, v, beta = self._mapped(*programme.split(self.inner, -1))
+        q, k, v, beta = self._mapped(*programme.split_with_sizes(self.inner, -1))
         out, second = chunked(q, k, v, state[1], episode_start, beta=beta, initial=self.learned(1))
         return self.emit(out, x), (first, second)
 
 
+@final
 class DeltaMLP(FastWeights):
     """A fast net of two layers, o = S2^T phi(S1^T phi(q)), each programmed by the delta rule with its own k, v, beta.
 
@@ -70,7 +72,7 @@ class DeltaMLP(FastWeights):
         options: keywords of `FastWeights` and `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "packed", "loop")
+    forms: tuple[Form, ...] = ("parallel", "packed", "loop")
 
     def __init__(self, input_size: int, features: str = "softmax", **options: Any) -> None:
         super().__init__(input_size, features=features, **options)

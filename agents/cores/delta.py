@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from .ops.chunked import chunked, read, write_delta
 from .ops.delta_scan import scanned
 
 
+@final
 class Delta(FastWeights):
     """S(t) = a (I - beta k k^T) S(t-1) + beta k v^T, o = S^T q, with q, k, v, beta from x(t), q and k through phi.
 
@@ -35,7 +36,7 @@ class Delta(FastWeights):
         ValueError: updates below 1, or beta_max outside (0, 2].
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("compiled", "parallel", "packed", "loop")
+    forms: tuple[Form, ...] = ("compiled", "parallel", "packed", "loop")
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class Delta(FastWeights):
         return self.emit(out[self.updates - 1 :: self.updates], x), (memory,)
 
     def _interleave(self, parts: Sequence[Tensor]) -> Tensor:
-        return parts[0] if len(parts) == 1 else torch.stack(parts, 1).flatten(0, 1)
+        return parts[0] if len(parts) == 1 else torch.stack(tuple(parts), 1).flatten(0, 1)
 
     def _spread(self, x: Tensor, last: bool = False) -> Tensor:
         """x at the first (or last) update of each step, zero at the others."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,33 +14,38 @@ from .tiled import at_places, part, square
 WIDER = 1.5  # side of what is read, over that of the view
 
 
+@final
 class EgocentricMap(Core):
     """h_k(t), S_k(t) = core(m_k(t), seen_k(t), near_k(t); S_k(t-1)) at places k that stay where they are.
 
     The view is a map m of features around the gaze g(t) = g(t-1) + d(t), which is 0 before the first step d. At place
-    k, m_k(t) is the view there and seen_k(t) = 1 where it covers k, both 0 where not, and near_k(t) =
-    exp(-|k - g(t)|^2 / 2 s^2), s a quarter of a place's side. No core reads where it is: what is learned at one place
-    is known at all. The output is what the places around the gaze remember, m, and what all remember. Views are read
-    between their cells, and maps between their places, by bilinear interpolation. A spatial memory as in the Neural Map
+    k, m_k(t) is the view there and seen_k(t) = 1 if the view covers k, else both are 0; near_k(t) =
+    exp(-|k - g(t)|^2 / 2 s^2), s a quarter of a place's side. No core reads where it is: all places share what is
+    learned. The output is what the places around the gaze remember, m, and what all places remember. Views are
+    interpolated between their cells, and maps between their places, bilinearly. A spatial memory as in the Neural Map
     (Parisotto & Salakhutdinov, arXiv 1702.08360), with any core at its places.
 
     Lengths are in halves of the view's side, x right and y down.
 
     Args:
-        core: reads at each place ``channels`` + 2 numbers.
+        core: it reads ``channels`` + 2 numbers at each place.
         channels: C of the view.
         side: n, cells along the view's side.
-        rest: numbers that go past the map to the output.
+        rest: how many numbers go past the map to the output.
         tiles: places along the map's side; the first gaze is in its middle.
-        span: half of the map's side. The map is a torus: what lies 2 span apart has the same place, so that the side
-            of a scene, and half of what is read beyond both its ends, need no more than this.
+        span: half of the map's side. The map is a torus: points 2 span apart share a place. A scene fits if its side
+            is at most 2 span - 1.5: then only what is read beyond its two ends shares places.
 
-    The input is C n n numbers of the view, d (2,) and the rest; the output (C_h + C) r r numbers, r = 1.5 n, around the
-    gaze as close as the view's cells, C_h tiles tiles around it as close as places, which are all, and the rest.
+    The input is C n n numbers of the view, d (2,) and the rest. The output is (C_h + C) r r numbers around the gaze, as
+    close together as the view's cells, r = 1.5 n; C_h tiles tiles around it, as close as places, which is all of them;
+    and the rest.
 
     Raises:
-        ValueError: a core for another number of inputs.
+        ValueError: a core with another number of inputs.
     """
+
+    places: Tensor
+    looks: Tensor
 
     def __init__(self, core: Core, channels: int, side: int, rest: int, tiles: int, span: float) -> None:
         if core.input_size != channels + 2:
@@ -47,7 +54,7 @@ class EgocentricMap(Core):
         output_size = (core.output_size + channels) * self.read**2 + core.output_size * tiles**2 + rest
         super().__init__(channels * side**2 + 2 + rest, output_size, learn_initial_state=core.learn_initial_state)
         self.core = core
-        self.forms, self.form = core.forms, core.form  # type: ignore[misc]
+        self.forms, self.form = core.forms, core.form
         self.register_buffer("places", _centres(tiles, span))
         self.register_buffer("looks", torch.cat((_centres(self.read, WIDER), self.places)))
 
@@ -74,16 +81,16 @@ class EgocentricMap(Core):
             gazes.append(gaze)
         view, path = view.flatten(0, 1), torch.cat(gazes)
         self.core.form = self.form
-        inputs = self._write(view, path).unflatten(0, episode_start.shape)
+        inputs = torch.unflatten(self._write(view, path), 0, episode_start.shape)
         h, cells = at_places(self.core, inputs, state[:-1], episode_start)
-        y = self._look(h.flatten(0, 1), view, path).unflatten(0, episode_start.shape)
+        y = torch.unflatten(self._look(h.flatten(0, 1), view, path), 0, episode_start.shape)
         return torch.cat((y, rest), -1), (*cells, gaze)
 
     def _parts_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """View (..., C, n, n), step (..., 2) and rest of the input."""
         size = self.view[0] * self.view[1] ** 2
-        view, step, rest = x.split((size, 2, x.shape[-1] - size - 2), -1)
-        return view.unflatten(-1, self.view), step, rest
+        view, step, rest = x.split_with_sizes((size, 2, x.shape[-1] - size - 2), -1)
+        return torch.unflatten(view, -1, self.view), step, rest
 
     def _write(self, view: Tensor, gaze: Tensor) -> Tensor:
         """What the core reads (B, K, C + 2) at each place."""
@@ -94,10 +101,11 @@ class EgocentricMap(Core):
 
     def _look(self, h: Tensor, view: Tensor, gaze: Tensor) -> Tensor:
         """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r + C_h K)."""
-        maps = functional.pad(h.unflatten(1, (self.tiles, self.tiles)).movedim(-1, 1), [1] * 4, "circular")
+        maps = torch.unflatten(h, 1, (self.tiles, self.tiles)).movedim(-1, 1)
+        maps = functional.pad(maps, [1] * 4, "circular")
         padded = self.span * (self.tiles + 2) / self.tiles  # half of its side
         remembered = _between(maps, self._around(self.looks + gaze[:, None]) / padded).movedim(-1, 1)
-        near, far = remembered.split((self.read**2, self.tiles**2), -1)
+        near, far = remembered.split_with_sizes((self.read**2, self.tiles**2), -1)
         around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
         return torch.cat([read.flatten(1) for read in (near, around, far)], -1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .core import Recurrence, State
 
 
+@final
 class Elman(Recurrence):
     """h(t) = tanh(W x(t) + U h(t-1) + b); y = h (Elman, Cognitive Science 14:179-211, 1990).
 
@@ -29,7 +30,7 @@ class Elman(Recurrence):
         return (self.read(x),)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-        """One step of (B, H)."""
+        """One step; the state is h (B, H)."""
         (drive,), (h,) = inputs, state
         h = torch.tanh(drive + self.recall(h))
         return h, (h,)

@@ -1,9 +1,9 @@
-"""What cores with a fast weight matrix per head have in common."""
+"""What cores with a fast weight matrix per head share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from .ops.features import FeatureMap
 from .ops.norms import RMSNorm
 
 
+@final
 class Heads(nn.Module):
     """A linear layer whose output is split into streams per head: (..., D) to tensors (..., heads, width).
 
@@ -34,7 +35,7 @@ class Heads(nn.Module):
 
     def split(self, programme: Tensor) -> tuple[Tensor, ...]:
         """The streams of the layer's output (..., heads * sum of widths)."""
-        return programme.unflatten(-1, (self.heads, -1)).split(self.widths, -1)
+        return torch.unflatten(programme, -1, (self.heads, -1)).split_with_sizes(self.widths, -1)
 
 
 class FastWeights(Recurrence):
@@ -42,7 +43,7 @@ class FastWeights(Recurrence):
 
     A slow net of one linear layer programs them; its queries and keys pass through the feature map phi: (K) -> (K').
     The fast weights are the state. norm divides each head's o by its root mean square, so that neither the number of
-    writes nor the scale of a feature map matters; W_x is the way past the memory, for what the input itself tells.
+    writes nor the scale of a feature map matters; W_x leads the input past the memory.
 
     Args:
         input_size: D, width of the input.
@@ -73,11 +74,11 @@ class FastWeights(Recurrence):
         self.past = nn.Linear(input_size, size, bias=False)
 
     def learned(self, part: int = 0) -> Tensor | None:
-        """Part of the initial state (1, heads, K', V) where that is learned, None where it is zero."""
+        """A part of the initial state (1, heads, K', V) if it is learned; None if it is zero."""
         return self.initial_state(1)[part] if self.learn_initial_state else None
 
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """One step; see `Core.step`. Where no gradient is wanted, a compiled form takes it."""
+        """One step; see `Core.step`. Where no gradient is needed, the compiled form computes it."""
         if self.form != "compiled" or torch.is_grad_enabled():
             return super().step(x, state, episode_start)
         y, state = self(x[None], state, episode_start[None])
@@ -85,11 +86,13 @@ class FastWeights(Recurrence):
 
     def phi(self, x: Tensor) -> Tensor:
         """The feature map of keys or queries x (..., K), compiled if the core is, on the CPU."""
-        return self.features(x, self._compiles(x))  # type: ignore[no-any-return]
+        mapped: Tensor = self.features(x, self._compiles(x))
+        return mapped
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from o (..., heads, V) and x (..., D)."""
-        return self.out(self.norm(read, self._compiles(read)).flatten(-2)) + self.past(x)
+        y: Tensor = self.out(self.norm(read, self._compiles(read)).flatten(-2)) + self.past(x)
+        return y
 
     def _compiles(self, x: Tensor) -> bool:
         return self.form == "compiled" and x.device.type == "cpu"

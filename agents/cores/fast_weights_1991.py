@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from .core import Recurrence, State
 from .ops.chunked import read
 
 
+@final
 class FastWeights1991(Recurrence):
     """y(t) = w(t-1)^T x(t), then w(t) = sigma(w(t-1) + change), the change from the slow net's outputs.
 
@@ -53,8 +54,9 @@ class FastWeights1991(Recurrence):
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """The fast net's inputs (..., F), and FROM (..., F) and TO (..., H), or the change (..., F, H)."""
         slow, fast = self.slow(x[..., self.slow_inputs]), len(self.fast_inputs)
-        programme = slow.split((fast, self.output_size), -1) if self.outer else (slow.unflatten(-1, (fast, -1)),)
-        return x[..., self.fast_inputs], *programme
+        if self.outer:
+            return x[..., self.fast_inputs], *slow.split_with_sizes((fast, self.output_size), -1)
+        return x[..., self.fast_inputs], torch.unflatten(slow, -1, (fast, -1))
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Reads, then changes the weights; the state is w (B, F, H)."""

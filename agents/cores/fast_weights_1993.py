@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .core import Recurrence, State
 
 
+@final
 class FastWeights1993(Recurrence):
     """y(t) = tanh(w(t-1) l(t)), then w_ij(t) = sigma(w_ij(t-1) + g(y_i(t)) h(l_j(t))), with l(t) = [x(t), y(t-1), 1].
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from .core import Recurrence, State
 
 
+@final
 class FastWeights2016(Recurrence):
     """h_0 = f(W h + C x), then S times h_(s+1) = f(LN(W h + C x + A h_s)); A(t) = decay A(t-1) + rate h h^T, h = h_S.
 
     Ba, Hinton, Mnih, Leibo & Ionescu, NIPS 2016, arXiv 1610.06258; f is relu, LN layer normalisation (without it the
-    net explodes), W begins as 0.05 times the identity. y = h.
+    net explodes), W is 0.05 times the identity at first. y = h.
 
     Args:
         input_size: D, width of the input.

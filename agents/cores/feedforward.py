@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal, final
 
 from torch import Tensor, nn
 
@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
+@final
 class FeedForward(Core):
     """y = f(W_n ... f(W_1 x + b_1) ... + b_n), the same at every step; its state is the empty tuple.
 
@@ -32,7 +33,7 @@ class FeedForward(Core):
         ValueError: no layer, a width below 1 or an unknown activation.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "loop")
+    forms: tuple[Form, ...] = ("parallel", "loop")
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -12,16 +12,17 @@ from .fast_weights import FastWeights, Heads
 from .ops.chunked import read
 
 
+@final
 class GatedFastWeights(FastWeights):
     """S(t) = T o H + (1 - T) o S(t-1), T = logistic(a b^T + bias), H = tanh(c d^T), o = S^T phi(q).
 
-    q, a, b, c and d are W x(t): two outer products per step, one of which says where the other may write. Schlag &
-    Schmidhuber, Gated fast weights for on-the-fly neural program generation, NIPS 2017 workshop on meta-learning. There
-    the slow net is recurrent; here it is one layer, as in the other cores.
+    q, a, b, c and d are W x(t): two outer products per step, one of which gates where the other writes. Schlag &
+    Schmidhuber, Gated fast weights for on-the-fly neural program generation, NIPS 2017 workshop on meta-learning. Their
+    slow net is recurrent; here it is one layer, as in the other cores.
 
     Args:
         input_size: D, width of the input.
-        gate_bias: with -3 a weight keeps 95 % per step before learning, with 0 half.
+        gate_bias: before learning, a weight keeps 95 % per step with -3, and half with 0.
         options: keywords of `FastWeights` and `Core`.
     """
 

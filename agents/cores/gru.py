@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .core import Recurrence, State
 
 
+@final
 class GRU(Recurrence):
     """h(t) = (1 - z) n + z h(t-1), n = tanh(W_n x + b_n + r (U_n h(t-1) + c_n)), r, z = logistic(W x + U h(t-1) + b).
 
@@ -34,7 +35,7 @@ class GRU(Recurrence):
         return (self.read(x),)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-        """One step of (B, H)."""
+        """One step; the state is h (B, H)."""
         (drive,), (h,) = inputs, state
         size = self.output_size
         recalled = self.recall(h)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -13,12 +13,13 @@ from .ops.chunked import chunked, read, write
 from .ops.delta_scan import scanned
 
 
+@final
 class LinearAttention(FastWeights):
     """S(t) = S(t-1) + phi(k) v^T, o = S^T phi(q), with q, k, v = W x(t).
 
     Katharopoulos et al., arXiv 2006.16236 (2020), with features="favor" Choromanski et al., arXiv 2009.14794 (2021);
     Schmidhuber's fast weights of 1991 with modern names (Schlag, Irie & Schmidhuber 2021). Where the source divides by
-    the sum of all keys, which never shrinks, here the output is normalised, see `FastWeights`.
+    the sum of all keys, which never shrinks, this core normalises the output, see `FastWeights`.
 
     Args:
         input_size: D, width of the input.
@@ -26,7 +27,7 @@ class LinearAttention(FastWeights):
         options: keywords of `FastWeights` and `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("compiled", "parallel", "packed", "loop")
+    forms: tuple[Form, ...] = ("compiled", "parallel", "packed", "loop")
 
     def __init__(self, input_size: int, features: str = "elu", **options: Any) -> None:
         super().__init__(input_size, features=features, **options)
@@ -46,10 +47,12 @@ class LinearAttention(FastWeights):
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by masked products in chunks."""
-        out, memory = chunked(*self.project(x), state[0], episode_start, initial=self.learned())
+        q, k, v = self.project(x)
+        out, memory = chunked(q, k, v, state[0], episode_start, initial=self.learned())
         return self.emit(out, x), (memory,)
 
     def compiled(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by compiled loops over the steps of each memory."""
-        out, memory = scanned(*self.project(x), state[0], episode_start, initial=self.learned())
+        q, k, v = self.project(x)
+        out, memory = scanned(q, k, v, state[0], episode_start, initial=self.learned())
         return self.emit(out, x), (memory,)

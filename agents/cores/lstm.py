@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from .core import Form, Recurrence, State
-from .ops.lstm_scan import LSTMScan
+from .ops.lstm_scan import lstm_scan
 
 
+@final
 class LSTM(Recurrence):
     """c(t) = f c(t-1) + i g, y(t) = h(t) = o tanh(c(t)); i, f, o logistic and g tanh of W x(t) + U h(t-1) + b.
 
     Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins, Neural Computation
-    12(10):2451-2471 (2000). Without peepholes it is `torch.nn.LSTM`, and the order of its gates is the same.
+    12(10):2451-2471 (2000), without peepholes: the equations, and the order of the gates, of `torch.nn.LSTM`.
 
     Args:
         input_size: D, width of the input.
         size: H, number of cells.
-        forget_bias: initial bias of the forget gate. 3 keeps 95 % of a cell per step, which long delays need; with 0
-            half is lost, and such tasks are hardly learned.
+        forget_bias: initial bias of the forget gate. With 3 a cell keeps 95 % per step, which long delays need; with 0
+            it loses half, and such tasks are hardly learned.
         options: `learn_initial_state` and `form` of `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("compiled", "packed", "loop")
+    forms: tuple[Form, ...] = ("compiled", "packed", "loop")
 
     def __init__(self, input_size: int, size: int = 64, forget_bias: float = 3.0, **options: Any) -> None:
         super().__init__(input_size, size, **options)
@@ -58,5 +59,6 @@ class LSTM(Recurrence):
         """See `Recurrence.scan`."""
         if self.form != "compiled":
             return super().scan(inputs, state, counts)
-        out, *state_after = LSTMScan.apply(*inputs, self.recall.weight, *state, counts)
-        return out, tuple(state_after)
+        (drive,), (h, c) = inputs, state
+        out, h, c = lstm_scan(drive, self.recall.weight, h, c, counts)
+        return out, (h, c)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from .fast_weights import FastWeights, Heads
 from .ops.chunked import read, write_delta
 
 
+@final
 class DeltaRNN(FastWeights):
     """A recurrent fast net: o(t) = W(t)^T phi(q) + R(t)^T softmax(o(t-1)), W and R each with a delta rule of its own.
 
@@ -44,6 +45,7 @@ class DeltaRNN(FastWeights):
         return out, (forward, recurrent, out)
 
 
+@final
 class DeltaLSTM(FastWeights):
     """A fast LSTM: i, u, g from W(t)^T phi(q) + R(t)^T softmax(o(t-1)); c = i u + (1 - i) c, o = g c.
 
@@ -80,6 +82,7 @@ class DeltaLSTM(FastWeights):
         return out, (forward, recurrent, cell, out)
 
 
+@final
 class RecurrentDelta(FastWeights):
     """A recurrent slow net: q, k, v, beta = W x(t) + R tanh(o(t-1)), then S by the delta rule and o = S^T phi(q).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,12 @@ from .fast_weights import FastWeights, Heads
 from .ops.chunked import read, write
 
 
+@final
 class SelfReferential(FastWeights):
     """[o, q, k, b] = W(t-1)^T phi(x), then W(t) = W(t-1) + phi(k) (beta o (W(t-1)^T (phi(q) - phi(k))))^T.
 
     A delta rule: what phi(k) reads is replaced by what phi(q) reads, in part beta = logistic(b), four rates for the
-    parts of W that make o, q, k and b; phi is softmax. Irie, Schlag, Csordas & Schmidhuber, ICML 2022, arXiv
+    parts of W that yield o, q, k and b; phi is softmax. Irie, Schlag, Csordas & Schmidhuber, ICML 2022, arXiv
     2202.05780, after Schmidhuber 1992-93. The state is the difference from the slow W, a parameter, so that a reset
     gives the slow W back.
 
@@ -44,19 +45,20 @@ class SelfReferential(FastWeights):
         """Reads, then changes W; the state is W's difference from the slow W, (B, heads, K, V + 2 K + 4)."""
         (x,), (shift,) = inputs, state
         weights = self.slow + shift
-        out, q, k, b = read(weights, x).split(self.parts, -1)
+        out, q, k, b = read(weights, x).split_with_sizes(self.parts, -1)
         key = self.phi(k)
         change = read(weights, self.phi(q) - key)
         return out, (write(shift, key, torch.sigmoid(b)[..., self.part] * change),)
 
 
+@final
 class SelfReferential1992(Recurrence):
     """A recurrent net whose units address its own connections: one reads a weight, one changes a weight, every step.
 
     u(t) = f(w(t-1) [x(t), u(t-1), val(t-1), 1]); val(t) = sum_c g(|ana(t) - adr_c|^2) w_c(t-1);
     w_c(t) = w_c(t-1) + Delta(t) g(|mod(t) - adr_c|^2). Units ana and mod (logistic) spell the binary address adr_c of a
     connection c, Delta and all others are tanh. Schmidhuber, ICANN 1993:446-451 and TR CU-CS-627-92. The evaluative
-    input of the source, if the environment has one, is part of x. g(a) = exp(-sharpness a); with 4 log 2 the weights of
+    input of the paper, if the environment has one, is part of x. g(a) = exp(-sharpness a); with 4 log 2 the weights of
     all 2^n addresses sum to 1 for an undecided address, and to at most 1.07^n. State: u, val, w minus the slow w.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ def bind(entity: Tensor, relation: Tensor) -> Tensor:
 
 
 def chained_reads(memory: Tensor, entity: Tensor, relations: list[Tensor], norm: nn.Module) -> list[Tensor]:
-    """n_i = norm(F[n_(i-1), relation_i]): each read gives the entity of the next; F (..., E R, E)."""
+    """n_i = norm(F[n_(i-1), relation_i]): each read yields the entity of the next; F (..., E R, E)."""
     reads = []
     for relation in relations:
         entity = norm(read(memory, bind(entity, relation)))
@@ -29,13 +29,14 @@ def chained_reads(memory: Tensor, entity: Tensor, relations: list[Tensor], norm:
     return reads
 
 
+@final
 class TensorProduct(Recurrence):
     """F[e1, r1] <- e2, F[e1, r2] <- what F[e1, r1] was, F[e2, r3] <- e1, then three chained reads n <- norm(F[n, l]).
 
     Schlag & Schmidhuber, Learning to reason with third-order tensor products, NIPS 2018, arXiv 1811.12143. Entities
     e1, e2, n and relations r1, r2, r3, l1, l2, l3 are the unit vectors of tanh(W x(t)). Each assignment is a delta rule
-    of rate 1 with the key e r^T. They are made one after the other, each on what the last one left, so that each is a
-    projection and F stays bounded; the source adds the three changes to the same F. y = W_o (n_1 + n_2 + n_3) + W_x x.
+    of rate 1 with the key e r^T. Each acts on what the last one left, so that each is a projection and F stays bounded;
+    the paper adds the three changes to the same F. y = W_o (n_1 + n_2 + n_3) + W_x x.
 
     Args:
         input_size: D, width of the input.
@@ -57,7 +58,7 @@ class TensorProduct(Recurrence):
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """e1, e2, n (..., E) and r1, r2, r3, l1, l2, l3 (..., R)."""
-        return tuple(unit(part) for part in torch.tanh(self.slow(x)).split(self.widths, -1))
+        return tuple(unit(part) for part in torch.tanh(self.slow(x)).split_with_sizes(self.widths, -1))
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes three times, then reads three times; the state is F (B, E R, E)."""
@@ -72,9 +73,11 @@ class TensorProduct(Recurrence):
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from the sum of the reads (..., E) and x (..., D)."""
-        return self.out(read) + self.past(x)
+        y: Tensor = self.out(read) + self.past(x)
+        return y
 
 
+@final
 class FastWeightMemory(Recurrence):
     """An LSTM writes F += (s r^T) (beta (v - F[s, r]))^T, F /= max(1, |F|), and reads three times n <- norm(F[n, l]).
 
@@ -101,13 +104,13 @@ class FastWeightMemory(Recurrence):
         self.set_initial_state(torch.zeros(size), torch.zeros(size), torch.zeros(memory_size**2, memory_size))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What the LSTM's cells get from the input."""
+        """What the input sends to the LSTM's cells."""
         return self.controller.project(x)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """One step of the LSTM, a write, the reads; the state is h, c (B, H) and F (B, E^2, E)."""
         hidden, cells = self.controller.advance(inputs, state[:2])
-        *parts, beta = self.slow(hidden).split(self.widths, -1)
+        *parts, beta = self.slow(hidden).split_with_sizes(self.widths, -1)
         s, r, value, entity, *relations = (torch.tanh(part) for part in parts)
         memory = write_delta(state[2], bind(unit(s), unit(r)), value, torch.sigmoid(beta))
         memory = memory / memory.flatten(1).norm(dim=-1).clamp(min=1)[:, None, None]

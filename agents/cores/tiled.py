@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import final
 
 import torch
 from torch import Tensor
@@ -11,20 +12,23 @@ from torch import Tensor
 from .core import Core, State
 
 
+@final
 class Tiled(Core):
     """y_k(t), S_k(t) = core(x_k(t), rest(t), place of k; S_k(t-1)) for every place k of a square map.
 
-    What is learned at one place is known at all, as in the convolutional LSTM (Shi et al., arXiv 1506.04214), here
-    without neighbours: the number of weights does not depend on that of places.
+    Places share their weights, as in the convolutional LSTM (Shi et al., arXiv 1506.04214), but do not see their
+    neighbours. The number of weights does not depend on the number of places.
 
     Args:
-        core: reads, at each place, the map's number there, the rest, and (x, y) in [-1, 1], the place.
-        input_size: D: a map x of K = n x n numbers, row by row, then any others, the rest, which all places read.
+        core: at each place it reads the map's number there, the rest, and the place (x, y) in [-1, 1].
+        input_size: D: a map x of K = n x n numbers, row by row, then the rest: numbers that all places read.
         places: K.
 
     Raises:
-        ValueError: places that are no square, or a core for another number of inputs.
+        ValueError: a number of places that is no square, or a core with another number of inputs.
     """
+
+    where: Tensor
 
     def __init__(self, core: Core, input_size: int, places: int) -> None:
         super().__init__(input_size, places * core.output_size, learn_initial_state=core.learn_initial_state)
@@ -33,7 +37,7 @@ class Tiled(Core):
             raise ValueError(f"places must be a square, not {places}, and the core must read {wanted} numbers, not "
                              f"{core.input_size}")  # fmt: skip
         self.core, self.places = core, places
-        self.forms, self.form = core.forms, core.form  # type: ignore[misc]
+        self.forms, self.form = core.forms, core.form
         self.register_buffer("where", square(torch.linspace(-1, 1, side)))
 
     def initial_state(self, batch_size: int) -> State:
@@ -53,7 +57,7 @@ class Tiled(Core):
         return y.flatten(-2), state
 
     def _spread(self, x: Tensor) -> Tensor:
-        """Inputs (..., B, D) of the map to those of its places (..., B, K, D')."""
+        """From inputs (..., B, D) of the map to those of its places (..., B, K, D')."""
         maps, rest = x[..., : self.places, None], x[..., None, self.places :]
         shape = maps.shape[:-1]
         parts = (maps, rest.expand(*shape, -1), self.where.expand(*shape, -1))
@@ -74,7 +78,7 @@ def at_places(
     places = x.shape[-2]
     before = tuple(rows.flatten(0, 1) for rows in state)
     y, after = compute(x.flatten(-3, -2), before, episode_start.repeat_interleave(places, -1))
-    return y.unflatten(-2, (-1, places)), part(after, places)
+    return torch.unflatten(y, -2, (-1, places)), part(after, places)
 
 
 def square(line: Tensor) -> Tensor:
@@ -84,4 +88,4 @@ def square(line: Tensor) -> Tensor:
 
 def part(state: State, places: int) -> State:
     """(B K, ...) to (B, K, ...)."""
-    return tuple(rows.unflatten(0, (-1, places)) for rows in state)
+    return tuple(torch.unflatten(rows, 0, (-1, places)) for rows in state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from .core import Recurrence, State
 
 
+@final
 class VSML(Recurrence):
     """One layer in which the weight from input i to output j is an LSTM with state s_ij, the same LSTM for all i and j.
 
     s_ij(t) = LSTM(s_ij(t-1), [x_i, a_i, b_j]); messages forward b_j = mean_i F s_ij and backward a_i = mean_j G s_ij of
     the step before; y_j is the first component of b_j(t). Kirsch & Schmidhuber, Meta learning backpropagation and
-    improving it, NeurIPS 2021, arXiv 2012.14905. The number of parameters does not depend on D and H: what is learned
-    is in the states. States that begin alike would stay alike for all j, so the initial state is drawn at random, once.
+    improving it, NeurIPS 2021, arXiv 2012.14905. The number of parameters does not depend on D and H: what a net
+    learns is in its states. States equal for all j would stay equal, so the initial state is drawn at random, once.
 
     Args:
         input_size: D, width of the input.
@@ -38,7 +39,7 @@ class VSML(Recurrence):
         self.set_initial_state(torch.randn(input_size, size, cell_size), torch.zeros(input_size, size, cell_size))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What the LSTMs of each input get from it, (..., D, 1, 4 N)."""
+        """What each input sends to its LSTMs, (..., D, 1, 4 N)."""
         return (self.read(x.unsqueeze(-1)).unsqueeze(-2),)
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:

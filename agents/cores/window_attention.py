@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from .core import Form, State
 from .fast_weights import FastWeights, Heads
 
-EMPTY = -1e9  # the bias of a place that holds no step; finite, so that a buffer of states holds finite numbers
+EMPTY = -1e9  # bias of a place that holds no step; finite, so that buffers of states stay finite
 
 
+@final
 class WindowAttention(FastWeights):
     """o(t) = sum_j softmax_j(q(t).k(j) / sqrt(K) + p(t - j)) v(j) over the last n steps j <= t of the episode.
 
     Vaswani et al., arXiv 1706.03762 (2017), with a learned bias p per head and distance in place of encoded positions,
-    because an episode has no largest length. The state is the window: keys, values, and a bias that marks empty places.
+    because episodes have no maximal length. The state is the window: keys, values, and a bias that marks empty places.
     A learned initial state is a window of n learned keys, values and biases.
 
     Args:
@@ -27,7 +28,7 @@ class WindowAttention(FastWeights):
         options: keywords of `FastWeights`, without `features`, and of `Core`.
     """
 
-    forms: ClassVar[tuple[Form, ...]] = ("parallel", "packed", "loop")
+    forms: tuple[Form, ...] = ("parallel", "packed", "loop")
 
     def __init__(self, input_size: int, window: int = 32, **options: Any) -> None:
         super().__init__(input_size, **options)
@@ -43,7 +44,7 @@ class WindowAttention(FastWeights):
         return q * self.key_size**-0.5, k, v
 
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-        """Puts the step at the window's end, then attends; the state is (B, heads, n, K), (B, heads, n, V), (B, n)."""
+        """Appends the step to the window, then attends; the state is (B, heads, n, K), (B, heads, n, V), (B, n)."""
         (q, k, v), (keys, values, bias) = inputs, state
         keys = torch.cat((keys[:, :, 1:], k.unsqueeze(2)), 2)
         values = torch.cat((values[:, :, 1:], v.unsqueeze(2)), 2)
@@ -52,7 +53,7 @@ class WindowAttention(FastWeights):
         return (score.softmax(-1).unsqueeze(-2) @ values).squeeze(-2), (keys, values, bias)
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """`forward` by masked products; before an episode lies the initial state, before the first one `state`."""
+        """`forward` by masked products; an episode begins after the initial state, the first one after `state`."""
         q, k, v = (part.permute(1, 2, 0, 3) for part in self.project(x))
         fresh = self.initial_state(x.shape[1])
         steps, slots = torch.arange(len(x), device=x.device), torch.arange(self.window, device=x.device)
@@ -63,23 +64,23 @@ class WindowAttention(FastWeights):
         before = before + self._bias(since[:, None, :, None] + self.window - slots)
         after = q @ k.mT + self._bias((steps[:, None] - steps)[None, None])
         after = after.masked_fill(segment[:, None, :, None] != segment[:, None, None], -torch.inf)
-        old, new = torch.cat((before, after), -1).softmax(-1).split((self.window, len(x)), -1)
+        old, new = torch.cat((before, after), -1).softmax(-1).split_with_sizes((self.window, len(x)), -1)
         out = (first * old) @ state[1] + (~first * old) @ fresh[1] + new @ v
         window = self._moved(state, fresh, k, v, since[:, -1:] + 1, first[:, 0, -1])
         return self.emit(out.permute(2, 0, 1, 3), x), window
 
     def _score(self, q: Tensor, state: State) -> Tensor:
-        """What q (B, heads, T, K) says to each place of a window, (B, heads, T, n)."""
+        """The scores (B, heads, T, n) of queries (B, heads, T, K) for the places of a window."""
         keys, _, bias = state
         return q @ keys.mT + bias[:, None, None]
 
     def _bias(self, lag: Tensor) -> Tensor:
-        """p (B, heads, T, *) of a lag (B, 1, T, *), minus infinity for what lies in the future or before the window."""
+        """p (B, heads, T, *) of lags (B, 1, T, *); minus infinity in the future and before the window."""
         bias = self.distance[:, lag[:, 0].clamp(0, self.window - 1)].movedim(0, 1)
         return bias.masked_fill((lag < 0) | (lag >= self.window), -torch.inf)
 
     def _moved(self, state: State, fresh: State, k: Tensor, v: Tensor, count: Tensor, first: Tensor) -> State:
-        """The window after the last step: `count` (B, 1) steps of its episode were new, the others lay before."""
+        """The window after the last step: `count` (B, 1) steps of its episode are new, the others older."""
         slots, steps = torch.arange(self.window, device=k.device), k.shape[2]
         lag = self.window - 1 - slots
         place = torch.where(lag < count, self.window + steps - 1 - lag, slots + count)

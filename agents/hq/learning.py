@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -14,8 +14,21 @@ from torch import Tensor
 
 from ..common.actor import Actor
 from ..common.agent import Agent, Step
+from ..common.saving import check_alike, check_range
 from ..cores import State
-from .kernels import FINISHED, TESTS, Tables, act_all, finish_all, lane_record, notice_all, predict_all, run_trials
+from .kernels import (
+    COUNTS,
+    RULES,
+    STEP,
+    Tables,
+    World,
+    act_all,
+    finish_all,
+    lane_record,
+    notice_all,
+    predict_all,
+    run_trials,
+)
 
 CHUNK = 100  # trials between two callbacks where the environment is a known table
 
@@ -108,11 +121,13 @@ class HQLearning(Agent):
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"HQPolicy": HQPolicy, "MlpPolicy": HQPolicy}
-    STATE = (*Agent.STATE, "_lanes", "_trace", "_rewards", "_ended")
+    STATE = (*Agent.STATE, "_lanes", "_trace", "_ended")
     PROGRESS = (*Agent.PROGRESS, "_counts", "_tests")
     RENAMED = {"decay": "td_lambda"}  # noqa: RUF012 (declared so by the parent)
     policy: HQPolicy
     policy_class: type[HQPolicy]
+    observation_space: spaces.Discrete
+    action_space: spaces.Discrete
 
     def __init__(
         self,
@@ -156,7 +171,7 @@ class HQLearning(Agent):
         self.trials = trials
         self.test_every = test_every
         self.table = table
-        self._counts, self._tests = np.zeros(TESTS + 2, np.int64), np.zeros((0, 3))
+        self._counts, self._tests = np.zeros(1, COUNTS), np.zeros((0, 3))
         if _init_setup_model:
             self._setup_model()
 
@@ -172,38 +187,59 @@ class HQLearning(Agent):
         self.policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, agents=self.agents, **self.policy_kwargs
         )  # the tables stay on the CPU
+        self._rules = np.zeros(1, RULES)  # but for the rate, which follows its schedule
+        for name in ("gamma", "td_lambda", "subgoal_rate", "temperature", "p_start", "trials"):
+            self._rules[name] = getattr(self, name)
+        self._rules["test_every"] = self.test_every or 0
         self._setup_lanes()
 
     def _setup_lanes(self) -> None:
         self.core_states = ()
         self._lanes = np.zeros(self.lanes, lane_record(self.agents))
         self._lanes["random"] = np.random.randint(1 << 62, size=self.lanes)  # noqa: NPY002 (seeded by SB3)
-        self._trace = np.zeros((self.lanes, 64, 3), np.int64)
-        self._rewards = np.zeros((self.lanes, 64))
+        self._trace = np.zeros((self.lanes, 64), STEP)
         self._ended = np.zeros(self.lanes, bool)
+
+    def check_state(self, name: str, given: Any) -> None:
+        """See `SavedAlgorithm.check_state`."""
+        if name in ("_trace", "_tests"):  # which grow
+            axis = 1 if name == "_trace" else 0
+            own = getattr(self, name)
+            shape = list(own.shape)
+            shape[axis] = given.shape[axis]
+            check_alike(name, np.empty(shape, own.dtype), given)
+        else:
+            super().check_state(name, given)
+        observations, last = int(self.observation_space.n) - 1, self.agents - 1
+        if name == "_lanes":
+            check_range("the active agent", given["active"], 0, last)
+            check_range("a subgoal", given["subgoals"], -1, observations)
+            check_range("the steps of a trial", given["steps"], 0, 1 << 40)
+        elif name == "_trace":
+            check_range("the steps of a trial", self._lanes["steps"], 0, given.shape[1])
+            for part, most in (("obs", observations), ("action", int(self.action_space.n) - 1), ("agent", last)):
+                check_range(part, given[part], 0, most)
+        elif name == "_tests":
+            check_range("the number of tests", self._counts["tests_finished"], 0, len(given))
+        elif name == "_counts":
+            for part in COUNTS.names or ():
+                check_range(part, given[part], 0, 1 << 60)
 
     @property
     def tests(self) -> np.ndarray:
-        return self._tests[: self._counts[TESTS]]
+        return self._tests[: self._counts[0]["tests_finished"]]
 
     @property
     def trials_done(self) -> int:
         """Trials learned from."""
-        return int(self._counts[FINISHED])
-
-    @property
-    def _rules(self) -> tuple[float, float, float, float, float, float, int, int]:
-        rate = float(self.lr_schedule(self._current_progress_remaining))
-        return (
-            float(self.gamma), float(self.td_lambda), rate, float(self.subgoal_rate), float(self.temperature),
-            float(self.p_start), int(self.trials), int(self.test_every or 0),
-        )  # fmt: skip
+        return int(self._counts[0]["finished"])
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """See `Agent.act`."""
         codes = np.asarray(obs, np.int64) - int(self.observation_space.start)
         actions = np.zeros(self.lanes, np.int64)
-        act_all(self.policy.tables, self._lanes, codes, episode_start.numpy(), self._counts, self._rules, actions)
+        starts = episode_start.numpy()
+        act_all(self.policy.tables, self._lanes, codes, starts, self._counts, self._rules, actions)
         return actions + int(self.action_space.start), {"obs": codes, "action": actions}, ()
 
     def remember(self, step: Step) -> None:
@@ -213,17 +249,16 @@ class HQLearning(Agent):
         self._ended = np.array(step.ends, bool)
         following = np.asarray(step.next_obs, np.int64) - int(self.observation_space.start)
         notice_all(
-            self.policy.tables, self._lanes, step.act["obs"], step.act["action"], np.asarray(step.rewards, np.float64),
-            self._ended, following, self._trace, self._rewards, self._counts, self._rules,
+            self.policy.tables, self._lanes, self._trace, step.act["obs"], step.act["action"],
+            np.asarray(step.rewards, np.float64), following, self._ended, self._counts, self._rules,
         )  # fmt: skip
 
     def train(self, steps: int) -> None:
         """Learns from the trials that ended in the step just made."""
         if self._ended.any():
-            self._make_tests(self.lanes)
+            self._make_ready(self.lanes)
             finish_all(
-                self.policy.tables, self._lanes, self._ended, self._trace, self._rewards, self._counts, self._tests,
-                self._rules,
+                self.policy.tables, self._lanes, self._trace, self._ended, self._counts, self._tests, self._rules
             )  # fmt: skip
         self.measures = {"hq/trials": self.trials_done}
         if len(self.tests):
@@ -234,33 +269,34 @@ class HQLearning(Agent):
         world = self._world()
         if world is None:
             return super().collect(callback)
-        self._make_room(world[-1] + 1)
-        self._make_tests(CHUNK)
+        *_, longest = world
+        self._make_room(longest + 1)
+        self._make_ready(CHUNK)
         steps = run_trials(
-            self.policy.tables, self._lanes, self._trace, self._rewards, self._counts, self._tests, self._rules, world,
-            CHUNK,
+            self.policy.tables, self._lanes, self._trace, self._counts, self._tests, self._rules, world, CHUNK
         )  # fmt: skip
         self._ended[:] = False
         self.num_timesteps += steps
-        callback.update_locals(locals())
+        callback.update_locals({"steps": steps})
         return steps if callback.on_step() else None
 
-    def _world(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int] | None:
+    def _world(self) -> World | None:
         """The environment's table, if it may be used: between episodes of one lane."""
-        if not self.table or self.lanes != 1 or not self._last_episode_starts.all():
+        if not self.table or self.lanes != 1 or not np.all(self._last_episode_starts):
             return None
         try:
-            world = self.env.get_attr("table")[0]
+            (world,) = self.training_env.get_attr("table")
         except AttributeError:
             return None
-        return tuple(world)
+        return cast(World, tuple(world))
 
     def _make_room(self, steps: int) -> None:
         more = steps - self._trace.shape[1]
         if more > 0:
-            self._trace = np.concatenate([self._trace, np.zeros((self.lanes, more, 3), np.int64)], axis=1)
-            self._rewards = np.concatenate([self._rewards, np.zeros((self.lanes, more))], axis=1)
+            self._trace = np.concatenate([self._trace, np.zeros((self.lanes, more), STEP)], axis=1)
 
-    def _make_tests(self, more: int) -> None:
-        if len(self._tests) < self._counts[TESTS] + more:
-            self._tests = np.concatenate([self._tests, np.zeros((max(more, 64), 3))])
+    def _make_ready(self, tests: int) -> None:
+        """Room for so many more tests, and the rate of now."""
+        self._rules["rate"] = self.lr_schedule(self._current_progress_remaining)
+        if len(self._tests) < self._counts[0]["tests_finished"] + tests:
+            self._tests = np.concatenate([self._tests, np.zeros((max(tests, 64), 3))])

@@ -1,30 +1,29 @@
-"""Maps of squares, compiled: what a retina's numbers say about them, ways over them, and where to walk straight.
+"""Maps of squares, compiled: what a view says about them, ways over them, and where to walk straight.
 
-A map (S, S) int8 holds FREE, WALL or UNSEEN at [row, column]; places are (x, y) in squares from its top left corner,
-and outside all is wall. The functions call nothing outside this file, so that Numba's cache cannot miss a change.
+A map (S, S) int8 holds FREE, WALL or UNSEEN at [row, column]. Places are (x, y) in squares from its top left corner.
+Everything outside is wall.
 """
 
 from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
-_jit = numba.njit(cache=True, nogil=True)
+from ..cores.ops.compiled import compiled
 
 FREE, WALL, UNSEEN = 0, 1, 2
-MOST = 14  # unseen squares under one receptive field whose possibilities are gone through
-TOLERANCE = 1e-4  # squares of area: what float32 makes of a share and of a place
+MOST = 14  # unseen squares under one receptive field: up to so many, all possibilities are tried
+TOLERANCE = 1e-4  # squares of area: rounding errors of shares and places in float32
 FAR = 1e9
 SLACK = 1e-3  # squares by which a body may seem to stand in a wall
-MARGIN = 1e-4  # squares that ways keep from corners, beside the body
+MARGIN = 1e-4  # squares between the body and a corner that it passes
 LOOKAHEAD = 40  # squares of a path that are pulled taut
 
 
-@_jit
+@compiled
 def look(squares: np.ndarray, x: float, y: float, view: np.ndarray, fields: np.ndarray, body: float) -> int:
-    """Marks what is certain: squares that are the same in all maps that have these shares of wall in the fields.
+    """Marks what is certain: the squares that are the same in all maps with these shares of wall in the fields.
 
     Args:
         squares: (S, S) map, changed in place.
@@ -43,11 +42,11 @@ def look(squares: np.ndarray, x: float, y: float, view: np.ndarray, fields: np.n
         for j in range(math.floor(x - body + SLACK), math.floor(x + body - SLACK) + 1):
             found += squares[i, j] == UNSEEN
             squares[i, j] = FREE
-    while found > before:  # what one field tells may help the next
+    while found > before:  # what one field reveals may help the next
         before = found
         for k in range(len(fields)):
-            side = fields[k, 2]
-            left, top = x + fields[k, 0] - 0.5 * side, y + fields[k, 1] - 0.5 * side
+            u, v, side = fields[k, 0], fields[k, 1], fields[k, 2]
+            left, top = x + u - 0.5 * side, y + v - 0.5 * side
             wall, count = view[k] * side * side, 0
             for i in range(math.floor(top), math.floor(top + side) + 1):
                 height = min(top + side, i + 1.0) - max(top, float(i))
@@ -71,9 +70,9 @@ def look(squares: np.ndarray, x: float, y: float, view: np.ndarray, fields: np.n
     return found
 
 
-@_jit
+@compiled
 def _possible(area: np.ndarray, wall: float) -> tuple[int, int]:
-    """Bits of the squares (m,) that are wall in every, and in some choice whose areas sum to `wall`."""
+    """Bits of the squares (m,) that are wall in every choice, and in some choice, whose areas sum to `wall`."""
     every, some, code, total = (1 << len(area)) - 1, 0, 0, 0.0
     for number in range(1, (1 << len(area)) + 1):
         if abs(total - wall) < TOLERANCE:
@@ -88,16 +87,16 @@ def _possible(area: np.ndarray, wall: float) -> tuple[int, int]:
     return (0, (1 << len(area)) - 1) if none else (every, some)
 
 
-@_jit
+@compiled
 def _passes(squares: np.ndarray, i: int, j: int, a: int, b: int) -> bool:
-    """Whether a step leads from square (i, j) to its neighbour (a, b), at a corner past at most one wall."""
+    """Whether a step leads from square (i, j) to its neighbour (a, b); a diagonal one passes at most one wall."""
     size = len(squares)
     if not (0 <= a < size and 0 <= b < size) or squares[a, b] == WALL:
         return False
     return i == a or j == b or squares[i, b] != WALL or squares[a, j] != WALL
 
 
-@_jit
+@compiled
 def find_costs(squares: np.ndarray, extra: np.ndarray, x: float, y: float, costs: np.ndarray) -> None:
     """Costs (S, S) from every square to a place: steps of 1 or sqrt 2, and `extra` (S, S) for entering a square."""
     size = len(squares)
@@ -120,9 +119,9 @@ def find_costs(squares: np.ndarray, extra: np.ndarray, x: float, y: float, costs
                             waiting += 1
 
 
-@_jit
+@compiled
 def find_path(squares: np.ndarray, extra: np.ndarray, costs: np.ndarray, x: float, y: float, path: np.ndarray) -> int:
-    """The squares (row, column) of the cheapest way from a place, its own first; writes to path (P, 2), returns P."""
+    """Writes the squares (row, column) of the cheapest way from a place, its own first, to `path`; returns how many."""
     i, j, count = int(y), int(x), 0
     while count < len(path):
         path[count, 0], path[count, 1] = i, j
@@ -140,7 +139,7 @@ def find_path(squares: np.ndarray, extra: np.ndarray, costs: np.ndarray, x: floa
     return count
 
 
-@_jit
+@compiled
 def _clear(squares: np.ndarray, reach: float, x0: float, y0: float, x1: float, y1: float) -> bool:
     """Whether a body of half-width `reach` can go straight over free squares from one place to another."""
     size, dx, dy = len(squares), x1 - x0, y1 - y0
@@ -157,14 +156,14 @@ def _clear(squares: np.ndarray, reach: float, x0: float, y0: float, x1: float, y
     return True
 
 
-@_jit
+@compiled
 def find_waypoint(
     squares: np.ndarray, path: np.ndarray, x: float, y: float, goal_x: float, goal_y: float, body: float
 ) -> tuple[float, float]:
     """Where to walk straight now: the first bend of a path (P, 2) of squares pulled taut, or the goal.
 
-    A taut path bends only at corners; the shortest one over those beside the squares of the path is found by going
-    through them in the path's order.
+    A taut path bends only at corners; the shortest one past the corners of the path's squares is found by visiting them
+    in the path's order.
     """
     size, last = len(squares), min(len(path), LOOKAHEAD) - 1
     hoped = squares.copy()

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from ..common.actor import Actor
 from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
+from ..common.saving import check_alike, check_range
 from ..cores import State
 from .leg_evaluator import LegEvaluator, regress
 from .map_kernels import FREE, UNSEEN, WALL, find_costs, find_path, find_waypoint, look
@@ -153,8 +154,8 @@ class MapPolicy(Actor):
         old = np.where(starts[:, None, None], WALL + UNSEEN, maps)  # at a start all is new
         here, goal = self.squares(obs["achieved_goal"]), self.squares(obs["desired_goal"])
         view = obs["observation"][:, : len(self.fields)].astype(np.float64)
-        for i in range(count):
-            look(maps[i], *here[i], view[i], self.fields, self.body)
+        for i, (x, y) in enumerate(here):
+            look(maps[i], x, y, view[i], self.fields, self.body)
         new = maps != old
         changed = new.any((1, 2))
         lane, row, column = np.nonzero((maps == UNSEEN) & _around(new))
@@ -162,11 +163,11 @@ class MapPolicy(Actor):
         if len(lane):
             extra[lane, row, column] = self.detours(windows(maps)[lane, row, column])
         waypoints, paths, room = np.empty((count, 2)), [], np.empty((self.size**2, 2), np.int64)
-        for i in range(count):
+        for i, ((x, y), (goal_x, goal_y)) in enumerate(zip(here, goal, strict=True)):
             if changed[i]:
-                find_costs(maps[i], extra[i], *goal[i], costs[i])
-            paths.append(room[: find_path(maps[i], extra[i], costs[i], *here[i], room)].copy())
-            waypoints[i] = find_waypoint(maps[i], paths[i], *here[i], *goal[i], self.body)
+                find_costs(maps[i], extra[i], goal_x, goal_y, costs[i])
+            paths.append(room[: find_path(maps[i], extra[i], costs[i], x, y, room)].copy())
+            waypoints[i] = find_waypoint(maps[i], paths[i], x, y, goal_x, goal_y, self.body)
         return (waypoints - 0.5 * self.size) * self.square, paths, (maps, extra, costs, before[3])
 
     def pursue(self, obs: Any, goals: np.ndarray, memory: Any, starts: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -264,6 +265,29 @@ class MapNavigator(Agent):
         self._paths: list[np.ndarray] = []
         self._waiting: list[list[tuple[tuple[int, int], np.ndarray]]] = [[] for _ in range(self.lanes)]
         self._moves: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def check_state(self, name: str, given: Any) -> None:
+        """See `SavedAlgorithm.check_state`."""
+        size, lanes = self.policy.size, self.lanes
+        if name == "_chart" and given is not None:
+            maps, *others, _ = given
+            check_alike(name, np.zeros((lanes, size, size), np.int8), maps)
+            check_range(name, maps, min(FREE, UNSEEN, WALL), max(FREE, UNSEEN, WALL))
+            for part in others:
+                check_alike(name, np.zeros((lanes, size, size)), part)
+        elif name in ("_paths", "_waiting") and given:
+            if len(given) != lanes:
+                raise ValueError(f"{name} must be of {lanes} lanes, not {len(given)}")
+            for path in given if name == "_paths" else []:
+                check_alike(name, np.zeros((len(path), 2), np.int64), path)
+                check_range(name, path, 0, size - 1)
+            for place, patch in [noted for lane in given for noted in lane] if name == "_waiting" else []:
+                check_range(name, np.array(place, np.int64), 0, size - 1)
+                check_alike(name, np.zeros((WINDOW, WINDOW), np.int8), patch)
+        elif name == "_count" and (type(given) is not int or given < 0):
+            raise ValueError(f"{name} must be a whole number of at least 0, not {given!r}")
+        else:
+            super().check_state(name, given)
 
     @property
     def babbling(self) -> bool:

@@ -1,4 +1,4 @@
-"""Learning universal values: a table factorised and regressed, end to end, by Horde's demons, or bootstrapped.
+"""Learning universal values: from a table, in two stages or end to end, by Horde's demons, or by bootstrapping.
 
 Schaul, Horgan, Gregor & Silver, "Universal value function approximators", ICML 2015. The nets are those of `uvfa.py`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,12 @@ from .uvfa import TwoStream
 Transitions = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
+@final
 class Horde:
-    """One demon a goal, each learning Q_g off-policy from the same transitions, in tables; Sutton et al. (2011).
+    """One demon per goal; all learn their tables Q_g off-policy from the same transitions; Sutton et al. (2011).
 
     Q_g(s, a) <- Q_g(s, a) + rate [r_g + gamma_g max_a' Q_g(s', a') - Q_g(s, a)], with the pseudo-reward r_g and the
-    pseudo-discount gamma_g of the goal. What has been seen is the table to factorise: Schaul et al., algorithm 1.
+    pseudo-discount gamma_g of the goal. The entries seen are the table to factorise: Schaul et al., algorithm 1.
 
     Args:
         states, goals, actions: S, G, A.
@@ -38,7 +40,7 @@ class Horde:
     def update(
         self, state: Tensor, action: Tensor, after: Tensor, reward: Tensor, discount: Tensor, rate: float = 1.0
     ) -> None:
-        """Learns from B transitions; of several with the same state and action one counts.
+        """Learns from B transitions; of several with the same state and action, one counts.
 
         Args:
             state, action, after: (B,) indices.
@@ -51,17 +53,17 @@ class Horde:
 
 
 def factorise(table: Tensor, seen: Tensor, rank: int, ridge: float = 1e-3, sweeps: int = 30) -> tuple[Tensor, Tensor]:
-    """Factors whose product is nearest to what was seen of a table: M ~ F H^T, by alternating least squares.
+    """Factors whose product is closest to the seen entries of a table: M ~ F H^T, by alternating least squares.
 
     min over F, H of |seen * (M - F H^T)|^2 + ridge (|F|^2 + |H|^2), from the singular vectors of the table with zeros
-    for what is unseen. F^T F = R 1, so that an error of H is, in the mean, the error of values that it makes.
+    for unseen entries. F^T F = R 1, so that an error of H causes, on average, an equal error of the values.
 
     Args:
         table: M (R, C).
         seen: (R, C) bool.
         rank: r, at most min(R, C).
-        ridge: weight of the factors' own size.
-        sweeps: passes over both.
+        ridge: weight of the penalty on the factors' size.
+        sweeps: passes over both factors.
 
     Returns:
         F (R, r) and H (C, r), float32.
@@ -73,8 +75,9 @@ def factorise(table: Tensor, seen: Tensor, rank: int, ridge: float = 1e-3, sweep
 
     def solve(fixed: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
         pairs = (fixed[:, :, None] * fixed[:, None]).flatten(1)
-        normal = (weight @ pairs).unflatten(-1, (rank, rank)) + penalty
-        return torch.linalg.solve(normal, wanted @ fixed)
+        normal = torch.unflatten(weight @ pairs, -1, (rank, rank)) + penalty
+        factors: Tensor = torch.linalg.solve(normal, wanted @ fixed)
+        return factors
 
     for _ in range(sweeps):
         rows = solve(columns, table, weights)
@@ -98,7 +101,7 @@ def fit_factors(
 ) -> list[float]:
     """Trains both streams in two stages: `factorise`, then regress phi and psi, each on its own factor.
 
-    The mean of |phi(s) - F|^2 and |psi(g) - H|^2; each stream has a target of its own and need not wait for the other.
+    The loss is the mean of |phi(s) - F|^2 plus that of |psi(g) - H|^2: neither stream has to wait for the other.
 
     Args:
         net: phi and psi.
@@ -106,7 +109,7 @@ def fit_factors(
         goals: (C, G).
         table: (S, C, A) values.
         seen: (S, C, A) bool.
-        updates, batch_size, learning_rate: see `descend_along`; a batch holds so many states and goals, or all.
+        updates, batch_size, learning_rate: see `descend_along`; a batch holds `batch_size` states and goals, or all.
         ridge: see `factorise`.
 
     Returns:
@@ -114,7 +117,7 @@ def fit_factors(
     """
     rows = table.movedim(1, -1).flatten(0, 1), seen.movedim(1, -1).flatten(0, 1)
     left, right = factorise(*rows, net.rank, ridge)
-    left = left.unflatten(0, (len(states), -1))
+    left = torch.unflatten(left, 0, (len(states), -1))
 
     def error() -> Tensor:
         s, g = torch.randperm(len(states))[:batch_size], torch.randperm(len(goals))[:batch_size]
@@ -139,7 +142,8 @@ def fit_table(
     def error() -> Tensor:
         s, g = torch.randint(len(states), (batch_size,)), torch.randint(len(goals), (batch_size,))
         known = seen[s, g]
-        return ((net(states[s], goals[g]) - table[s, g]).square() * known).sum() / known.sum().clamp(min=1)
+        loss: Tensor = ((net(states[s], goals[g]) - table[s, g]).square() * known).sum() / known.sum().clamp(min=1)
+        return loss
 
     return descend_along(net, error, updates, learning_rate)
 
@@ -152,11 +156,11 @@ def bootstrap(
     learning_rate: float = 3e-3,
     follow: float = 0.01,
 ) -> list[float]:
-    """Trains Q from transitions alone: (Q(s, g, a) - [r + gamma max_a' Q'(s', g, a')])^2, Q' a slow copy.
+    """Trains Q from transitions alone: (Q(s, g, a) - [r + gamma max_a' Q'(s', g, a')])^2, Q' a slow copy of Q.
 
     Args:
         net: Q.
-        sample: gives so many states (B, D), goals (B, G), actions (B,), next states (B, D), rewards (B,) and discounts
+        sample: from B to states (B, D), goals (B, G), actions (B,), next states (B, D), rewards (B,) and discounts
             (B,), 0 where the episode of that goal ends.
         updates, batch_size, learning_rate: see `descend_along`.
         follow: rate of the slow copy.
@@ -172,13 +176,18 @@ def bootstrap(
             for old, new in zip(slow.parameters(), net.parameters(), strict=True):
                 old.lerp_(new, follow)
             target = reward + discount * slow(after, goal).amax(-1)
-        return (net(state, goal).gather(1, action[:, None]).squeeze(1) - target).square().mean()
+        loss: Tensor = (net(state, goal).gather(1, action[:, None]).squeeze(1) - target).square().mean()
+        return loss
 
     return descend_along(net, error, updates, learning_rate)
 
 
 def descend_along(net: nn.Module, error: Callable[[], Tensor], updates: int, learning_rate: float) -> list[float]:
-    """So many steps of Adam, whose rate falls to 0 along a cosine, on an error drawn anew each time; the errors."""
+    """Makes `updates` steps of Adam on an error drawn anew each time; the rate falls to 0 along a cosine.
+
+    Returns:
+        The errors.
+    """
     optimizer = torch.optim.Adam(net.parameters(), learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     errors = []

@@ -1,4 +1,4 @@
-"""Universal value functions Q(s, g, a): values of every state for every goal, those never trained on included.
+"""Universal value functions Q(s, g, a): values of every state for every goal, even for goals never trained on.
 
 Schaul, Horgan, Gregor & Silver, "Universal value function approximators", ICML 2015. V(s, g) has one action.
 """
@@ -6,7 +6,7 @@ Schaul, Horgan, Gregor & Silver, "Universal value function approximators", ICML 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from gymnasium import spaces
@@ -19,6 +19,7 @@ from ..cores.feedforward import Activation, FeedForward
 HIDDEN = (128, 128)
 
 
+@final
 class Concatenated(nn.Module):
     """Q(s, g, .) = F([s, g]): one net that sees state and goal side by side.
 
@@ -52,9 +53,11 @@ class Concatenated(nn.Module):
 
     def forward(self, state: Tensor, goal: Tensor) -> Tensor:
         """Values (B, A) of states (B, D) for goals (B, G)."""
-        return self.net(torch.cat((self.read(state), self.read(goal)), -1))
+        values: Tensor = self.net(torch.cat((self.read(state), self.read(goal)), -1))
+        return values
 
 
+@final
 class TwoStream(nn.Module):
     """Q(s, g, a) = phi_a(s) . psi(g): two nets that meet in a dot product of r numbers.
 
@@ -63,9 +66,8 @@ class TwoStream(nn.Module):
         actions: A; 1 gives V(s, g).
         rank: r.
         hidden, activation: of either net.
-        symmetric: goals are states, and psi(g) = W mean_a phi_a(g): what is known of a state serves it as a goal, even
-            one that never was wanted. W is linear, for where ways back are as long as ways there the table is so
-            factorised.
+        symmetric: goals are states, and psi(g) = W mean_a phi_a(g): what is known of a state also serves it as a goal,
+            even if it never was one. W is linear: where ways back are as long as ways there, the table factorises so.
 
     Raises:
         ValueError: `symmetric` where states and goals differ in size.
@@ -96,18 +98,20 @@ class TwoStream(nn.Module):
 
     def state_factors(self, state: Tensor) -> Tensor:
         """phi (B, A, r) of states (B, D)."""
-        return self.phi(state).unflatten(-1, (self.actions, self.rank))
+        return torch.unflatten(self.phi(state), -1, (self.actions, self.rank))
 
     def goal_factors(self, goal: Tensor) -> Tensor:
         """psi (B, r) of goals (B, G)."""
-        return self.psi(self.state_factors(goal).mean(1) if self.symmetric else goal)
+        factors: Tensor = self.psi(self.state_factors(goal).mean(1) if self.symmetric else goal)
+        return factors
 
 
+@final
 class TwoStreamExtractor(BaseFeaturesExtractor):
     """phi(s) * psi(g), element by element, for Stable-Baselines3's off-policy algorithms and goal Dict observations.
 
-    With `net_arch=[]` DQN's head is Q(s, g, a) = sum_i w_ai phi_i(s) psi_i(g), the dot product with a weight an action.
-    Goals that `HerReplayBuffer` relabels go through psi like any others.
+    With `net_arch=[]` DQN's head is Q(s, g, a) = sum_i w_ai phi_i(s) psi_i(g): the dot product, with weights for each
+    action. Goals that `HerReplayBuffer` relabels go through psi like any others.
 
     Args:
         observation_space: Dict with the two goal keys.
@@ -135,7 +139,8 @@ class TwoStreamExtractor(BaseFeaturesExtractor):
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Features (B, r)."""
         state = torch.cat([observations[key].flatten(1) for key in self.encoder.keys], 1)
-        return self.phi(state) * self.psi(observations["desired_goal"].flatten(1))
+        features: Tensor = self.phi(state) * self.psi(observations["desired_goal"].flatten(1))
+        return features
 
 
 def perceptron(inputs: int, outputs: int, hidden: Sequence[int], activation: Activation) -> nn.Sequential:
@@ -148,4 +153,7 @@ def perceptron(inputs: int, outputs: int, hidden: Sequence[int], activation: Act
 
 def _require_equal(state_size: int, goal_size: int) -> None:
     if state_size != goal_size:
-        raise ValueError(f"symmetric needs goals that are states, of one size: {state_size} and {goal_size} numbers")
+        raise ValueError(
+            f"symmetric needs goals that are states, but they have {state_size} and {goal_size} numbers; pass "
+            "symmetric=False"
+        )

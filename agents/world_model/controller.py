@@ -21,7 +21,7 @@ from .evaluator import Evaluator
 from .experience import Experience
 from .model import WorldModel
 from .objectives import rewards_of
-from .online import online_descent
+from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .unrolling import Trajectory, Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
@@ -252,7 +252,9 @@ class WorldModelController(Agent):
         self._setup_lanes()
 
     def _setup_lanes(self) -> None:
-        self.compiled_descent = online_descent(self, self.compiled)
+        settings = {name: getattr(self, name) for name in NEEDED}
+        optimizers = self.policy_optimizer, self.model_optimizer
+        self.compiled_descent = online_descent(self.policy, self.world_model, optimizers, settings, self.compiled)
         cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
         self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
         capacity = max(2 * self.window, self.buffer_size // self.lanes)

@@ -1,71 +1,88 @@
-"""The updates of 1990, compiled: plain gradient descent after every step (M) and after every trajectory (C)."""
+"""The updates of 1990, compiled: plain gradient descent, for M after every step and for C after every trajectory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import final
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..common.sequences import Sequence
 from ..cores import Core, FeedForward
+from ..cores.ops.compiled import as_array, compiled
+from .model import WorldModel
+from .policy import ControllerPolicy
 
-if TYPE_CHECKING:
-    from .controller import WorldModelController
+NEEDED = {"online": True, "gradient": "real", "optimizer": "sgd", "max_grad_norm": None, "saturation": 0.0, "lanes": 1}
+Layers = tuple[
+    np.ndarray, np.ndarray, np.ndarray, np.ndarray
+]  # weights (H, D), biases (H,); weights (K, H), biases (K,)
 
-    Layers = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-
-def online_descent(agent: WorldModelController, compiled: bool | None) -> OnlineDescent | None:
-    """The compiled form of the agent's updates, or None where PyTorch makes them.
+def online_descent(
+    policy: ControllerPolicy,
+    world_model: WorldModel,
+    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+    settings: Mapping[str, object],
+    wanted: bool | None,
+) -> OnlineDescent | None:
+    """The compiled form of the updates of `WorldModelController`, or None where PyTorch makes them.
 
     Args:
-        agent: with its nets built.
-        compiled: False: None; True: the compiled form; None: that form where the agent's settings allow it.
+        policy, world_model, optimizers, settings: see `OnlineDescent`.
+        wanted: True for the compiled form, False for None, None for the compiled form where nets and settings allow it.
 
     Raises:
-        ValueError: `compiled` is True, and the settings do not allow it; the message says which.
+        ValueError: `wanted` is True, and the nets or settings do not allow it; the message says which.
     """
-    if compiled is False:
+    if wanted is False:
         return None
     try:
-        return OnlineDescent(agent)
+        return OnlineDescent(policy, world_model, optimizers, settings)
     except ValueError:
-        if compiled:
+        if wanted:
             raise
         return None
 
 
+@final
 class OnlineDescent:
-    """Gradient descent of `WorldModelController`, online and on one lane, for nets as those of 1990.
+    """Gradient descent of `WorldModelController`, online and on one lane, for nets like those of 1990.
 
     C and M are logistic nets with one hidden layer on the CPU. The compiled loops read and write the parameters' own
-    memory, so that nothing is copied and both forms may take turns; they agree up to rounding.
+    memory: nothing is copied, and both forms may take turns. They agree up to rounding.
 
     Args:
-        agent: with its nets built.
+        policy: C.
+        world_model: M.
+        optimizers: C's and M's, of which only the learning rates are read.
+        settings: the agent's, by name; they must be those of `NEEDED`.
 
     Raises:
         ValueError: other settings or other nets.
     """
 
-    def __init__(self, agent: WorldModelController) -> None:
-        needed = {"online": True, "gradient": "real", "optimizer": "sgd", "max_grad_norm": None, "lanes": 1}
-        needed["saturation"] = 0.0
-        wrong = [f"{name}={value!r}" for name, value in needed.items() if getattr(agent, name) != value]
-        if agent.world_model.output != "logistic" or agent.world_model.reward:
+    def __init__(
+        self,
+        policy: ControllerPolicy,
+        world_model: WorldModel,
+        optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+        settings: Mapping[str, object],
+    ) -> None:
+        wrong = [f"{name}={value!r}" for name, value in NEEDED.items() if settings[name] != value]
+        if world_model.output != "logistic" or world_model.reward:
             wrong.append('model_output="logistic" and goal keys in the observation')
         if wrong:
             raise ValueError(f"the compiled update needs {', '.join(wrong)}; pass compiled=None, or change these")
-        self.policy, self.world_model = agent.policy, agent.world_model
-        self._policy_optimizer, self._model_optimizer = agent.policy_optimizer, agent.model_optimizer
-        self._controller = _layers(agent.policy.core, agent.policy.head)
-        self._model = _layers(agent.world_model.core, agent.world_model.head)
+        self.policy, self.world_model = policy, world_model
+        self._policy_optimizer, self._model_optimizer = optimizers
+        self._controller = _layers(policy.core, policy.head)
+        self._model = _layers(world_model.core, world_model.head)
 
     def learn_model(self, sequence: Sequence) -> float:
-        """One step of descent on `WorldModel.loss` of each row (T, 1, W) in turn; the last row's loss."""
+        """One step of descent on `WorldModel.loss` for each row of (T, 1, W) in turn; returns the last row's loss."""
         inputs = np.concatenate((_rows(sequence["observation"]), _rows(sequence["action"])), 1)
         targets = _rows(self.world_model.target(sequence))
         return _learn_model(self._model, inputs, targets, _rate(self._model_optimizer))
@@ -75,14 +92,14 @@ class OnlineDescent:
 
         Args:
             sequence: (T, 1, W).
-            slopes: (T, 1, P), the derivative of what is to fall by each percept of the trajectory.
+            slopes: (T, 1, P), derivatives of the loss by the trajectory's percepts.
         """
-        observation = _rows(sequence["observation"])
-        inputs = np.concatenate((observation, _rows(sequence["desired_goal"])), 1)
+        inputs = _rows(sequence["observation"])
+        if self.policy.goal_input:
+            inputs = np.concatenate((inputs, _rows(sequence["desired_goal"])), 1)
         _learn_controller(
-            self._controller, self._model, inputs if self.policy.goal_input else observation,
-            _rows(sequence["action"]), sequence.flag("ended").numpy()[:, 0], _rows(slopes),
-            self.policy.span.numpy(), _rate(self._policy_optimizer),
+            self._controller, self._model, inputs, _rows(sequence["action"]), sequence.flag("ended").numpy()[:, 0],
+            _rows(slopes), as_array(self.policy.span), _rate(self._policy_optimizer),
         )  # fmt: skip
 
 
@@ -93,8 +110,8 @@ def _layers(core: Core, head: nn.Linear) -> Layers:
     parameters = (*core.parameters(), *head.parameters())
     if any(parameter.device.type != "cpu" for parameter in parameters):
         raise ValueError('the compiled update needs device="cpu"')
-    first, first_bias, second, second_bias = (parameter.detach().numpy() for parameter in parameters)
-    return first, first_bias, second, second_bias
+    weight, bias, out_weight, out_bias = map(as_array, parameters)
+    return weight, bias, out_weight, out_bias
 
 
 def _rate(optimizer: torch.optim.Optimizer) -> float:
@@ -106,7 +123,7 @@ def _rows(tensor: Tensor) -> np.ndarray:
     return np.ascontiguousarray(tensor.numpy()[:, 0])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _learn_model(model: Layers, inputs: np.ndarray, targets: np.ndarray, rate: float) -> float:
     loss = 0.0
     for t in range(len(inputs)):
@@ -121,7 +138,7 @@ def _learn_model(model: Layers, inputs: np.ndarray, targets: np.ndarray, rate: f
     return loss
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _learn_controller(
     controller: Layers,
     model: Layers,
@@ -132,8 +149,10 @@ def _learn_controller(
     span: np.ndarray,
     rate: float,
 ) -> None:
-    length, size = len(inputs), model[0].shape[1] - len(span)
-    hiddens = np.empty((length, len(controller[1])), np.float32)
+    _, bias, _, _ = controller
+    model_weight, _, _, _ = model
+    length, size = len(inputs), model_weight.shape[1] - len(span)
+    hiddens = np.empty((length, len(bias)), np.float32)
     hidden_slopes, output_slopes = np.empty_like(hiddens), np.empty((length, len(span)), np.float32)
     arriving = np.empty(size + len(span), np.float32)
     later = np.zeros(size, np.float32)  # derivative by the observation that step t + 1 starts from
@@ -156,14 +175,15 @@ def _learn_controller(
         _descend(controller, inputs[t], hiddens[t], hidden_slopes[t], output_slopes[t], rate)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _forward(net: Layers, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Activations of the hidden and of the output units."""
-    hidden = _layer(net[0], net[1], x)
-    return hidden, _layer(net[2], net[3], hidden)
+    weight, bias, out_weight, out_bias = net
+    hidden = _layer(weight, bias, x)
+    return hidden, _layer(out_weight, out_bias, hidden)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _layer(weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
     y = np.empty_like(bias)
     for i in range(len(bias)):
@@ -174,30 +194,32 @@ def _layer(weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
     return y
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _backward(net: Layers, hidden: np.ndarray, output_slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives by the hidden units' net inputs and by the inputs, from those by the output units' net inputs."""
+    weight, _, out_weight, _ = net
     hidden_slope = np.zeros_like(hidden)
     for i in range(len(output_slope)):
         for j in range(len(hidden)):
-            hidden_slope[j] += output_slope[i] * net[2][i, j]
-    by_input = np.zeros(net[0].shape[1], np.float32)
+            hidden_slope[j] += output_slope[i] * out_weight[i, j]
+    by_input = np.zeros(weight.shape[1], np.float32)
     for j in range(len(hidden)):
         hidden_slope[j] *= hidden[j] * (1 - hidden[j])
         for k in range(len(by_input)):
-            by_input[k] += hidden_slope[j] * net[0][j, k]
+            by_input[k] += hidden_slope[j] * weight[j, k]
     return hidden_slope, by_input
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _descend(
     net: Layers, x: np.ndarray, hidden: np.ndarray, hidden_slope: np.ndarray, output_slope: np.ndarray, rate: float
 ) -> None:
+    weight, bias, out_weight, out_bias = net
     for i in range(len(output_slope)):
         for j in range(len(hidden)):
-            net[2][i, j] -= rate * output_slope[i] * hidden[j]
-        net[3][i] -= rate * output_slope[i]
+            out_weight[i, j] -= rate * output_slope[i] * hidden[j]
+        out_bias[i] -= rate * output_slope[i]
     for j in range(len(hidden)):
         for k in range(len(x)):
-            net[0][j, k] -= rate * hidden_slope[j] * x[k]
-        net[1][j] -= rate * hidden_slope[j]
+            weight[j, k] -= rate * hidden_slope[j] * x[k]
+        bias[j] -= rate * hidden_slope[j]

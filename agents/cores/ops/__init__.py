@@ -1,1 +1,1 @@
-"""What cores are computed with: compiled loops, chunks, packed sequences, norms and feature maps."""
+"""What cores compute with: compiled loops, chunks, packed sequences, norms and feature maps."""

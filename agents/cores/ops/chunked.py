@@ -42,13 +42,12 @@ def chunked(
     initial: Tensor | None = None,
     chunk: int = CHUNK,
 ) -> tuple[Tensor, Tensor]:
-    """All steps of the recurrence above, exactly, in chunks of which each is a few products of matrices.
+    """All steps of the recurrence above, exact, in chunks, each of which is a few products of matrices.
 
     Inside a chunk with segments seg = cumsum(episode_start) and log gates g summed since the beginning of the segment
     (or of the chunk), steps see each other through M_ij = [seg_i = seg_j, i >= j] exp(g_i - g_j), and the delta rule's
     u = (I + tril(beta_i k_i.k_j M_ij, -1))^-1 beta (v - what S had for k) is a triangular system (the WY form; Yang et
-    al., arXiv 2406.06484 and 2412.06464), solved by substitution: a Neumann series is unstable for keys that resemble
-    each other.
+    al., arXiv 2406.06484 and 2412.06464), solved by substitution: a Neumann series is unstable where keys are alike.
 
     Args:
         query, key: (T, B, heads, K).
@@ -58,7 +57,7 @@ def chunked(
         beta: (T, B, heads, 1), rate of the delta rule; None is the sum rule.
         log_gate: (T, B, heads, 1), log a <= 0, finite; None is a = 1.
         initial: (..., heads, K, V), S at an episode's start; None is zero.
-        chunk: number of steps taken at once.
+        chunk: number of steps computed at once.
 
     Returns:
         o (T, B, heads, V) and S after the last step.
@@ -72,7 +71,7 @@ def chunked(
     if beta is not None:
         known = 0 if initial is None else begun * (k @ initial)
         change, erase = _solve(k, v - known, kept * k, _cut(beta, chunk), within)
-    # The last row of `within`, `kept` and `begun` is the way of each write, of S and of `initial` to the chunk's end.
+    # The last row of `within`, `kept` and `begun` says what is left of each write, S and `initial` at the chunk's end.
     writes, remains = (within[..., -1:, :].mT * k).mT, kept[..., -1:, :]
     renewed = torch.zeros_like(remains) if initial is None else begun[..., -1:, :] * initial
     memories, changes = [], []
@@ -91,14 +90,14 @@ def _solve(key: Tensor, value: Tensor, decayed: Tensor, beta: Tensor, within: Te
     system = beta * (key @ key.mT) * within
     sides = beta * torch.cat((value, decayed), -1)
     solved = torch.linalg.solve_triangular(system, sides, upper=False, unitriangular=True)
-    change, erase = solved.split((value.shape[-1], key.shape[-1]), -1)
+    change, erase = solved.split_with_sizes((value.shape[-1], key.shape[-1]), -1)
     return change, erase
 
 
 def _cut(x: Tensor, chunk: int) -> Tensor:
-    """(T, B, heads, size) to (chunks, B, heads, chunk, size), filled up by steps that change nothing."""
+    """(T, B, heads, size) to (chunks, B, heads, chunk, size), padded with steps that change nothing."""
     x = F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % chunk))
-    return x.unflatten(0, (-1, chunk)).movedim(1, 3)
+    return torch.unflatten(x, 0, (-1, chunk)).movedim(1, 3)
 
 
 def _decays(segment: Tensor, log_gate: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,7 +106,7 @@ def _decays(segment: Tensor, log_gate: Tensor | None, dtype: torch.dtype) -> tup
     first = segment == 0
     if log_gate is None:
         return visible.to(dtype), first.to(dtype), (~first).to(dtype)
-    # A product, where a cumulated sum over the chunk would leave rounding errors of gradients across resets.
+    # A product: a cumulative sum over the chunk would leave rounding errors in gradients across resets.
     total = visible.to(dtype) @ log_gate
     within = (total - total.mT).masked_fill(~visible, -torch.inf).exp()
     return within, total.exp() * first, total.exp() * ~first

@@ -1,50 +1,51 @@
-"""What the compiled loops of the cores share: their decorator, and vectors of eight numbers.
+"""The decorators over Numba, ``compiled`` and ``fast``: machine code, cached on disk, and never stale.
 
-A compiler finds vectors in a loop only where it can prove that no array overlaps another, and a loop over a row of fast
-weights is over before that is proved. There vectors are explicit: ``load`` takes eight numbers of an array, ``spread``
-eight times the same one, ``+ - *`` compute with vectors and scalars, ``total`` adds up, ``store`` writes back.
-Uncompiled, a vector is an array (8,), and all of this is NumPy.
+Numba's own cache looks at the file of the compiled function alone, so an edit to a function that it *calls* runs old
+machine code. Here the cache key holds a digest of the function and of everything it reaches: callees in any file, the
+flags of each, and the global constants that Numba freezes into the code.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
+import hashlib
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from llvmlite import ir  # Numba is built on it
-from numba.core import caching, cgutils, types
+from numba.core import caching
 from numba.core.dispatcher import Dispatcher
-from numba.extending import intrinsic, models, overload, register_model
-from numba.np.arrayobj import make_array
 from torch import Tensor
 
-LANES = 8
-_FLAGS = ("reassoc", "contract", "nsz")  # sums may be reordered and products fused; nan and inf keep their meaning
-_SOURCE = Path(__file__).read_bytes()
+from . import vectors
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class _Cache(caching.FunctionCache):  # type: ignore[misc]
-    """Numba's cache of one function, which looks at that function's file, and here at this one too."""
+def compiled(function: Function) -> Function:
+    """Compile ``function`` on its first call, to run without the GIL, and cache the machine code on disk.
 
-    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (*super()._index_key(sig, codegen), _SOURCE)
+    Floats are rounded and errors raised as in Python. The cache is refreshed whenever the function, a compiled function
+    that it calls (in any file), or a global constant that either uses has changed.
+
+    Returns:
+        The dispatcher, called like ``function``; ``function`` itself under ``NUMBA_DISABLE_JIT=1``.
+    """
+    dispatcher: Function = numba.njit(nogil=True)(function)
+    return _cached(dispatcher)
 
 
-def fast(function: Callable[..., Any]) -> Any:
-    """Compiles a function on its first call and caches the code; of other files it may call this one alone."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=set(_FLAGS))(function)
-    if isinstance(dispatcher, Dispatcher):
-        dispatcher._cache = _Cache(function)
-    return dispatcher
+def fast(function: Function) -> Function:
+    """``compiled`` for the loops of the cores: sums may be reordered, and division by zero gives inf or nan."""
+    dispatcher: Function = numba.njit(nogil=True, error_model="numpy", fastmath=set(vectors.FLAGS))(function)
+    return _cached(dispatcher)
 
 
 def as_array(tensor: Tensor) -> np.ndarray:
     """The memory of a tensor on the CPU, without its gradient."""
-    return tensor.detach().numpy()  # type: ignore[no-any-return]
+    return tensor.detach().numpy()
 
 
 def as_flat(tensor: Tensor) -> np.ndarray:
@@ -52,129 +53,77 @@ def as_flat(tensor: Tensor) -> np.ndarray:
     return as_array(tensor).reshape(-1)
 
 
-def load(array: np.ndarray, start: int) -> Any:
-    """The vector array[start : start + 8] of a flat array, which must reach so far."""
-    return array[start : start + LANES].copy()
+def digest(function: Callable[..., Any]) -> str:
+    """Hexadecimal digest of a function and of all that it reaches: callees, flags, constants and vectors."""
+    hasher = hashlib.blake2b(vectors.SOURCE, digest_size=16)
+    for part in _describe(function, set()):
+        hasher.update(part)
+    return hasher.hexdigest()
 
 
-def store(array: np.ndarray, start: int, vector: Any) -> None:
-    """Writes a vector to array[start : start + 8]."""
-    array[start : start + LANES] = vector
+class _DeepCache(caching.FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one function, with the digest in the key of every entry."""
+
+    def __init__(self, dispatcher: Any) -> None:
+        super().__init__(dispatcher.py_func)
+        self._dispatcher = dispatcher
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), digest(self._dispatcher))
 
 
-def spread(array: np.ndarray, index: int) -> Any:
-    """A vector of eight times array[index]."""
-    return np.full(LANES, array[index])
+def _cached(dispatcher: Function) -> Function:
+    """The dispatcher with our cache, which does what ``Dispatcher.enable_caching`` does."""
+    if isinstance(dispatcher, Dispatcher):
+        dispatcher._cache = _DeepCache(dispatcher)
+    return dispatcher
 
 
-def full(value: Any) -> Any:
-    """A vector of eight times the same number."""
-    return np.full(LANES, value)
+def _describe(function: Any, seen: set[object]) -> Iterator[bytes]:
+    """What identifies a function and all that it reaches, depth first, each function once."""
+    if function in seen:
+        return
+    seen.add(function)
+    if isinstance(function, Dispatcher):
+        for flag, value in sorted(function.targetoptions.items()):
+            yield f"{flag}={sorted(value) if isinstance(value, set) else value}".encode()
+        function = function.py_func
+    yield f"{function.__qualname__} {function.__defaults__}".encode()
+    codes = list(_nested(function.__code__))
+    for code in codes:
+        constants = [value for value in code.co_consts if not isinstance(value, types.CodeType)]
+        yield f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {constants}".encode()
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    closure = {name: cell.cell_contents for name, cell in cells}
+    names = sorted({name for code in codes for name in code.co_names})
+    for name in [*closure, *names]:
+        value = closure.get(name, function.__globals__.get(name))
+        yield from _describe_value(name, value, seen)
+        if isinstance(value, types.ModuleType):  # module.function(...): any attribute that the code names
+            for attribute in names:
+                yield from _describe_value(f"{name}.{attribute}", getattr(value, attribute, None), seen)
 
 
-def total(vector: Any) -> Any:
-    """The sum of a vector's numbers."""
-    return vector.sum()
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A function's code, and that of the functions and comprehensions inside."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _nested(constant)
 
 
-class _Vector(types.Type):  # type: ignore[misc]
-    """Eight numbers of a float type."""
-
-    def __init__(self, dtype: Any) -> None:
-        super().__init__(name=f"Vector{LANES}({dtype})")
-        self.dtype = dtype
-
-
-@register_model(_Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
-    def __init__(self, manager: Any, fe_type: Any) -> None:
-        super().__init__(manager, fe_type, ir.VectorType(manager.lookup(fe_type.dtype).get_value_type(), LANES))
-
-
-@intrinsic
-def _load(typing: Any, array: Any, start: Any) -> Any:
-    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        vector = builder.load(_stretch(context, builder, sig, values, sig.return_type))
-        vector.align = array.dtype.bitwidth // 8
-        return vector
-
-    return _Vector(array.dtype)(array, start), emit
-
-
-@intrinsic
-def _store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
-    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        builder.store(values[2], _stretch(context, builder, sig, values, vector)).align = array.dtype.bitwidth // 8
-        return context.get_dummy_value()
-
-    return types.none(array, start, vector), emit
-
-
-@intrinsic
-def _spread(typing: Any, array: Any, index: Any) -> Any:
-    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        return _splat(builder, builder.load(_address(context, builder, sig, values)))
-
-    return _Vector(array.dtype)(array, index), emit
-
-
-@intrinsic
-def _full(typing: Any, value: Any) -> Any:
-    return _Vector(value)(value), lambda context, builder, sig, values: _splat(builder, values[0])
-
-
-@intrinsic
-def _total(typing: Any, vector: Any) -> Any:
-    def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-        number = context.get_value_type(vector.dtype)
-        kind = ir.FunctionType(number, [number, values[0].type])
-        name = f"llvm.vector.reduce.fadd.v{LANES}f{vector.dtype.bitwidth}"
-        reduce = cgutils.get_or_insert_function(builder.module, kind, name)
-        return builder.call(reduce, [ir.Constant(number, 0.0), values[0]], fastmath=_FLAGS)
-
-    return vector.dtype(vector), emit
-
-
-def _arithmetic(method: str) -> Any:
-    """+, - or * of two vectors, or of a vector and a number."""
-
-    @intrinsic
-    def compute(typing: Any, a: Any, b: Any) -> Any:
-        def emit(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            return getattr(builder, method)(*(_splat(builder, value) for value in values), flags=_FLAGS)
-
-        return (a if isinstance(a, _Vector) else b)(a, b), emit
-
-    def choose(a, b):  # type: ignore[no-untyped-def]  # Numba wants both signatures alike
-        return (lambda a, b: compute(a, b)) if isinstance(a, _Vector) or isinstance(b, _Vector) else None
-
-    return choose
-
-
-def _address(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-    """Of the number of an array, the first argument, at an index, the second."""
-    array = make_array(sig.args[0])(context, builder, values[0])
-    return builder.gep(array.data, [context.cast(builder, values[1], sig.args[1], types.intp)])
-
-
-def _stretch(context: Any, builder: Any, sig: Any, values: Any, vector: Any) -> Any:
-    """Likewise of a vector's numbers from there on."""
-    return builder.bitcast(_address(context, builder, sig, values), context.get_value_type(vector).as_pointer())
-
-
-def _splat(builder: Any, value: Any) -> Any:
-    """A vector of one number; a vector as it is."""
-    if isinstance(value.type, ir.VectorType):
-        return value
-    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
-    first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-
-
-overload(load)(lambda array, start: lambda array, start: _load(array, start))
-overload(store)(lambda array, start, vector: lambda array, start, vector: _store(array, start, vector))
-overload(spread)(lambda array, index: lambda array, index: _spread(array, index))
-overload(full)(lambda value: lambda value: _full(value))
-overload(total)(lambda vector: lambda vector: _total(vector))
-for _operator, _method in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    overload(_operator)(_arithmetic(_method))
+def _describe_value(name: str, value: Any, seen: set[object]) -> Iterator[bytes]:
+    """What a name stands for, as far as machine code depends on it."""
+    if isinstance(value, Dispatcher):
+        yield f"{name}:".encode()
+        yield from _describe(value, seen)
+    elif isinstance(value, types.FunctionType):  # Numba calls its overload, which stands in the same file
+        path = Path(value.__code__.co_filename)
+        yield f"{name}:".encode() + (path.read_bytes() if path.is_file() else b"")
+    elif isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from _describe_value(f"{name}[{i}]", item, seen)
+    elif isinstance(value, np.ndarray):
+        yield f"{name}={value.dtype} {value.shape}".encode() + value.tobytes()
+    elif isinstance(value, int | float | complex | str | np.generic | np.dtype):
+        yield f"{name}={value!r}".encode()

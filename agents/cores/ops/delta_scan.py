@@ -6,6 +6,7 @@ All arrays are flat: a row is one head of one column, its fast weights S are K x
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .compiled import LANES, as_flat, fast, full, load, spread, store, total
+from .compiled import as_flat, fast
+from .vectors import LANES, full, load, spread, store, total
 
 CHUNK = 16  # steps between two memories that the forward pass keeps for the backward pass
 BLOCK = 8192  # numbers of fast weights of a block of columns, or those of one
+Arrays = tuple[np.ndarray, ...]  # q, k (T, B, heads, K), v (T, B, heads, V), beta, gate (T, B, heads), starts (T, B)
 
 
 @fast
@@ -27,12 +30,7 @@ def _block(heads: int, size: int) -> int:
 
 @fast
 def _delta_forward(
-    q: np.ndarray,
-    k: np.ndarray,
-    v: np.ndarray,
-    beta: np.ndarray,
-    gate: np.ndarray,
-    starts: np.ndarray,
+    inputs: Arrays,
     memory: np.ndarray,
     initial: np.ndarray,
     corrects: bool,
@@ -40,8 +38,11 @@ def _delta_forward(
     kept: np.ndarray,
     shape: tuple[int, ...],
 ) -> None:
-    """Reads of all steps; `memory` (B, heads, K, V) becomes the last one; `kept`, unless empty, gets those at chunks'
-    starts."""
+    """Writes what all steps read to `out`; `memory` (B, heads, K, V) becomes the last one.
+
+    `kept`, unless it is empty, gets the memories at the starts of chunks.
+    """
+    q, k, v, beta, gate, starts = inputs
     steps, columns, heads, keys, values = shape
     rows, size = columns * heads, keys * values
     block, error = _block(heads, size), np.empty(values, k.dtype)
@@ -87,8 +88,10 @@ def _advance(
     keys: int,
     values: int,
 ) -> None:
-    """One step of one row: S at `before[s]` becomes gate S + beta k error^T at `after[a]`, of which q reads `out[o]`;
-    error = v - gate S^T k, or v, is left at `errors[e]`."""
+    """One step of one row: S at `before[s]` becomes gate S + beta k error^T at `after[a]`, which q reads to `out[o]`.
+
+    error = v - gate S^T k, or v, is left at `errors[e]`.
+    """
     zero = v.dtype.type(0)
     for j in range(0, values, LANES):
         error, read = load(v, at * values + j), full(zero)
@@ -108,26 +111,19 @@ def _advance(
 
 @fast
 def _delta_backward(
-    q: np.ndarray,
-    k: np.ndarray,
-    v: np.ndarray,
-    beta: np.ndarray,
-    gate: np.ndarray,
-    starts: np.ndarray,
+    inputs: Arrays,
     initial: np.ndarray,
     corrects: bool,
     kept: np.ndarray,
     d_out: np.ndarray,
     d_memory: np.ndarray,
-    d_q: np.ndarray,
-    d_k: np.ndarray,
-    d_v: np.ndarray,
-    d_beta: np.ndarray,
-    d_gate: np.ndarray,
+    gradients: Arrays,
     d_initial: np.ndarray,
     shape: tuple[int, ...],
 ) -> None:
-    """All gradients; `d_memory` is that of the last memory and becomes that of the first."""
+    """Writes all gradients; `d_memory` is that of the last memory and becomes that of the first."""
+    q, k, v, beta, gate, starts = inputs
+    d_q, d_k, d_v, d_beta, d_gate = gradients
     steps, columns, heads, keys, values = shape
     rows, size = columns * heads, keys * values
     block = min(rows, _block(heads, size))
@@ -188,8 +184,10 @@ def _retreat(
     keys: int,
     values: int,
 ) -> Any:
-    """One step of one row back: S[s] is the memory before it, dS[d] turns from the gradient after it into that before
-    it; the gradients of beta and gate are returned."""
+    """One step of one row back, which returns the gradients of beta and gate.
+
+    S[s] is the memory before the step; dS[d] turns from the gradient after it into that before it.
+    """
     zero = dS.dtype.type(0)
     ka, va, erasing = at * keys, at * values, gate if corrects else zero
     d_beta, d_gate, shared = full(zero), full(zero), full(zero)
@@ -221,7 +219,7 @@ def _retreat(
 
 
 class _DeltaScan(torch.autograd.Function):
-    """The kernels above between PyTorch's tensors; arguments as `scanned`, with all of them given."""
+    """The loops above between PyTorch's tensors; arguments as `scanned`, all of them given."""
 
     @staticmethod
     def forward(
@@ -241,7 +239,10 @@ class _DeltaScan(torch.autograd.Function):
         out = torch.empty_like(inputs[2])
         kept = memory.new_empty(-(-len(q) // CHUNK) if any(ctx.needs_input_grad) else 0, *memory.shape)
         ctx.corrects, ctx.shape = corrects, (*k.shape, v.shape[3])
-        _delta_forward(*map(as_flat, (*inputs, memory, initial)), corrects, as_flat(out), as_flat(kept), ctx.shape)
+        arrays = tuple(map(as_flat, inputs))
+        _delta_forward(
+            arrays, as_flat(memory), as_flat(initial), corrects, as_flat(out), as_flat(kept), ctx.shape
+        )  # fmt: skip
         ctx.save_for_backward(*inputs, initial, kept)
         return out, memory
 
@@ -251,9 +252,14 @@ class _DeltaScan(torch.autograd.Function):
         *inputs, initial, kept = ctx.saved_tensors
         d_memory, d_initial = d_memory.clone(memory_format=torch.contiguous_format), torch.zeros_like(initial)
         gradients = [torch.empty_like(part) for part in inputs[:5]]
-        arrays = map(as_flat, (kept, d_out.contiguous(), d_memory, *gradients, d_initial))
-        _delta_backward(*map(as_flat, (*inputs, initial)), ctx.corrects, *arrays, ctx.shape)
+        _delta_backward(
+            tuple(map(as_flat, inputs)), as_flat(initial), ctx.corrects, as_flat(kept), as_flat(d_out.contiguous()),
+            as_flat(d_memory), tuple(map(as_flat, gradients)), as_flat(d_initial), ctx.shape,
+        )  # fmt: skip
         return (*gradients, d_memory, d_initial, None, None)
+
+
+_delta_scan: Callable[..., tuple[Tensor, Tensor]] = _DeltaScan.apply
 
 
 def scanned(
@@ -269,13 +275,16 @@ def scanned(
 ) -> tuple[Tensor, Tensor]:
     """`chunked` as compiled loops, one memory after the other; the same arguments and results.
 
-    The backward pass makes the memories of `CHUNK` steps anew from one that was kept, so that it needs neither all of
-    them nor to run the decay backwards, which would multiply errors.
+    The backward pass computes the memories of `CHUNK` steps again from one that was kept: it neither stores them all
+    nor runs the decay backwards, which would multiply errors.
+
+    Raises:
+        ValueError: tensors on another device than the CPU.
     """
     if query.device.type != "cpu":
         raise ValueError(f'the form "compiled" runs on the CPU, not on {query.device}: set core.form = "parallel"')
     ones = query.new_ones(query.shape[:3])
-    out, last = _DeltaScan.apply(
+    out, last = _delta_scan(
         query,
         key,
         _padded(value),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .norms import EPSILON, unit
 
 
+@final
 class FeatureMap(nn.Module):
     """phi: (..., K) -> (..., size), a map of keys and queries into the space in which a memory is addressed.
 
@@ -45,8 +46,8 @@ class FeatureMap(nn.Module):
             self.register_buffer("directions", directions * lengths)
 
     def forward(self, x: Tensor, compiled: bool = False) -> Tensor:
-        """(..., K) to (..., size); compiled: by loops for the CPU, where there are any."""
-        x = x.contiguous()  # a key is a slice of what the slow net tells; functions of slices take twice the time
+        """(..., K) to (..., size); compiled: with loops for the CPU, where there are any."""
+        x = x.contiguous()  # a key is a slice of the slow net's output, and functions of slices take twice the time
         if self.name == "softmax":
             return x.softmax(-1)
         if self.name == "silu":
@@ -64,4 +65,5 @@ class FeatureMap(nn.Module):
         x = x * x.shape[-1] ** -0.25
         along = x @ self.directions.T
         shift = x.square().sum(-1, keepdim=True) / 2
-        return torch.cat((along - shift, -along - shift), -1).exp() * self.size**-0.5
+        scale: float = self.size**-0.5
+        return torch.cat((along - shift, -along - shift), -1).exp() * scale

@@ -1,11 +1,9 @@
-"""The LSTM's compiled loops for the CPU, with gradients written out.
-
-Plain scalar code under Numba, which calls nothing outside this file, so that its cache cannot miss a change.
-"""
+"""The LSTM's compiled loops for the CPU, with gradients written out: plain scalar code under Numba."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,6 @@ def _tanh(x: Any) -> Any:
     return np.tanh(x)
 
 
-@overload(_tanh)
 def _overload_tanh(x: Any) -> Any:
     def exact(x: Any) -> Any:
         return math.tanh(x)
@@ -40,6 +37,9 @@ def _overload_tanh(x: Any) -> Any:
         return p / (((down[0] * z + down[1]) * z + down[2]) * z + down[3])
 
     return rational if x == types.float32 else exact
+
+
+overload(_tanh)(_overload_tanh)
 
 
 # A loop of few arrays at a time: LLVM proves at run time that they do not overlap, and gives up where there are many.
@@ -95,11 +95,10 @@ def _lstm_back(
             d_c[b, j] *= gates[b, f, j]
 
 
-class LSTMScan(torch.autograd.Function):
-    """The steps of an LSTM over packed rows: (drive, U, h, c, counts) to (h of all rows, h, c at segments' ends).
+class _LSTMScan(torch.autograd.Function):
+    """The loops above between PyTorch's tensors; arguments as `lstm_scan`.
 
-    drive (R, 4 H) is W x + b; U (4 H, H); h, c (segments, H); counts see `Packing`. One product a step forward and one
-    backward; the gradient of U is one product at the end.
+    One product a step forward and one backward; the gradient of U is one product at the end.
     """
 
     @staticmethod
@@ -109,7 +108,7 @@ class LSTMScan(torch.autograd.Function):
         gates, (cells, out) = drive.clone(), drive.new_empty(2, len(drive), h.shape[1])
         recall_t, c_before = recall.T, as_array(c.contiguous())
         views = (_rows(part, counts) for part in (gates.view(len(drive), 4, -1), cells, out))
-        steps = zip(gates.split(counts), _befores(h, out, counts), counts, *views, strict=True)
+        steps = zip(gates.split_with_sizes(counts), _befores(h, out, counts), counts, *views, strict=True)
         for gate, h_before, count, gate_view, c_view, h_view in steps:
             gate.addmm_(h_before, recall_t)
             _lstm_step(gate_view, c_before[:count], c_view, h_view)
@@ -129,13 +128,37 @@ class LSTMScan(torch.autograd.Function):
         c_before = [as_array(c.contiguous()), *c_parts[:-1]]
         views = [_rows(part.view(len(cells), 4, -1), counts) for part in (gates, d_gates)]
         steps = zip(
-            d_gates.split(counts), counts, *views, c_before, c_parts, _rows(d_out.contiguous(), counts), strict=True
+            d_gates.split_with_sizes(counts),
+            counts,
+            *views,
+            c_before,
+            c_parts,
+            _rows(d_out.contiguous(), counts),
+            strict=True,
         )
         h_array, c_array, segments = as_array(d_h), as_array(d_c), len(d_h)
         for d_gate, count, gate_view, d_view, before, after, d_y in reversed(list(steps)):
             _lstm_back(gate_view, before[:count], after, d_y, h_array[:count], c_array[:count], d_view)
             torch.mm(d_gate, recall, out=d_h if count == segments else d_h[:count])
         return d_gates, d_gates.T @ torch.cat(_befores(h, out, counts)), d_h, d_c, None
+
+
+_apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _LSTMScan.apply
+
+
+def lstm_scan(drive: Tensor, recall: Tensor, h: Tensor, c: Tensor, counts: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """The steps of an LSTM over packed rows.
+
+    Args:
+        drive: (R, 4 H) W x + b of all rows, in the order of `Packing`.
+        recall: U (4 H, H).
+        h, c: (segments, H) at the segments' starts.
+        counts: segments that have a first, second, ... step.
+
+    Returns:
+        h of all rows (R, H), and h and c at the segments' ends (segments, H).
+    """
+    return _apply(drive, recall, h, c, counts)
 
 
 def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
@@ -149,7 +172,7 @@ def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
 
 def _befores(first: Tensor, rows: Tensor, counts: list[int]) -> list[Tensor]:
     """For each step the rows before it of the segments that have it; `first` (segments, ...) before the first step."""
-    parts, sizes = (first, *rows.split(counts)[:-1]), (len(first), *counts[:-1])
+    parts, sizes = (first, *rows.split_with_sizes(counts)[:-1]), (len(first), *counts[:-1])
     steps = zip(parts, sizes, counts, strict=True)
     return [part if size == count else part[:count] for part, size, count in steps]
 

@@ -1,16 +1,19 @@
-"""Rows divided by their length or by their root mean square: as PyTorch has it, and as compiled loops for the CPU."""
+"""Rows divided by their length or by their root mean square: in PyTorch, and as compiled loops for the CPU."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .compiled import LANES, as_flat, fast, full, load, spread, store, total
+from .compiled import as_flat, fast
+from .vectors import LANES, full, load, spread, store, total
 
-EPSILON = 1e-6
+EPSILON = 1e-6  # beside a sum of squares
+MEAN_EPSILON = 1e-5  # beside their mean
 
 
 @fast
@@ -72,7 +75,7 @@ class _Divided(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, share: float, epsilon: float) -> Tensor:
         x, weight = x.contiguous(), weight.contiguous()
         y, rates = torch.empty_like(x), x.new_empty(x.shape[:-1])
-        _divide(*map(as_flat, (x, weight)), share, epsilon, *map(as_flat, (y, rates)))
+        _divide(as_flat(x), as_flat(weight), share, epsilon, as_flat(y), as_flat(rates))
         ctx.save_for_backward(x, weight, rates)
         ctx.share = share
         return y
@@ -82,18 +85,24 @@ class _Divided(torch.autograd.Function):
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, weight, rates = ctx.saved_tensors
         d_x, d_weight = torch.empty_like(x), torch.zeros_like(weight)
-        given = map(as_flat, (d_y.contiguous(), torch.empty_like(rates), d_x, d_weight))
-        _divide_back(*map(as_flat, (x, weight)), ctx.share, as_flat(rates), *given)
+        _divide_back(
+            as_flat(x), as_flat(weight), ctx.share, as_flat(rates), as_flat(d_y.contiguous()),
+            as_flat(torch.empty_like(rates)), as_flat(d_x), as_flat(d_weight),
+        )  # fmt: skip
         return d_x, d_weight, None, None
+
+
+_divided: Callable[[Tensor, Tensor, float, float], Tensor] = _Divided.apply
 
 
 def unit(x: Tensor, compiled: bool = False) -> Tensor:
     """x (..., K) divided by its length."""
     if compiled:
-        return _Divided.apply(x, x.new_ones(x.shape[-1]), 1.0, EPSILON)  # type: ignore[no-any-return]
+        return _divided(x, x.new_ones(x.shape[-1]), 1.0, EPSILON)
     return x * (x.square().sum(-1, keepdim=True) + EPSILON).rsqrt()
 
 
+@final
 class RMSNorm(nn.RMSNorm):
     """w x / (mean x^2 + epsilon)^(1/2) over the last axis, w learned (Zhang & Sennrich, arXiv 1910.07467).
 
@@ -102,10 +111,10 @@ class RMSNorm(nn.RMSNorm):
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__(size, eps=1e-5)
+        super().__init__(size, eps=MEAN_EPSILON)
 
     def forward(self, x: Tensor, compiled: bool = False) -> Tensor:
         """(..., K) to (..., K)."""
         if compiled:
-            return _Divided.apply(x, self.weight, 1.0 / x.shape[-1], self.eps)  # type: ignore[no-any-return]
+            return _divided(x, self.weight, 1.0 / x.shape[-1], MEAN_EPSILON)
         return super().forward(x)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-State = tuple[Tensor, ...]
 
-
+@final
 class Packing:
-    """The episodes, or parts of them, inside a batch of sequences: segments, longest first, and their steps as rows.
+    """A batch of sequences, cut at its resets into segments, longest first, whose steps are the rows of one array.
 
-    Step s of the longest segments stands before step s of the shorter ones, and all before step s + 1: the rows of
-    step s are successive, and the first `counts[s]` segments are those that have such a step.
+    The rows of step s of all segments come before those of step s + 1. Within a step the segments keep their order, so
+    that the first `counts[s]` segments are those that have a step s.
 
     Args:
         episode_start: (T, B) bool.
 
     Attributes:
-        counts: number of segments that have a step s, for s = 0, 1, ...; their sum is T B.
+        counts: how many segments have a step s, for s = 0, 1, ...; their sum is T B.
     """
 
     def __init__(self, episode_start: Tensor) -> None:
@@ -46,20 +46,20 @@ class Packing:
 
     def pack(self, x: Tensor) -> Tensor:
         """(T, B, ...) as rows (T B, ...)."""
-        return _Reorder.apply(x.flatten(0, 1), self.rows, self.places)  # type: ignore[no-any-return]
+        return _reorder(x.flatten(0, 1), self.rows, self.places)
 
     def unpack(self, rows: Tensor) -> Tensor:
         """Rows (T B, ...) as (T, B, ...)."""
-        return _Reorder.apply(rows, self.places, self.rows).unflatten(0, (-1, len(self.last)))  # type: ignore[no-any-return]
+        return torch.unflatten(_reorder(rows, self.places, self.rows), 0, (-1, len(self.last)))
 
-    def start(self, state: State, initial: State) -> State:
+    def start(self, state: tuple[Tensor, ...], initial: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The states (segments, ...) at the segments' starts, from (B, ...) before the first step and (1, ...)."""
         return tuple(
             torch.where(self.fresh.view(-1, *[1] * (part.dim() - 1)), new, part[self.columns])
             for part, new in zip(state, initial, strict=True)
         )
 
-    def end(self, state: State) -> State:
+    def end(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The states (B, ...) after the last step, from those at the segments' ends (segments, ...)."""
         return tuple(part[self.last] for part in state)
 
@@ -76,3 +76,6 @@ class _Reorder(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (inverse,) = ctx.saved_tensors
         return gradient.index_select(0, inverse), None, None
+
+
+_reorder: Callable[[Tensor, Tensor, Tensor], Tensor] = _Reorder.apply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -300,9 +301,9 @@ class Broken(Core):
 @pytest.mark.parametrize(
     ("way", "message"),
     [
-        ("time first", r"initial_state gave has shape \(1, 3, 4\) for a batch of 3; the first axis"),
-        ("scalar", r"initial_state gave has shape \(\)"),
-        ("unbatched", r"step gave has shape \(1, 4\)"),
+        ("time first", r"initial_state returned has shape \(1, 3, 4\) for a batch of 3; the first axis"),
+        ("scalar", r"initial_state returned has shape \(\)"),
+        ("unbatched", r"step returned has shape \(1, 4\)"),
         ("list", "as a tuple of tensors, not a list"),
         ("narrow", r"output of shape \(3, 3\).*\(3, 4\)"),
         ("grows", r"from \[\(3, 4\)\] to \[\(3, 8\)\]"),
@@ -314,6 +315,15 @@ def test_a_core_of_wrong_shapes_is_refused_when_it_is_made(
     monkeypatch.setitem(CORES, "broken", Broken)
     with pytest.raises(ValueError, match=message):
         make_core("broken", D, way=way)
+
+
+def test_every_core_is_abstract_or_final() -> None:
+    kinds = [Core]
+    for kind in kinds:  # grows as it goes
+        kinds += kind.__subclasses__()
+    for kind in kinds:
+        if kind.__module__.startswith("agents."):
+            assert inspect.isabstract(kind) != getattr(kind, "__final__", False), kind
 
 
 def test_bad_cores_are_named() -> None:

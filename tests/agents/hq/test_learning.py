@@ -11,7 +11,7 @@ import pytest
 
 import foveal_envs  # noqa: F401  registers the ids
 from agents import HQLearning, load_checkpoint, make_sb3, save_checkpoint
-from agents.hq.kernels import _learn
+from agents.hq.kernels import RULES, STEP, _learn
 
 SMALL = ["S..", "#.#", "..G"]
 
@@ -29,7 +29,7 @@ def same(a: HQLearning, b: HQLearning) -> None:
 def test_a_known_table_is_learned_as_by_stepping() -> None:
     fast = learner().learn(1)  # 100 trials
     slow = learner(table=False)
-    while slow._counts[1:3].sum() < 100:
+    while slow.trials_done + len(slow.tests) < 100:
         slow.learn(1, reset_num_timesteps=not slow.num_timesteps)
     assert fast.num_timesteps == slow.num_timesteps > 1000
     assert len(fast.tests) == 1
@@ -41,23 +41,20 @@ def test_targets_of_q_and_hq() -> None:
     agents, observations, gamma, decay, rate, subgoal_rate = 4, 5, 0.8, 0.6, 0.1, 0.3
     for last in (0, 1, 2, 3):
         lengths = rng.integers(1, 4, last + 1)
-        trace = np.concatenate(
-            [
-                np.column_stack([rng.integers(0, (observations, 3), (n, 2)), np.full(n, i)])
-                for i, n in enumerate(lengths)
-            ]
-        )
-        rewards, subgoals = rng.normal(size=len(trace)), rng.integers(0, observations, agents)
+        trace = np.zeros(lengths.sum(), STEP)
+        trace["obs"], trace["action"] = rng.integers(0, observations, len(trace)), rng.integers(0, 3, len(trace))
+        trace["agent"], trace["reward"] = np.repeat(np.arange(last + 1), lengths), rng.normal(size=len(trace))
+        rewards, subgoals = trace["reward"], rng.integers(0, observations, agents)
         q, hq = rng.normal(size=(agents, observations, 3)), rng.normal(size=(agents, observations))
         seen = np.array([True, True, True, True, False])
         subgoals %= 4
         wanted_q, wanted_hq = q.copy(), hq.copy()
         target = 0.0
         for t in reversed(range(len(trace))):
-            o, a, i = trace[t]
+            o, a, i, _ = trace[t]
             following = 0.0
             if t + 1 < len(trace):
-                after, _, j = trace[t + 1]
+                after, _, j, _ = trace[t + 1]
                 following = (1 - decay) * wanted_q[j, after].max() + decay * target
             target = rewards[t] + gamma * following
             wanted_q[i, o, a] += rate * (target - wanted_q[i, o, a])
@@ -70,7 +67,9 @@ def test_targets_of_q_and_hq() -> None:
             if i < agents - 1:
                 wanted_hq[i, subgoals[i]] += subgoal_rate * (target - wanted_hq[i, subgoals[i]])
                 value = wanted_hq[i, seen].max()
-        _learn((q, hq, seen), subgoals, trace, rewards, (gamma, decay, rate, subgoal_rate, 1.0, 0.0, 1, 0))
+        rules = np.zeros(1, RULES)[0]
+        rules["gamma"], rules["td_lambda"], rules["rate"], rules["subgoal_rate"] = gamma, decay, rate, subgoal_rate
+        _learn((q, hq, seen), subgoals, trace, rules)
         np.testing.assert_allclose(q, wanted_q)
         np.testing.assert_allclose(hq, wanted_hq)
 
@@ -97,6 +96,13 @@ def test_eight_agents_solve_what_one_cannot() -> None:
     assert state[0].max() >= 2
     assert (steps < 1000) == (total == 100.0)
     assert len(best) == 3
+
+
+def test_kernels_get_every_keyword_under_its_name() -> None:
+    settings = {"gamma": 0.5, "subgoal_rate": 0.125, "temperature": 0.75, "p_start": 0.25, "trials": 7, "test_every": 3}
+    agent = learner(layout=SMALL, decay=0.375, learning_rate=lambda left: 0.0625, **settings).learn(1)
+    found = {name: agent._rules[0][name] for name in RULES.names or ()}
+    assert found == {**settings, "td_lambda": 0.375, "rate": 0.0625}
 
 
 def test_many_lanes_share_the_tables() -> None:

@@ -73,6 +73,7 @@ def test_the_form_is_visible_and_a_loaded_agent_keeps_it(tmp_path):
         ({"gradient": "imagined"}, "gradient"),
         ({"optimizer": "adam"}, "optimizer"),
         ({"max_grad_norm": 1.0}, "max_grad_norm"),
+        ({"saturation": 0.1}, "saturation"),
         ({"model_output": "residual"}, "model_output"),
         ({"core_kwargs": {"hidden": (8, 8), "activation": "logistic"}}, "hidden"),
         ({"model_core_kwargs": {"hidden": (8,), "activation": "tanh"}}, "hidden"),
