@@ -100,7 +100,7 @@ def test_eight_agents_solve_what_one_cannot() -> None:
 
 def test_kernels_get_every_keyword_under_its_name() -> None:
     settings = {"gamma": 0.5, "subgoal_rate": 0.125, "temperature": 0.75, "p_start": 0.25, "trials": 7, "test_every": 3}
-    agent = learner(layout=SMALL, decay=0.375, learning_rate=lambda left: 0.0625, **settings).learn(1)
+    agent = learner(layout=SMALL, td_lambda=0.375, learning_rate=lambda left: 0.0625, **settings).learn(1)
     found = {name: agent._rules[0][name] for name in RULES.names or ()}
     assert found == {**settings, "td_lambda": 0.375, "rate": 0.0625}
 
