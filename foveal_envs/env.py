@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .checks import require
-from .lanes import Info, Lanes, make_task, tick
+from .lanes import Info, Lanes, tick
+from .registration import make_task
 from .task import Observation, Task
 
 
@@ -60,7 +61,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
     """One world of a task as a Gymnasium environment.
 
     Args:
-        task: a Task, a Task class, or "module:Class".
+        task: a Task, a subclass of Task, or the name of a registered one.
         render_mode: None, "human" (a window) or "rgb_array".
         **keywords: the task's own.
 
@@ -163,7 +164,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
     """N worlds of a task as one Gymnasium vector environment; lane i equals FovealEnv seeded ``seed + i``, bit for bit.
 
     Args:
-        task: a Task, a Task class, or "module:Class".
+        task: a Task, a subclass of Task, or the name of a registered one.
         num_envs: N.
         autoreset_mode: "next_step", "same_step" or "disabled", or Gymnasium's AutoresetMode. Disabled: reset finished
             lanes with ``reset(options={"reset_mask": mask})``.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -19,28 +17,6 @@ _FLOAT32 = np.dtype(np.float32)
 # Equal dtypes as one object: Numba looks the machine code up by dtype, and comparing two large records takes longer
 # than a step.
 _RECORDS: dict[np.dtype[Any], np.dtype[Any]] = {}
-
-
-def make_task(task: str | type[Task] | Task, keywords: dict[str, Any]) -> Task:
-    """A task from ``"module:Class"``, a Task class or a Task, with its keywords.
-
-    Raises:
-        TypeError: an unknown keyword; the message lists the task's own.
-    """
-    if isinstance(task, Task):
-        if keywords:
-            raise TypeError(f"a Task object is already configured; it takes no {sorted(keywords)}")
-        return task
-    if isinstance(task, str):
-        module, _, name = task.partition(":")
-        task = cast("type[Task]", getattr(importlib.import_module(module), name))
-    allowed = inspect.signature(task).parameters
-    unknown = [keyword for keyword in keywords if keyword not in allowed]
-    if unknown:
-        raise TypeError(
-            f"{task.__name__} has no keyword {', '.join(map(repr, unknown))}; it takes {', '.join(allowed)}"
-        )
-    return task(**keywords)
 
 
 class Lanes:

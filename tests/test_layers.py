@@ -16,10 +16,10 @@ LAYERS = [  # of foveal_envs: a module may import from its own layer and from th
     {"keys"},
     {"scenes", "retinas"},
     {"rendering", "task", "fovea"},
-    {"lanes"},
+    {"registration", "lanes"},
     {"env"},
     {"tasks"},
-    {"registration", "checking", "wrappers", "reference"},
+    {"checking", "wrappers", "reference"},
     {"__init__"},
 ]
 LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
