@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [  # of foveal_envs: a module may import from its own layer and from those before it
-    {"vectors", "checks"},
+    {"vectors", "checks", "limits"},
     {"compiled"},
     {"keys"},
     {"scenes", "retinas"},
