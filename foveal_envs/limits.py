@@ -42,13 +42,16 @@ def restore(arrays: Mapping[str, np.ndarray], state: Any, limits: Limits) -> Non
 
 
 def _check_kind(name: str, own: np.ndarray, given: Any) -> None:
-    array = isinstance(given, np.ndarray)
-    if not array or given.shape != own.shape or (given.dtype != own.dtype and not own.dtype.names):
-        kind = "records" if own.dtype.names else own.dtype
-        found = f"{'records' if given.dtype.names else given.dtype} of shape {given.shape}" if array else repr(given)
-        raise ValueError(f"state {name!r} must be an array of {kind} of shape {own.shape}, got {found}")
+    """Check dtype and shape of one array of a snapshot."""
+    wanted, found = _kind(own), _kind(given) if isinstance(given, np.ndarray) else repr(given)
+    if found != wanted:
+        raise ValueError(f"state {name!r} must be an array of {wanted}, got {found}")
     if given.dtype != own.dtype:
         raise ValueError(f"state {name!r} holds records of another task, or of one configured in another way")
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{'records' if array.dtype.names else array.dtype} of shape {array.shape}"
 
 
 def _check(name: str, values: np.ndarray, limits: Any) -> None:
