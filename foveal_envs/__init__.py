@@ -10,28 +10,23 @@ from .registration import register
 __version__ = "0.1.0"
 LIMIT = 1000  # max_episode_steps: far beyond every task's own length
 
-register("Foveal/TargetDetection-v0", "foveal_envs.tasks.looking.target_detection:TargetDetection", LIMIT)
-register("Foveal/GoalDetection-v0", "foveal_envs.tasks.looking.goal_detection:GoalDetection", LIMIT)
-register("Foveal/TargetTracking-v0", "foveal_envs.tasks.looking.target_tracking:TargetTracking", LIMIT)
-register("Foveal/GridSearch-v0", "foveal_envs.tasks.looking.grid_search:GridSearch", LIMIT, 0.52)
-register("Foveal/VisualSearch-v0", "foveal_envs.tasks.looking.visual_search:VisualSearch", LIMIT, -11.0)
-register("Foveal/ImageSearch-v0", "foveal_envs.tasks.looking.image_search:ImageSearch", LIMIT, -20.0)
-register(
-    "Foveal/GlimpseClassification-v0",
-    "foveal_envs.tasks.looking.glimpse_classification:GlimpseClassification",
-    LIMIT,
-    -0.5,
-)
-register("Foveal/SameDifferent-v0", "foveal_envs.tasks.looking.same_different:SameDifferent", LIMIT, -0.2)
-register("Foveal/FlipFlop-v0", "foveal_envs.tasks.memory.flip_flop:FlipFlop", LIMIT, 0.95)
-register("Foveal/Parking-v0", "foveal_envs.tasks.memory.parking:Parking", LIMIT, 0.95)
-register("Foveal/AssociativeRecall-v0", "foveal_envs.tasks.memory.associative_recall:AssociativeRecall", LIMIT, 0.95)
-register("Foveal/Catch-v0", "foveal_envs.tasks.memory.catch:Catch", LIMIT, 0.95)
-register("Foveal/FourRooms-v0", "foveal_envs.tasks.navigation.four_rooms:FourRooms", LIMIT, -9.0)
-register("Foveal/HQMaze-v0", "foveal_envs.tasks.navigation.hq_maze:HQMaze", LIMIT, 95.0)
-register("Foveal/KeyDoorMaze-v0", "foveal_envs.tasks.navigation.key_door_maze:KeyDoorMaze", LIMIT, 450.0)
-register("Foveal/SwampNavigation-v0", "foveal_envs.tasks.navigation.swamp_navigation:SwampNavigation", LIMIT, -5.0)
-register("Foveal/MazeNavigation-v0", "foveal_envs.tasks.navigation.maze_navigation:MazeNavigation", LIMIT, -100.0)
+register("Foveal/TargetDetection-v0", "TargetDetection", LIMIT)
+register("Foveal/GoalDetection-v0", "GoalDetection", LIMIT)
+register("Foveal/TargetTracking-v0", "TargetTracking", LIMIT)
+register("Foveal/GridSearch-v0", "GridSearch", LIMIT, 0.52)
+register("Foveal/VisualSearch-v0", "VisualSearch", LIMIT, -11.0)
+register("Foveal/ImageSearch-v0", "ImageSearch", LIMIT, -20.0)
+register("Foveal/GlimpseClassification-v0", "GlimpseClassification", LIMIT, -0.5)
+register("Foveal/SameDifferent-v0", "SameDifferent", LIMIT, -0.2)
+register("Foveal/FlipFlop-v0", "FlipFlop", LIMIT, 0.95)
+register("Foveal/Parking-v0", "Parking", LIMIT, 0.95)
+register("Foveal/AssociativeRecall-v0", "AssociativeRecall", LIMIT, 0.95)
+register("Foveal/Catch-v0", "Catch", LIMIT, 0.95)
+register("Foveal/FourRooms-v0", "FourRooms", LIMIT, -9.0)
+register("Foveal/HQMaze-v0", "HQMaze", LIMIT, 95.0)
+register("Foveal/KeyDoorMaze-v0", "KeyDoorMaze", LIMIT, 450.0)
+register("Foveal/SwampNavigation-v0", "SwampNavigation", LIMIT, -5.0)
+register("Foveal/MazeNavigation-v0", "MazeNavigation", LIMIT, -100.0)
 
 _HOMES = {  # public names and their modules, imported on first use
     "Foveate": "wrappers",

@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from .checks import require
-from .lanes import Info, Lanes, make_task, tick
+from .lanes import Info, Lanes, tick
+from .registration import make_task
 from .task import Observation, Task
 
 
@@ -60,7 +61,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
     """One world of a task as a Gymnasium environment.
 
     Args:
-        task: a Task, a Task class, or "module:Class".
+        task: a Task, a subclass of Task, or the name of a registered one.
         render_mode: None, "human" (a window) or "rgb_array".
         **keywords: the task's own.
 
@@ -81,16 +82,18 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         self._lanes = Lanes(self.task, 1)
         self._active = np.ones(1, bool)
         self._rewards, self._terminated = np.zeros(1), np.zeros(1, bool)
+        self._seeded = False
         self._make_row()
         self._screen: Any = None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         super().reset(seed=seed)
         lanes, options = self._lanes, _check_options(options, ("episode_key",))
+        if seed is None and not self._seeded:
+            seed = int(self.np_random.integers(1, 1 << 62))
         if seed is not None:
             lanes.seed(0, seed)
-        elif not lanes.seeds[0] and not lanes.episodes[0]:
-            lanes.seed(0, int(self.np_random.integers(1, 1 << 62)))
+        self._seeded = True
         if "episode_key" in options:
             lanes.replay(lanes.rows, np.asarray([options["episode_key"]], np.uint64))
         else:
@@ -145,8 +148,15 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         return self._lanes.get_state()
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go back to a snapshot of ``get_state``."""
+        """Go back to a snapshot of ``get_state``.
+
+        This counts as a reset: the world may step, and a reset without a seed begins the snapshot's next episode.
+
+        Raises:
+            ValueError: a field is missing, of another kind or outside its range (``Task.limits``); nothing has changed.
+        """
         self._lanes.set_state(state)
+        self._seeded = True
 
     def close(self) -> None:
         _close(self)
@@ -163,7 +173,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
     """N worlds of a task as one Gymnasium vector environment; lane i equals FovealEnv seeded ``seed + i``, bit for bit.
 
     Args:
-        task: a Task, a Task class, or "module:Class".
+        task: a Task, a subclass of Task, or the name of a registered one.
         num_envs: N.
         autoreset_mode: "next_step", "same_step" or "disabled", or Gymnasium's AutoresetMode. Disabled: reset finished
             lanes with ``reset(options={"reset_mask": mask})``.
@@ -373,16 +383,18 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
 
     def get_state(self) -> dict[str, np.ndarray]:
         """A complete snapshot: worlds, clocks, pending resets and every lane's place in its sequence of episodes."""
-        return {**self._lanes.get_state(), "elapsed": self._elapsed.copy(), "pending": self._pending.copy()}
+        return self._lanes.get_state(elapsed=self._elapsed, pending=self._pending)
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go back to a snapshot of ``get_state``; the environment then goes on exactly as it did.
 
+        This counts as a reset: a lane that is not pending may step, and every lane has its seed.
+
         Raises:
-            ValueError: the snapshot is of another task or number of lanes.
+            ValueError: a field is missing, of another kind or outside its range (``Task.limits``); it names the lane,
+                and nothing has changed.
         """
-        self._lanes.set_state(state)
-        self._elapsed[:], self._pending[:] = state["elapsed"], state["pending"]
+        self._lanes.set_state(state, elapsed=self._elapsed, pending=self._pending)
         self._waiting = bool(self._pending.any())
         self._seeded = True
 

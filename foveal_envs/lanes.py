@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from .compiled import kernel
 from .keys import episode_keys
+from .limits import COUNT, KEY, restore
 from .task import Observation, Task
 
 Info = dict[str, Any]
 _MASK64 = (1 << 64) - 1
 _FLOAT32 = np.dtype(np.float32)
+_LIMITS = {"seeds": KEY, "episodes": COUNT, "keys": KEY, "elapsed": COUNT, "pending": (0, 1)}  # of a snapshot
 # Equal dtypes as one object: Numba looks the machine code up by dtype, and comparing two large records takes longer
 # than a step.
 _RECORDS: dict[np.dtype[Any], np.dtype[Any]] = {}
-
-
-def make_task(task: str | type[Task] | Task, keywords: dict[str, Any]) -> Task:
-    """A task from ``"module:Class"``, a Task class or a Task, with its keywords.
-
-    Raises:
-        TypeError: an unknown keyword; the message lists the task's own.
-    """
-    if isinstance(task, Task):
-        if keywords:
-            raise TypeError(f"a Task object is already configured; it takes no {sorted(keywords)}")
-        return task
-    if isinstance(task, str):
-        module, _, name = task.partition(":")
-        task = cast("type[Task]", getattr(importlib.import_module(module), name))
-    allowed = inspect.signature(task).parameters
-    unknown = [keyword for keyword in keywords if keyword not in allowed]
-    if unknown:
-        raise TypeError(
-            f"{task.__name__} has no keyword {', '.join(map(repr, unknown))}; it takes {', '.join(allowed)}"
-        )
-    return task(**keywords)
 
 
 class Lanes:
@@ -124,24 +102,25 @@ class Lanes:
         """Measures of the worlds of ``rows`` and the keys of their episodes, each (R,)."""
         return {**self.task.info(self.worlds, rows), "episode_key": self.keys[rows]}
 
-    def get_state(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name).copy() for name in self._state}
+    def get_state(self, **more: np.ndarray) -> dict[str, np.ndarray]:
+        """Copies of the worlds and of every lane's place in its sequence of episodes, and of ``more`` arrays (N,)."""
+        return {name: array.copy() for name, array in self._arrays(more).items()}
 
-    def set_state(self, state: dict[str, np.ndarray]) -> None:
-        for name in self._state:
-            own, given = getattr(self, name), np.asarray(state[name])
-            if given.shape != own.shape or given.dtype != own.dtype:
-                raise ValueError(
-                    f"state {name!r} must be {own.dtype} of shape {own.shape}, got {given.dtype} of shape {given.shape}"
-                )
-            own[...] = given
+    def set_state(self, state: Any, **more: np.ndarray) -> None:
+        """Go back to a snapshot of ``get_state``; ``more`` are the same arrays, changed in place.
+
+        Raises:
+            ValueError: see ``restore``.
+        """
+        restore(self._arrays(more), state, {**_LIMITS, "worlds": self.task.limits})
+
+    def _arrays(self, more: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"worlds": self.worlds, "seeds": self.seeds, "episodes": self.episodes, "keys": self.keys, **more}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         dtype = self.worlds.dtype
         self.worlds = self.worlds.view(_RECORDS.setdefault(dtype, dtype))
-
-    _state = ("worlds", "seeds", "episodes", "keys")
 
 
 def _layout(space: gym.Space[Any], num_envs: int) -> tuple[tuple[int, ...], Any]:

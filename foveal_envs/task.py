@@ -6,10 +6,13 @@ is. Between them stand structured arrays: one record is one world, a batch is an
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+
+from .limits import Limits
 
 if TYPE_CHECKING:
     from .rendering import Canvas
@@ -28,11 +31,16 @@ class Task:
         world: dtype of the record that holds everything about one world.
         observation_space: of one world. A goal task has a Dict of ``observation``, ``achieved_goal``, ``desired_goal``.
         action_space: of one world; Box (float32) or Discrete, MultiDiscrete, MultiBinary.
+        limits: optional: the range of each field of ``world``, ``{field: (low, high)}``, ends included; numbers, or
+            arrays that broadcast to the field. A field that is itself a record has a dict of the same form; None: the
+            field may hold anything. ``set_state`` refuses what lies outside, so declare every field with which a kernel
+            indexes. Floats without a range must be finite.
     """
 
     world: np.dtype[Any]
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
+    limits: Limits = MappingProxyType({})
     render_size: tuple[float, float] = (512, 512)  # width and height of what ``draw`` shows, in its own units
     reveal = True  # whether ``draw`` shows what the policy has to find out; a person who plays is not told
 

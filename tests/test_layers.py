@@ -11,15 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [  # of foveal_envs: a module may import from its own layer and from those before it
-    {"vectors", "checks"},
+    {"vectors", "checks", "limits"},
     {"compiled"},
     {"keys"},
     {"scenes", "retinas"},
     {"rendering", "task", "fovea"},
-    {"lanes"},
+    {"registration", "lanes"},
     {"env"},
     {"tasks"},
-    {"registration", "checking", "wrappers", "reference"},
+    {"checking", "wrappers", "reference"},
     {"__init__"},
 ]
 LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}

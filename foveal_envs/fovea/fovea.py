@@ -11,6 +11,7 @@ import numpy as np
 
 from ..checks import require
 from ..compiled import aligned, kernel
+from ..limits import COUNT, KEY
 from ..retinas import Retina, make_retina
 from ..scenes.objects import LINE
 
@@ -20,6 +21,9 @@ TRAIL = 64  # fixations remembered for drawing
 CAPACITIES = (64, 256, 1024, 4096)  # of a glimpse, so that few sizes of record are ever compiled
 DISCRETE = "directions", "fields"
 ACTUATORS = ("saccade", "muscles", *DISCRETE)
+POSE = (0.0, 0.0, -math.pi), (SCENE, SCENE, math.pi)  # range of a pose in the scene
+SEEN = -1.1, 1.1  # range of what is observed; a bank of pictures rounds
+FOVEA_LIMITS = {"key": KEY, "moves": COUNT, "gaze": POSE, "trail": POSE, "background": (0.0, 1.0), "glimpse": SEEN}
 
 
 def fovea_fields(values: int) -> list[tuple[Any, ...]]:

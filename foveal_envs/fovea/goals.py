@@ -13,7 +13,7 @@ from ..compiled import kernel
 from ..scenes.coverage import ZERO
 from ..task import Observation
 from ..vectors import LANES, first, full, load, total, where
-from .fovea import HALF_SCENE, Fovea
+from .fovea import HALF_SCENE, POSE, SEEN, Fovea
 from .sensing import look, write_pose
 
 SUCCESS_RADIUS = 10.0  # pixels
@@ -24,6 +24,7 @@ FORMATS = ("dict", "concat")
 REWARDS = ("dense", "sparse", "terminal")
 DENSE, SPARSE, TERMINAL = range(3)
 _NONE, _BOOL = np.empty(0), np.dtype(np.bool_)
+GOAL_LIMITS = {"wanted": POSE, "pose": (-1.0, 1.0), "desired": SEEN}
 SETTINGS = np.dtype(  # what the kernels know of a task's configuration
     [
         ("reach", np.float64),

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import keys
 from ..compiled import kernel
+from ..limits import NUMBER
 from ..vectors import LANES, load, root, store
 from .coverage import HALF, ONE, beyond, beyond_both, corner, half_plane
 
@@ -47,6 +48,13 @@ OBJECT = np.dtype(
         ("part", PART, (PARTS,)),
     ]
 )
+OBJECT_LIMITS = {
+    **dict.fromkeys(("x", "y", "radius"), NUMBER),
+    "angle": (-math.pi, math.pi),
+    "value": (0.0, 1.0),
+    "parts": (0, PARTS),
+    "part": {**dict.fromkeys(PART.names or (), NUMBER), "edges": (0, EDGES), "sign": (-1.0, 1.0)},
+}
 
 FIXED_SHAPES = ("triangle", "L", "T", "plus", "ring", "disc", "square", "arrow")
 RANDOM_SHAPES = ("convex", "concave")

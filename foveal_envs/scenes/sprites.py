@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..compiled import kernel
+from ..limits import NUMBER, Limits
 from .bank import Bank, look_at_picture
 from .coverage import ZERO
 
@@ -20,6 +21,12 @@ SPRITE = np.dtype(
         ("value", np.float32, (3,)),  # darkness of a stencil's ink in each channel
     ]
 )
+
+
+def sprite_limits(pictures: int) -> Limits:
+    """Limits of a SPRITE of a bank of so many pictures."""
+    numbers = dict.fromkeys(("x", "y", "angle", "radius"), NUMBER)
+    return {**numbers, "picture": (0, pictures - 1), "value": (0.0, 1.0)}
 
 
 @kernel

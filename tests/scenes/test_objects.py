@@ -45,9 +45,7 @@ def exact_shares(thing: np.void, pose: np.ndarray, grid: int = 80) -> np.ndarray
 
 def worlds_and_glimpses(shape: str, **keywords: object) -> tuple[np.ndarray, np.ndarray]:
     """Records of 40 random worlds and what the native environment senses in them."""
-    env = FovealVectorEnv(
-        "foveal_envs.tasks.looking.target_detection:TargetDetection", 40, shape=shape, rotate=True, **keywords
-    )
+    env = FovealVectorEnv("TargetDetection", 40, shape=shape, rotate=True, **keywords)
     observation, _ = env.reset(seed=0)
     return env.get_state()["worlds"], observation["observation"]
 

@@ -15,7 +15,7 @@ from ...fovea.sensing import add_noise
 from ...retinas import Retina
 from ...scenes.bank import Bank, ImageBank
 from ...scenes.pictures import digits, glyphs
-from ...scenes.sprites import SPRITE, add_sprite
+from ...scenes.sprites import SPRITE, add_sprite, sprite_limits
 from ...task import Observation, Task
 from .verdict import Rules, Verdict, begin_verdict, judge, show_glimpses, tell_gaze
 
@@ -108,6 +108,9 @@ class GlimpseClassification(Task):
         self.bank = ImageBank(sprites, self.fovea.retina, pixel, exact, outside=0.0, memory=memory)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("sprites", SPRITE, (1 + LARGEST_CLUTTER,))]
         self.world = np.dtype(self._verdict.fields() + more)
+        self.limits = {
+            **self._verdict.limits(), "count": (0, 1 + clutter), "sprites": sprite_limits(len(self.bank))
+        }  # fmt: skip
         self.names = self._verdict.names
         self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
         fovea = self.fovea

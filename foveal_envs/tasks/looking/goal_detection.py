@@ -22,6 +22,7 @@ from .shared import (
     START_RADIUS,
     Looks,
     draw_looking,
+    looking_limits,
     looking_record,
     place_object,
     set_background,
@@ -107,6 +108,8 @@ class GoalDetection(Task):
         self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
         more = [("target", np.int64), ("origin", np.int64)]
         self.world = looking_record(self.goal.observed, self.fovea.values, MAX_OBJECTS, *more)
+        number = 0, len(shapes) - 1
+        self.limits = looking_limits(len(shapes), target=number, origin=number)
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shapes, RADIUS, randomise)
         self._shuffled, self._start = arrangement == "shuffled", STARTS.index(start)

@@ -12,6 +12,7 @@ from ... import keys
 from ...checks import require
 from ...compiled import kernel
 from ...fovea.fovea import CAPACITIES, TRAIL
+from ...limits import COUNT, KEY, NUMBER
 from ...task import Observation, Task
 
 if TYPE_CHECKING:
@@ -130,6 +131,11 @@ class GridSearch(Task):
                 ("belief", np.float64, (capacity,)),  # log posterior, largest 0
             ]
         )
+        cell, place = (0, cells - 1), (0.0, float(n))
+        self.limits = {
+            "key": KEY, "moves": COUNT, "target": cell, "answer": cell, "over": (0, 1), "posterior": (0.0, 1.0),
+            "gaze": place, "trail": place, "evidence": NUMBER, "belief": (NUMBER[0], 0.0),
+        }  # fmt: skip
         most = 0.5 * d_prime**2 + 6.0 * d_prime
         low, high = (-most, most) if view == "evidence" else (FLOOR, 0.0)
         lows, highs = np.full(cells + 2, low, np.float32), np.full(cells + 2, high, np.float32)

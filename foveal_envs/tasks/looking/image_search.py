@@ -16,7 +16,7 @@ from ...fovea.goals import Goal, measures, world_reward
 from ...fovea.sensing import add_noise, write_pose
 from ...retinas import Retina
 from ...scenes.pictures import Images
-from ...scenes.sprites import SPRITE, place_sprite
+from ...scenes.sprites import SPRITE, place_sprite, sprite_limits
 from ...task import Observation, Task
 from .pictures import (
     PICTURE,
@@ -29,7 +29,7 @@ from .pictures import (
     picture_view,
     sprite_view,
 )
-from .shared import START_RADIUS, STARTS, Looks, looking_record, place_object, start_near
+from .shared import START_RADIUS, STARTS, Looks, looking_limits, looking_record, place_object, start_near
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -113,6 +113,9 @@ class ImageSearch(Task):
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self.bank, self._view = picture_view(images, self.fovea, exact, memory)
         self.sprites, self._sprites = sprite_view(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
+        self.limits = looking_limits(
+            1, picture=(0, len(self.bank) - 1), pasted=(0, 1), sprites=sprite_limits(len(self.sprites))
+        )
         self._looks = Looks(shape, RADIUS, None)
         start_radius = -1.0 if start == "anywhere" else START_RADIUS
         number = 0 if sprites is None else len(self.sprites)

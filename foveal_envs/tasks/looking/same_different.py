@@ -14,7 +14,7 @@ from ...compiled import kernel
 from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, move_gaze
 from ...fovea.sensing import add_noise, look
 from ...retinas import Retina
-from ...scenes.objects import FIXED_SHAPES, OBJECT
+from ...scenes.objects import FIXED_SHAPES, OBJECT, OBJECT_LIMITS
 from ...task import Observation, Task
 from .shared import Looks, place_object, set_background
 from .verdict import Rules, Verdict, begin_verdict, judge, show_glimpses, tell_gaze
@@ -80,6 +80,7 @@ class SameDifferent(Task):
         self._verdict = Verdict(self.fovea, ("different", "same"), reward, moves, proprioception)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("objects", OBJECT, (2,))]
         self.world = np.dtype(self._verdict.fields() + more)
+        self.limits = {**self._verdict.limits(), "count": (0, 2), "objects": OBJECT_LIMITS}
         self.names = self._verdict.names
         self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
         self._looks, self._rotate = Looks(tuple(shapes), RADIUS, None), rotate

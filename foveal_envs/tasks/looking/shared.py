@@ -11,10 +11,11 @@ import numpy as np
 from ... import keys
 from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, fovea_fields, move_gaze
-from ...fovea.goals import Goal, goal_fields, world_reward
+from ...fovea.fovea import FOVEA_LIMITS, SCENE, Fovea, begin_gaze, displacement, fovea_fields, move_gaze
+from ...fovea.goals import GOAL_LIMITS, Goal, goal_fields, world_reward
 from ...fovea.sensing import perceive
-from ...scenes.objects import CONCAVE, CONVEX, OBJECT, SHAPES, copy_shape, random_polygon, shape_table
+from ...limits import Limits
+from ...scenes.objects import CONCAVE, CONVEX, OBJECT, OBJECT_LIMITS, SHAPES, copy_shape, random_polygon, shape_table
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -33,6 +34,11 @@ def looking_record(observed: int, values: int, objects: int, *more: tuple[Any, .
     """
     scene = [("count", np.int64), ("objects", OBJECT, (objects,))]
     return np.dtype(fovea_fields(observed) + goal_fields(values) + list(more) + scene)
+
+
+def looking_limits(objects: int, **more: Any) -> Limits:
+    """Limits of a ``looking_record`` that shows at most so many objects, and those of its further fields."""
+    return {**FOVEA_LIMITS, **GOAL_LIMITS, **more, "count": (0, objects), "objects": OBJECT_LIMITS}
 
 
 class Looks:

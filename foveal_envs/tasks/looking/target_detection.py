@@ -22,6 +22,7 @@ from .shared import (
     STARTS,
     Looks,
     draw_looking,
+    looking_limits,
     looking_record,
     place_object,
     set_background,
@@ -110,6 +111,7 @@ class TargetDetection(Task):
         self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
         self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
         self.world = looking_record(self.goal.observed, self.fovea.values, objects=1)
+        self.limits = looking_limits(objects=1)
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
         self._start_radius = -1.0 if start == "anywhere" else START_RADIUS

@@ -16,7 +16,17 @@ from ...fovea.goals import SUCCESS_RADIUS, Goal, set_goal, world_reward
 from ...fovea.sensing import perceive
 from ...retinas import Retina
 from ...task import Observation, Task
-from .shared import RADIUS, START_RADIUS, Looks, draw_looking, looking_record, place_object, set_background, start_near
+from .shared import (
+    RADIUS,
+    START_RADIUS,
+    Looks,
+    draw_looking,
+    looking_limits,
+    looking_record,
+    place_object,
+    set_background,
+    start_near,
+)
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -89,6 +99,7 @@ class TargetTracking(Task):
         values = self.fovea.values
         self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves, extra=values + 2)
         self.world = looking_record(self.goal.observed, values, 1, ("velocity", np.float64, (2,)), ("joined", np.bool_))
+        self.limits = looking_limits(1, velocity=(-2.0 * MAX_SPEED, 2.0 * MAX_SPEED), joined=(0, 1))
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
         self._speed = np.array(span)

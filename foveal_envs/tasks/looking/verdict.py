@@ -10,7 +10,8 @@ import numpy as np
 
 from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import Fovea, fovea_fields
+from ...fovea.fovea import FOVEA_LIMITS, Fovea, fovea_fields
+from ...limits import NUMBER, Limits
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -55,6 +56,11 @@ class Verdict:
     def fields(self) -> list[tuple[Any, ...]]:
         """Of the record: those of a fovea, and of a verdict."""
         return fovea_fields(self.observed) + VERDICT
+
+    def limits(self) -> Limits:
+        """Of the fields."""
+        last = len(self.names) - 1
+        return {**FOVEA_LIMITS, "label": (0, last), "answer": (-1, last), "log_score": NUMBER}
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         """``is_success``: the last scores name the label; ``label``, ``answer`` and ``log_score``, each (R,)."""

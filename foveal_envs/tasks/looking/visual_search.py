@@ -12,11 +12,12 @@ import numpy as np
 from ... import keys
 from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, TRAIL, Fovea, begin_gaze, displacement, fovea_fields, move_gaze
+from ...fovea.fovea import FOVEA_LIMITS, POSE, SCENE, TRAIL, Fovea, begin_gaze, displacement, fovea_fields, move_gaze
 from ...fovea.goals import FORMATS
 from ...fovea.sensing import add_noise
+from ...limits import COUNT
 from ...retinas import Retina
-from ...scenes.objects import FIXED_SHAPES, OBJECT, copy_shape, shape_table
+from ...scenes.objects import FIXED_SHAPES, OBJECT, OBJECT_LIMITS, copy_shape, shape_table
 from ...scenes.pictures import Images
 from ...task import Observation, Task
 from .pictures import PICTURE, View, look_over_picture, paint_picture, picture_view, shares_of_areas
@@ -129,6 +130,12 @@ class VisualSearch(Task):
         scene = [("wanted", np.float64, (3,)), ("count", np.int64), ("objects", OBJECT, (items,)), *PICTURE]
         course = [("kind", np.int64, (items,)), *((name, np.int64) for name in ("target", "fixated", "rested"))]
         self.world = np.dtype([*fovea_fields(self._observed), *scene, *course])
+        number = 0, items - 1
+        self.limits = {
+            **FOVEA_LIMITS, "wanted": POSE, "count": (0, items), "objects": OBJECT_LIMITS,
+            "picture": (0, len(self.bank) - 1), "kind": (0, len(shapes) - 1), "target": number,
+            "fixated": (-1, items - 1), "rested": COUNT,
+        }  # fmt: skip
         table = shape_table(RADIUS)[[FIXED_SHAPES.index(name) for name in shapes]]
         self._table, self._scales = table, shares_of_areas(table)
         feels = proprioception == "saccade"

@@ -19,6 +19,7 @@ from .shared import (
     answer_question,
     begin_stream,
     draw_tape,
+    recall_limits,
     recall_measures,
     recall_record,
     show,
@@ -84,6 +85,8 @@ class AssociativeRecall(Task):
         require(queries is None or queries >= 1, "queries", "None or at least 1", queries)
         capacity = next(size for size in CAPACITIES if size >= keys)
         self.world = recall_record(("deck", np.int16, (capacity,)), ("bound", np.int16, (capacity,)))
+        key, value = keys - 1, values - 1
+        self.limits = recall_limits(key, value, value, value, deck=(0, key), bound=(0, value))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (keys + values,), np.float32)
         self.action_space = gym.spaces.Discrete(values)
         self._keys, self._values = keys, values

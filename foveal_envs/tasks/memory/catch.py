@@ -11,10 +11,11 @@ import numpy as np
 from ... import keys
 from ...checks import require
 from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, begin_gaze, fovea_fields, move_gaze
+from ...fovea.fovea import FOVEA_LIMITS, SCENE, Fovea, begin_gaze, fovea_fields, move_gaze
 from ...fovea.sensing import look
+from ...limits import COUNT, KEY
 from ...retinas import Retina
-from ...scenes.objects import OBJECT, copy_shape, set_disc, set_polygon
+from ...scenes.objects import OBJECT, OBJECT_LIMITS, copy_shape, set_disc, set_polygon
 from ...task import Observation, Task
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ class Catch(Task):
             self.observation_space = gym.spaces.Box(0.0, 1.0, (numbers,), np.float32)
             scene = [("key", np.uint64), ("moves", np.int64)]
         self.world = np.dtype(scene + fields)
+        eye = {**FOVEA_LIMITS, "count": (0, 2), "objects": OBJECT_LIMITS} if view == "foveal" else {}
+        body = {"column": (0, size - 1), "row": COUNT, "way": (-1, 1), "paddle": (0, size - paddle)}
+        self.limits = {"key": KEY, "moves": COUNT, **eye, **body}
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._sizes, self._drift)
@@ -245,7 +249,7 @@ def _observe_pixels(worlds: np.ndarray, rows: np.ndarray, sizes: Sizes, observat
             board[k] = 0.0
         for k in range(width):
             board[size * (size - 1) + w["paddle"] + k] = 1.0
-        if w["moves"] < visible:
+        if w["moves"] < visible and w["row"] < size:  # below the board only in a snapshot from outside
             board[size * w["row"] + w["column"]] = 1.0
 
 

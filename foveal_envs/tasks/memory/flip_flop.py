@@ -19,6 +19,7 @@ from .shared import (
     begin_stream,
     count,
     draw_tape,
+    recall_limits,
     recall_measures,
     recall_record,
     show,
@@ -77,6 +78,7 @@ class FlipFlop(Task):
         require(bool(valid), "probabilities", "three numbers that sum to 1, the first two above 0", p.tolist())
         require(moves >= 1, "moves", "at least 1", moves)
         self.world = recall_record(("armed", np.bool_))
+        self.limits = recall_limits(2, 0, 1, 1, armed=(0, 1))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (3,), np.float32)
         self.action_space = gym.spaces.Discrete(2)
         self._limits = float(p[A]), float(p[A] + p[B])

@@ -17,6 +17,7 @@ from .shared import (
     answer_question,
     begin_stream,
     draw_tape,
+    recall_limits,
     recall_measures,
     recall_record,
     show,
@@ -77,6 +78,8 @@ class Parking(Task):
         for name, value in (("stop", stop), ("finish", finish), ("query", query)):
             require(0 < value <= 1, name, "a probability in (0, 1]", value)
         self.world = recall_record(("slot", np.int64))
+        last = SLOTS - 1
+        self.limits = recall_limits((1 << UNITS) - 1, 0, last, last, slot=(DRIVING, last))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (UNITS,), np.float32)
         self.action_space = gym.spaces.Discrete(SLOTS)
         self._chances = float(stop), float(finish), float(query)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...compiled import kernel
+from ...limits import COUNT, KEY, Limits
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -35,6 +36,12 @@ def recall_record(*more: tuple[Any, ...]) -> np.dtype[Any]:
         ("trail", np.int16, (TRAIL, 4)),
     ]
     return np.dtype(fields + list(more))
+
+
+def recall_limits(*largest: int, **more: Any) -> Limits:
+    """Limits of a ``recall_record`` with the largest number of each column of its trail, and of further fields."""
+    counts = dict.fromkeys(("moves", "asked", "right"), COUNT)
+    return {"key": KEY, **counts, "worth": (0.0, 1.0), "trail": (NOTHING, largest), **more}
 
 
 @kernel

@@ -11,6 +11,7 @@ import numpy as np
 from ...checks import require
 from ...compiled import kernel
 from ...fovea.fovea import TRAIL
+from ...limits import COUNT
 from ...scenes.mazes import UNREACHED, read_layout, shortest_steps
 from ...task import Observation
 from .shared import draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
@@ -69,6 +70,7 @@ class BlindMaze:
         require(moves >= 1, "moves", "at least 1", moves)
         self.grid, self.cells, self.moves_to, self.codes = grid, cells, moves_to, codes
         self.start, self.goal = start, goal
+        self.limits = {"moves": COUNT, "state": (0, len(codes) - 1), "trail": (-(2**15), 2**15 - 1)}  # large mazes wrap
         self.steps = shortest_steps(moves_to, goal)
         self.size = float(grid.shape[1]), float(grid.shape[0])
         self._rules = prize, cost, moves, goal

@@ -12,6 +12,7 @@ from ... import keys
 from ...checks import require
 from ...compiled import kernel
 from ...fovea.fovea import TRAIL
+from ...limits import COUNT
 from ...scenes.mazes import FREE, UNREACHED, WALL, fault, neighbours, read_layout, require_reach, shortest_steps
 from ...task import Observation, Task
 from .shared import GoalSpace, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
@@ -113,6 +114,7 @@ class FourRooms(Task):
         first = tuple(np.argwhere(free)[0].tolist())
         require_reach(grid, free, first, free, "every free cell must be reachable from the first without lava")
         self.cells, moves_to = neighbours(grid != WALL)
+        self.limits = {"moves": COUNT, **dict.fromkeys(("cell", "goal", "start", "trail"), (0, len(self.cells) - 1))}
         self.lava = grid[tuple(self.cells.T)] == LAVA
         self.moves_to = np.where(self.lava[:, None], np.arange(len(self.cells))[:, None], moves_to)
         self.steps = np.stack([shortest_steps(self.moves_to, goal) for goal in range(len(self.cells))], axis=1)

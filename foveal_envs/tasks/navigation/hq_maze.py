@@ -94,7 +94,7 @@ class HQMaze(Task):
         cells, moves_to = neighbours(grid != WALL)
         ends = index_of(cells, start), index_of(cells, goal)
         self.maze = BlindMaze(grid, cells, moves_to, wall_codes(moves_to), *ends, 100.0, 0.0, moves)
-        self.render_size = self.maze.size
+        self.limits, self.render_size = self.maze.limits, self.maze.size
 
     @property
     def table(self) -> Table:

@@ -131,7 +131,7 @@ class KeyDoorMaze(Task):
         codes = np.concatenate([wall_codes(before), wall_codes(after)])
         moves_to = np.concatenate([np.where(before == key, key + count, before), after + count])  # no key, then key
         self.maze = BlindMaze(grid, cells, moves_to, codes, start, goal + count, 500.0, 0.1, moves)
-        self.render_size = self.maze.size
+        self.limits, self.render_size = self.maze.limits, self.maze.size
 
     @property
     def table(self) -> Table:

@@ -22,6 +22,7 @@ from .maze_rules import (
     SETTINGS,
     aim,
     choose_moves,
+    maze_limits,
     maze_record,
     observe_mazes,
     reset_mazes,
@@ -128,7 +129,7 @@ class MazeNavigation(Task):
         table = self._body.retina.table * np.float32(CELL * view / self._body.retina.reach)
         self.table = table  # (K, 3) of (u, v, diameter), units
         self._fields = table.astype(np.float64) * [1.0, 1.0, 0.5 * math.sqrt(math.pi)]
-        self.world = maze_record(side, len(table))
+        self.world, self.limits = maze_record(side, len(table)), maze_limits(side, size)
         self._graph = np.zeros(1, graph_record(side))
         pose = (4 if rotate else 2) if proprioception else 0
         settings = np.zeros(1, SETTINGS)

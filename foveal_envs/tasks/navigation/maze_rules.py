@@ -9,6 +9,7 @@ import numpy as np
 from ... import keys
 from ...compiled import kernel
 from ...fovea.fovea import TRAIL, displacement
+from ...limits import COUNT, NUMBER, Limits
 from ...scenes.geodesics import BODY, distance_left, shortest_path
 from ...scenes.mazes import grow
 from ...scenes.walls import see_walls, sum_free, walk
@@ -59,6 +60,25 @@ def maze_record(side: int, values: int) -> np.dtype[np.void]:
             ("stack", np.int16, (side * side // 4,)),
         ]
     )
+
+
+def maze_limits(side: int, size: int) -> Limits:
+    """Limits of a ``maze_record`` for mazes of size x size blocks."""
+    pose, far = ((0.0, 0.0, -math.pi), (size, size, math.pi)), size / SCALE
+    return {
+        "moves": COUNT,
+        **dict.fromkeys(("pose", "trial", "start", "goal"), pose),
+        "length": (0.0, NUMBER[1]),
+        "shortest": (0.0, math.inf),
+        "arrived": (0, 1),
+        "trail": (0.0, size),
+        "view": (0.0, 1.0),
+        "place": (-far, far),
+        "desired": (-max(1.0, far), max(1.0, far)),
+        "walls": (0, 1),
+        "sums": (0, side * side),
+        "stack": (0, side * side // 4),
+    }
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ...checks import require
 from ...fovea.fovea import TRAIL
+from ...limits import COUNT, NUMBER
 from ...scenes.swamps import CAPACITY, GRAPH
 from ...task import Observation, Task
 from .shared import BEST, GoalSpace, draw_flag, draw_walk, path_measures
@@ -123,6 +125,13 @@ class SwampNavigation(Task):
             0.0 if actuators == "waypoint" else largest_step,
         )
         self._graph = np.zeros(1, GRAPH)
+        scene, positive = (-1.0, 1.0), (0.0, NUMBER[1])
+        self.limits = {
+            "moves": COUNT, "count": (0, CAPACITY),
+            "swamps": ((-1.0, -1.0, 0.0, 0.0), (1.0, 1.0, LARGEST_RADIUS, height)),
+            **dict.fromkeys(("position", "goal", "trail"), scene),
+            **dict.fromkeys(("length", "area", "leg_cost"), positive), "shortest": (0.0, math.inf),
+        }  # fmt: skip
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         reset_swamps(worlds, rows, keys, self._scene, self._graph)
