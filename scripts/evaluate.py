@@ -22,6 +22,7 @@ def evaluate(
     suite: bool = False,
     seeds: int = 5,
     report: Path | None = None,
+    trust: bool = False,
 ) -> None:
     """Run whole episodes of every agent from the same starts and print their scores.
 
@@ -40,13 +41,14 @@ def evaluate(
         seeds: with --suite, times that each reference plays so many episodes.
         report: with --suite, write an HTML page here: scanpaths, fixation-number curves, saccade amplitudes, and the
             learning curves of the agents.
+        trust: also load files whose loading runs code that they hold.
     """
     check_agents()
     if suite:
         from .shared.report import write_report
         from .shared.suite import format_suite, score_suite, suite_ids
 
-        lines = score_suite([environment] if environment else suite_ids(), agents, episodes, seeds)
+        lines = score_suite([environment] if environment else suite_ids(), agents, episodes, seeds, trust)
         print(format_suite(lines))
         if report is not None:
             write_report(lines, report)
@@ -56,7 +58,9 @@ def evaluate(
     env_id, keywords, own_agent = find_environment(environment, parse_keywords(env))
     names = agents or tuple(filter(None, ("random", own_agent, "oracle")))
     rotate = bool(keywords.get("rotate", False))
-    table = {name: scores(run_episodes(name, env_id, episodes, seed, **keywords), env_id, rotate) for name in names}
+    table = {
+        name: scores(run_episodes(name, env_id, episodes, seed, trust, **keywords), env_id, rotate) for name in names
+    }
     print(json.dumps(table, indent=2) if json_output else format_table(table))
 
 

@@ -14,6 +14,7 @@ from foveal_envs.reference import make_reference
 from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
+from .shared.rollouts import rollout
 from .shared.runs import check_agents, find_environment, make_lanes, parse_keywords, steers_a_fovea
 from .shared.suite import task_of
 
@@ -156,14 +157,10 @@ class Game:
         _, info = self.env.reset(seed=seed)
         self.you, self.oracle, self.over, self.opinion = Result(), Result(), False, None
         self.env.task.reveal = False
-        obs, _ = self._rival.reset(options={"episode_key": info["episode_key"]})
-        state, start, ended = None, np.ones(1, bool), False
-        while not ended:
-            actions, state = self._policy.predict(obs, state, start)
-            obs, rewards, terminated, truncated, infos = self._rival.step(actions)
-            self.oracle.add(float(rewards[0]), {name: values[0] for name, values in infos.items()})
-            start = np.zeros(1, bool)
-            ended = bool(terminated[0] or truncated[0]) or self.oracle.moves >= 1000
+        same = {"episode_key": info["episode_key"]}
+        for move in rollout(self._rival, self._policy, options=same):
+            if move.number:
+                self.oracle.add(float(move.rewards[0]), {name: values[0] for name, values in move.infos.items()})
 
     @property
     def worlds(self) -> np.ndarray:

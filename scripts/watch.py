@@ -12,6 +12,7 @@ import imageio.v3 as iio
 import numpy as np
 import tyro
 
+from .shared.rollouts import rollout
 from .shared.runs import Predictor, check_agents, find_environment, load_agent, make_lanes, parse_keywords
 
 HOLD = 0.75  # seconds that an episode's last frame stays
@@ -47,6 +48,7 @@ def watch(
     mp4: Path | None = None,
     png: Path | None = None,
     env: tuple[str, ...] = (),
+    trust: bool = False,
 ) -> None:
     """Show episodes of an agent or a reference policy, in a window unless a file is asked for.
 
@@ -60,11 +62,12 @@ def watch(
         mp4: write a video here.
         png: write the last frame of the first episode here.
         env: keywords of the environment, KEY=VALUE.
+        trust: also load a file whose loading runs code that it holds.
     """
     check_agents()
     env_id, keywords, own_agent = find_environment(environment, parse_keywords(env))
     lane = make_lanes(env_id, keywords, 1, render_mode="rgb_array")
-    policy = load_agent(agent or own_agent or "oracle", lane, seed)
+    policy = load_agent(agent or own_agent or "oracle", lane, seed, trust)
     frames = run(lane, policy, episodes, seed)
     if gif or mp4 or png:
         for path in (gif, mp4, png):
@@ -89,15 +92,11 @@ def run(
         deterministic: passed to the policy.
     """
     for episode in range(episodes):
-        obs, _ = lane.reset(seed=seed if episode == 0 else None)
-        state, start, total, move, over = None, np.ones(1, bool), 0.0, 0, False
-        yield Frame(lane.render()[0], episode, 0, 0.0, {}, False)
-        while not over:
-            action, state = policy.predict(obs, state, start, deterministic)
-            obs, reward, terminated, truncated, infos = lane.step(action)
-            start, over = np.zeros(1, bool), bool(terminated[0] or truncated[0])
-            total, move = total + float(reward[0]), move + 1
-            yield Frame(lane.render()[0], episode, move, total, _measures(infos) if over else {}, over)
+        total = 0.0
+        for move in rollout(lane, policy, seed if episode == 0 else None, deterministic):
+            over = bool(move.ended[0])
+            total += float(move.rewards[0])
+            yield Frame(lane.render()[0], episode, move.number, total, _measures(move.infos) if over else {}, over)
 
 
 def _measures(infos: dict[str, Any]) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from foveal_envs.reference import ELMPolicy, ScanPolicy, SeekPolicy, make_reference
 
+from ..shared.rollouts import EVALUATION_SEED, rollout
 from ..shared.runs import make_lanes
 from .shared.claims import Claim, Row, make_claim, numbers, select
 from .shared.jobs import Job, jobs_of_parts
@@ -67,16 +68,12 @@ def measure(job: Job) -> list[Row]:
 def play(env: Any, agent: Any, seed: int, **options: Any) -> Row:
     """One episode in each lane; mean fixations, share found and mean return."""
     lanes = env.num_envs
-    obs, _ = env.reset(seed=1_000_000_000 + lanes * seed)
-    state, start, over = None, np.ones(lanes, bool), np.zeros(lanes, bool)
     fixations, returns, found = np.ones(lanes), np.zeros(lanes), np.zeros(lanes, bool)
-    while not over.all():
-        actions, state = agent.predict(obs, state, start, **options)
-        obs, rewards, start, _, infos = env.step(actions)
-        returns += np.where(over, 0.0, rewards)
-        fixations = np.where(over, fixations, infos.get("fixations", fixations + 1))
-        found = np.where(over, found, infos["is_success"])
-        over |= start
+    for move in rollout(env, agent, EVALUATION_SEED + lanes * seed, **options):
+        if move.number:
+            returns += move.held(0.0, move.rewards)
+            fixations = move.held(fixations, move.infos.get("fixations", fixations + 1))
+            found = move.held(found, move.infos["is_success"])
     spread = float(fixations.std() / np.sqrt(lanes))
     means = {"fixations": float(fixations.mean()), "standard_error": spread, "found": float(found.mean())}
     return {**means, "return": float(returns.mean()), "environment_steps": int(fixations.sum() - lanes)}

@@ -21,6 +21,7 @@ from matplotlib.patches import Circle
 
 from foveal_envs.rendering import Canvas, pixels
 
+from .rollouts import rollout
 from .runs import Predictor
 
 INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
@@ -154,22 +155,18 @@ def record_scanpaths(
     task = getattr(lanes.unwrapped, "task", None)
     if not hasattr(task, "fovea"):
         raise ValueError(f"scanpaths need a task with a fovea, got {task!r}")
-    obs, _ = lanes.reset(seed=seed)
-    worlds = lanes.unwrapped.get_state()["worlds"]
-    scenes, paths = [_scene(task, worlds, row) for row in range(len(worlds))], [worlds["gaze"][:, :2]]
-    state, start, count = None, np.ones(lanes.num_envs, bool), lanes.num_envs
+    scenes, paths = [], []
     ends: dict[int, tuple[int, np.ndarray | None, bool]] = {}
-    while len(ends) < count:
-        actions, state = policy.predict(obs, state, start, deterministic)
-        obs, _, terminated, truncated, infos = lanes.step(actions)
-        start = terminated | truncated
+    for move in rollout(lanes, policy, seed, deterministic):
         worlds = lanes.unwrapped.get_state()["worlds"]
         paths.append(worlds["gaze"][:, :2])
-        success = np.asarray(infos.get("is_success", start), bool)
-        for row in np.flatnonzero(start).tolist():
+        if not move.number:
+            scenes = [_scene(task, worlds, row) for row in range(len(worlds))]
+        success = np.asarray(move.infos.get("is_success", move.ended), bool)
+        for row in np.flatnonzero(move.ended & move.running).tolist():
             wanted = worlds["wanted"][row, :2].copy() if "wanted" in task.world.names else None
-            ends.setdefault(row, (len(paths), wanted, bool(success[row])))
-    whole, reach = np.stack(paths, 1), task.fovea.retina.reach
+            ends[row] = (len(paths), wanted, bool(success[row]))
+    whole, reach, count = np.stack(paths, 1), task.fovea.retina.reach, lanes.num_envs
     return [
         Scanpath(scenes[row], whole[row, : ends[row][0]], ends[row][1], reach, ends[row][2]) for row in range(count)
     ]

@@ -1,17 +1,80 @@
-"""One evaluation for agents and references: episodes from many starts, all lanes at once, measured at every move."""
+"""How episodes are played, by one loop for all commands, and the scores of agents and references from many starts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from .runs import Predictor, load_agent, make_lanes
 
 EVALUATION_SEED = 1_000_000_000  # training seeds are small, so the two never meet
 ANGLE_LIMIT = np.radians(15.0)
+
+
+@dataclass(frozen=True)
+class Move:
+    """What one move led to in N lanes; the first of a rollout is the reset before any move.
+
+    Attributes:
+        number: of the move, 0 for the reset.
+        obs: (N, ...) as the environment gave it.
+        rewards: (N,), 0 for the reset.
+        ended: (N,) bool, whether an episode ended, terminated or truncated.
+        running: (N,) bool, whether the lane's first episode went on until this move.
+        infos: of the environment.
+    """
+
+    number: int
+    obs: Any
+    rewards: np.ndarray
+    ended: np.ndarray
+    running: np.ndarray
+    infos: dict[str, Any]
+
+    def held(self, before: np.ndarray | float, now: np.ndarray) -> np.ndarray:
+        """(N,) what is now in lanes whose first episode is running, and what was before in the others."""
+        return np.where(self.running, now, before)
+
+    def measures(self, before: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The infos' measures, each (N,), held likewise."""
+        now = {name: values for name, values in self.infos.items() if name[0] != "_" and name != "episode_key"}
+        return {**before, **{name: self.held(before.get(name, values), values) for name, values in now.items()}}
+
+
+def rollout(
+    env: gym.vector.VectorEnv[Any, Any, Any] | gym.Env[Any, Any],
+    policy: Predictor,
+    seed: int | None = None,
+    deterministic: bool = True,
+    options: dict[str, Any] | None = None,
+) -> Iterator[Move]:
+    """The one loop of an episode: plays until the first episode of every lane is over.
+
+    Args:
+        env: vector environment of N lanes, or a single one, N = 1.
+        policy: whatever has Stable-Baselines3's ``predict``.
+        seed: of lane 0; None: the lanes go on with their own episodes.
+        deterministic: passed to the policy.
+        options: of the reset.
+
+    Yields:
+        The reset, then every move.
+    """
+    lanes = getattr(env, "num_envs", 1)
+    obs, infos = env.reset(seed=seed, options=options)
+    state, start, running, number = None, np.ones(lanes, bool), np.ones(lanes, bool), 0
+    yield Move(0, obs, np.zeros(lanes), np.zeros(lanes, bool), running, infos)
+    while running.any():
+        actions, state = policy.predict(obs, state, start, deterministic=deterministic)
+        obs, rewards, terminated, truncated, infos = env.step(actions)
+        start = np.atleast_1d(np.logical_or(terminated, truncated))
+        number += 1
+        yield Move(number, obs, np.atleast_1d(rewards), start, running, infos)
+        running = running & ~start
 
 
 @dataclass
@@ -36,6 +99,7 @@ def run_episodes(
     env_id: str,
     starts: int = 1000,
     seed: int = EVALUATION_SEED,
+    trust: bool = False,
     **keywords: Any,
 ) -> Episodes:
     """One episode from each of ``starts`` starts, until every lane's first episode is over.
@@ -45,27 +109,21 @@ def run_episodes(
         env_id: any environment of this package, or any that says ``is_success`` or nothing in its infos.
         starts: N lanes.
         seed: of lane 0; lane i is seeded ``seed + i``.
+        trust: see ``load_agent``.
         **keywords: of the task.
     """
     env = make_lanes(env_id, keywords, starts, info="step")
     if isinstance(policy, str):
-        policy = load_agent(policy, env, seed)
+        policy = load_agent(policy, env, seed, trust)
     elif not isinstance(policy, Predictor):
         policy = policy(env)
-    observation, infos = env.reset(seed=seed)
-    state, episode_start, over = None, np.ones(starts, bool), np.zeros(starts, bool)
     trace: list[tuple[np.ndarray, np.ndarray]] = []
-    returns, measures = np.zeros(starts), {}
-    while not over.all():
-        actions, state = policy.predict(observation, state, episode_start, deterministic=True)
-        observation, rewards, terminated, truncated, infos = env.step(actions)
-        returns += np.where(over, 0.0, rewards)
-        trace.append((infos.get("distance", np.zeros(starts)), infos.get("angle_error", np.zeros(starts))))
-        for name, values in infos.items():
-            if not name.startswith("_") and name != "episode_key":
-                measures[name] = np.where(over, measures.get(name, values), values)
-        episode_start = terminated | truncated
-        over |= episode_start
+    returns, measures, nothing = np.zeros(starts), {}, np.zeros(starts)
+    for move in rollout(env, policy, seed):
+        returns += move.held(0.0, move.rewards)
+        if move.number:
+            trace.append((move.infos.get("distance", nothing), move.infos.get("angle_error", nothing)))
+            measures = move.measures(measures)
     env.close()
     distance, angle_error = (np.array(column) for column in zip(*trace, strict=True))
     return Episodes(distance, angle_error, measures, returns)

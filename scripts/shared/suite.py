@@ -14,7 +14,7 @@ from tqdm import tqdm
 from foveal_envs.reference import make_reference
 
 from .plots import Row, bootstrap_interval, interquartile_mean, read_rows
-from .rollouts import EVALUATION_SEED
+from .rollouts import EVALUATION_SEED, rollout
 from .runs import load_agent, make_lanes, read_config
 
 PATHS = 6  # scanpaths kept of a policy
@@ -90,7 +90,9 @@ class Line:
     progress: list[Row] = field(default_factory=list)
 
 
-def score_suite(ids: Sequence[str], agents: Sequence[str], episodes: int, seeds: int) -> list[Line]:
+def score_suite(
+    ids: Sequence[str], agents: Sequence[str], episodes: int, seeds: int, trust: bool = False
+) -> list[Line]:
     """Scores of references and saved agents on every task.
 
     Args:
@@ -98,6 +100,7 @@ def score_suite(ids: Sequence[str], agents: Sequence[str], episodes: int, seeds:
         agents: run folders; those of one algorithm and environment are its seeds.
         episodes: of one value.
         seeds: values of each reference.
+        trust: see ``load_agent``.
 
     Raises:
         SystemExit: a folder that is no run, or an environment that cannot be made.
@@ -116,7 +119,7 @@ def score_suite(ids: Sequence[str], agents: Sequence[str], episodes: int, seeds:
             mine.append((name, outcomes))
         for name, folders in groups.get(env_id, {}).items():
             keywords = read_config(folders[0])["env_kwargs"]
-            mine.append((name, [run(folder, env_id, keywords, episodes, EVALUATION_SEED) for folder in folders]))
+            mine.append((name, [run(folder, env_id, keywords, episodes, EVALUATION_SEED, trust) for folder in folders]))
         values = {name: np.array([measure(outcome) for outcome in outcomes]) for name, outcomes in mine}
         zero, one = values["random"].mean(), values[best].mean()
         for name, outcomes in mine:
@@ -127,34 +130,29 @@ def score_suite(ids: Sequence[str], agents: Sequence[str], episodes: int, seeds:
     return lines
 
 
-def run(policy: str, env_id: str, keywords: dict[str, Any], episodes: int, seed: int) -> Outcome:
+def run(policy: str, env_id: str, keywords: dict[str, Any], episodes: int, seed: int, trust: bool = False) -> Outcome:
     """One episode in each of so many lanes of a native vector environment."""
     env = make_lanes(env_id, keywords, episodes, info="step")
     env.action_space.seed(seed)
     looks = "gaze" in (env.unwrapped.task.world.names or ())
-    agent = load_agent(policy, env, seed) if Path(policy).exists() else make_reference(policy, env)
-    obs, _ = env.reset(seed=seed)
-    state, start, over = None, np.ones(episodes, bool), np.zeros(episodes, bool)
+    agent = load_agent(policy, env, seed, trust) if Path(policy).exists() else make_reference(policy, env)
     returns, fixations = np.zeros(episodes), np.ones(episodes)
     measures: dict[str, np.ndarray] = {}
-    distances, success, gazes = [], [], [_gazes(env)] if looks else []
-    first_wanted = _wanted(env)
-    while not over.all():
-        actions, state = agent.predict(obs, state, start, deterministic=True)
-        obs, rewards, terminated, truncated, infos = env.step(actions)
-        returns += np.where(over, 0.0, rewards)
-        fixations += ~over
-        if "distance" in infos:
-            distances.append(infos["distance"][~over].mean())
-        for name, values in infos.items():
-            if not name.startswith("_") and name != "episode_key":
-                measures[name] = np.where(over, measures.get(name, values), values)
-        if "is_success" in measures:
-            success.append(float(measures["is_success"].mean()))
+    distances, success, gazes = [], [], []
+    first_wanted = None
+    for move in rollout(env, agent, seed):
         if looks:
             gazes.append(_gazes(env))
-        start = terminated | truncated
-        over |= start
+        if not move.number:
+            first_wanted = _wanted(env)
+            continue
+        returns += move.held(0.0, move.rewards)
+        fixations += move.running
+        if "distance" in move.infos:
+            distances.append(move.infos["distance"][move.running].mean())
+        measures = move.measures(measures)
+        if "is_success" in measures:
+            success.append(float(measures["is_success"].mean()))
     size = env.unwrapped.task.render_size
     env.close()
     outcome = Outcome(
