@@ -11,7 +11,7 @@ from ..compiled import aligned
 from ..vectors import LANES
 from .logpolar import logpolar
 from .multiscale import multiscale
-from .rings import att1
+from .rings import rings
 from .uniform import uniform
 
 NOWHERE = 1e6  # pixels from the gaze
@@ -69,11 +69,12 @@ class Retina:
 
 
 RETINAS: dict[str, Callable[..., np.ndarray]] = {
-    "att1": att1,
+    "rings": rings,
     "multiscale": multiscale,
     "logpolar": logpolar,
     "uniform": uniform,
 }
+ALIASES = {"att1": "rings"}  # earlier names, still accepted
 
 
 def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
@@ -86,6 +87,7 @@ def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
         return retina
     keywords = {"name": retina} if isinstance(retina, str) else dict(retina)
     name = keywords.pop("name", None)
+    name = ALIASES.get(name, name)
     if name not in RETINAS:
         raise ValueError(f"unknown retina {name!r}; allowed: {', '.join(map(repr, RETINAS))}, or a Retina")
     try:

@@ -62,7 +62,7 @@ def test_bank_against_exact_area_averages(name: str, exact: bool, bar: float) ->
 
 @pytest.mark.parametrize(("exact", "bar"), [(False, 3.5), (True, 1.5)])
 def test_bank_of_textures_and_beyond_the_border(exact: bool, bar: float) -> None:
-    picture, retina = textures(1, 256)[0], make_retina("att1")
+    picture, retina = textures(1, 256)[0], make_retina("rings")
     for low, high in ((80.0, 180.0), (-20.0, 276.0)):
         wrong = errors(picture, retina, low, high, exact=exact)
         steep = 2.0 if low < 0 else 1.0  # the border of a grey picture on white is a sharp edge
@@ -70,7 +70,7 @@ def test_bank_of_textures_and_beyond_the_border(exact: bool, bar: float) -> None
 
 
 def test_colour_is_three_grey_banks() -> None:
-    retina, rng = make_retina("att1"), np.random.default_rng(0)
+    retina, rng = make_retina("rings"), np.random.default_rng(0)
     colour = rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     bank, glimpse, grey = ImageBank(colour, retina), np.zeros(120, np.float32), np.zeros(40, np.float32)
     for channel in range(3):
@@ -88,7 +88,7 @@ def test_a_flat_picture_is_flat_everywhere() -> None:
 
 
 def test_memory_is_stated_and_bounded() -> None:
-    retina, pictures = make_retina("att1"), np.zeros((3, 128, 128, 3), np.uint8)
+    retina, pictures = make_retina("rings"), np.zeros((3, 128, 128, 3), np.uint8)
     bank = ImageBank(pictures, retina)
     assert bank.bytes == bank.arrays[0].nbytes == bank_bytes(9, 128, retina)
     with pytest.raises(ValueError, match=r"would take \d+ MiB, more than memory=0.01"):
@@ -122,7 +122,7 @@ def test_sprites_lie_where_their_record_says() -> None:
 
 
 def test_a_turned_sprite_is_a_turned_gaze() -> None:
-    retina, stencil = make_retina("att1"), glyphs(1)[0][4:5]
+    retina, stencil = make_retina("rings"), glyphs(1)[0][4:5]
     bank, sprites = ImageBank(stencil, retina, outside=0.0), np.zeros(1, SPRITE)
     sprites[0]["angle"], sprites[0]["radius"], sprites[0]["value"] = 0.7, 20.0, 1.0
     turned, plain, share = (np.zeros(40, np.float32) for _ in range(3))

@@ -86,7 +86,7 @@ class GoalDetection(Task):
         rotate: bool = False,
         start: str = "near",
         moves: int = 25,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         reward: str = "dense",
         goal: str | None = "appearance",

@@ -72,7 +72,7 @@ class TargetDetection(Task):
         start: "near": uniform in a disc of 72 pixels around the wanted position; "anywhere": uniform in the scene. With
             rotation over all angles.
         moves: length of an episode.
-        retina: "att1", "multiscale", "logpolar", "uniform", {"name": ..., keyword: value} or a Retina.
+        retina: "rings", "multiscale", "logpolar", "uniform", {"name": ..., keyword: value} or a Retina.
         actuators: "saccade", "muscles", "directions" or "fields".
         reward: "dense", "sparse" or "terminal".
         goal: "appearance", "pose" or None (the observation alone).
@@ -95,7 +95,7 @@ class TargetDetection(Task):
         rotate: bool = False,
         start: str = "near",
         moves: int = 25,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         reward: str = "dense",
         goal: str | None = "appearance",

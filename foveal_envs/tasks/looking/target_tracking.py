@@ -80,7 +80,7 @@ class TargetTracking(Task):
         speed: float | Sequence[float] = 5.0,
         shape: str | Sequence[str] = "triangle",
         moves: int = 50,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         reward: str = "dense",
         goal: str | None = "appearance",

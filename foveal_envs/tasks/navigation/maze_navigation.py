@@ -103,7 +103,7 @@ class MazeNavigation(Task):
         view: float = 3.0,
         goal: str = "place",
         rotate: bool = False,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         largest_step: float = 0.5,
         largest_turn: float = math.radians(50.0),

@@ -341,7 +341,7 @@ def test_faulty_layouts_are_drawn(name: str, layout: Any, message: str) -> None:
         ("MazeNavigation", {"view": 4.0}, "cells"),
         ("MazeNavigation", {"goal": "smell"}, "'place', 'relative', 'picture'"),
         ("MazeNavigation", {"goal_format": "list"}, "'dict', 'concat'"),
-        ("MazeNavigation", {"retina": "eagle"}, "'att1'"),
+        ("MazeNavigation", {"retina": "eagle"}, "'rings'"),
     ],
 )
 def test_impossible_keywords_name_the_allowed_values(name: str, keywords: dict[str, Any], message: str) -> None:
