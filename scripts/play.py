@@ -65,13 +65,13 @@ def play(
     env_id, keywords, _ = find_environment(environment, parse_keywords(env))
     game = Game(env_id, keywords, seed)
     if script is not None:
-        screen = Screen(game.env.task, "rgb_array", FPS)
+        screen = game.screen("rgb_array")
         for word in script.split()[:frames]:
             game.obey(read_command(word))
             screen.show(game.worlds, 0, game.notes())
     else:
         try:
-            screen = Screen(game.env.task, "human", FPS)
+            screen = game.screen("human")
         except gym.error.Error as error:
             raise SystemExit(f"{error}; --script plays without a window") from error
         assert screen.window is not None
@@ -82,7 +82,6 @@ def play(
 
 def steer(game: Game, screen: Screen, window: Window, frames: int | None) -> None:
     """Show the game and obey the person until the window closes, or for so many frames."""
-    window.title = f"{type(game.env.task).__name__}    {HELP}"
     shown = 0
     while window.is_open and (frames is None or shown < frames):
         screen.show(game.worlds, 0, game.notes())
@@ -164,6 +163,15 @@ class Game:
             self.oracle.add(float(rewards[0]), {name: values[0] for name, values in infos.items()})
             start = np.zeros(1, bool)
             ended = bool(terminated[0] or truncated[0]) or self.oracle.moves >= 1000
+
+    def screen(self, render_mode: str) -> Screen:
+        """What shows the game: frames as arrays, or a window.
+
+        Raises:
+            gymnasium.error.Error: a window is wanted and there is no display.
+        """
+        task = self.env.task
+        return Screen(task.draw, task.render_size, f"{type(task).__name__}    {HELP}", render_mode, FPS)
 
     @property
     def worlds(self) -> np.ndarray:

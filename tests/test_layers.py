@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -25,14 +26,21 @@ LAYERS = [  # of foveal_envs: a module may import from its own layer and from th
 LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
 
-def imported(path: Path, package: Path) -> set[tuple[int, str]]:
-    """(line, absolute dotted name) of every import in a file, relative ones resolved; TYPE_CHECKING blocks left out."""
+def imported(path: Path, package: Path, types: bool = False) -> set[tuple[int, str]]:
+    """(line, absolute dotted name) of every import in a file, relative ones resolved.
+
+    Args:
+        path: of the file.
+        package: its folder.
+        types: whether imports under TYPE_CHECKING count as well.
+    """
     tree = ast.parse(path.read_text())
     skipped = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         for inner in ast.walk(node)
+        if not types
     }
     names = set()
     parts = path.relative_to(package.parent).with_suffix("").parts
@@ -50,6 +58,38 @@ def imported(path: Path, package: Path) -> set[tuple[int, str]]:
 
 def files(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
+
+
+def arrows(package: str) -> dict[str, set[str]]:
+    """Dotted name of every module of a package -> the modules of the package that it imports, for types or to run."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+             for path in files(package)}  # fmt: skip
+
+    def module(name: str) -> str:
+        while name and name not in paths:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        own: {module(name) for _, name in imported(path, ROOT / package, types=True)} - {"", own}
+        for own, path in paths.items()
+    }
+
+
+@pytest.mark.parametrize("package", ["foveal_envs"])
+def test_no_imports_go_in_a_circle(package: str) -> None:
+    """Imports under TYPE_CHECKING count: what knows another's type depends on it."""
+    list(graphlib.TopologicalSorter(arrows(package)).static_order())  # a CycleError names the circle
+
+
+@pytest.mark.parametrize("floor", ["foveal_envs.tasks"])
+def test_no_family_imports_another(floor: str) -> None:
+    def family(name: str) -> str:
+        return name.removeprefix(f"{floor}.").partition(".")[0]
+
+    for own, others in arrows(floor.partition(".")[0]).items():
+        inside = {other for other in others if other.startswith(f"{floor}.")}
+        assert not own.startswith(f"{floor}.") or {family(other) for other in inside} <= {family(own)}, own
 
 
 @pytest.mark.parametrize("path", files("foveal_envs"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -86,7 +86,7 @@ def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
     if isinstance(retina, Retina):
         return retina
     keywords = {"name": retina} if isinstance(retina, str) else dict(retina)
-    name = keywords.pop("name", None)
+    name: Any = keywords.pop("name", None)
     name = ALIASES.get(name, name)
     if name not in RETINAS:
         raise ValueError(f"unknown retina {name!r}; allowed: {', '.join(map(repr, RETINAS))}, or a Retina")

@@ -194,7 +194,7 @@ def test_no_display_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
     task = env.unwrapped.task
     env.close()
     worlds = np.zeros(1, task.world)
-    frame = Screen(task, "rgb_array", 8).show(worlds, 0)
+    frame = Screen(task.draw, task.render_size, "test", "rgb_array", 8).show(worlds, 0)
     assert frame is not None
 
 
