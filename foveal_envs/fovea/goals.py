@@ -25,21 +25,15 @@ REWARDS = ("dense", "sparse", "terminal")
 DENSE, SPARSE, TERMINAL = range(3)
 _NONE, _BOOL = np.empty(0), np.dtype(np.bool_)
 GOAL_LIMITS = {"wanted": POSE, "pose": (-1.0, 1.0), "desired": SEEN}
-SETTINGS = np.dtype(  # what the kernels know of a task's configuration
-    [
-        ("reach", np.float64),
-        ("channels", np.int64),
-        ("values", np.int64),
-        ("noisy", np.bool_),
-        ("proprioception", np.int64),  # 0, 2 or 4 numbers
-        ("pose_length", np.int64),  # 2 or 4
-        ("observed", np.int64),
-        ("goal_length", np.int64),
-        ("by_pose", np.bool_),
-        ("reward", np.int64),
-        ("moves", np.int64),
-    ]
-)
+GOAL: list[tuple[Any, ...]] = [  # what kernels know of a goal: part of a task's settings
+    ("proprioception", np.int64),  # 0, 2 or 4 numbers
+    ("pose_length", np.int64),  # 2 or 4
+    ("observed", np.int64),  # numbers of an observation
+    ("goal_length", np.int64),
+    ("by_pose", np.bool_),
+    ("reward", np.int64),
+    ("moves", np.int64),
+]
 
 
 def goal_fields(values: int) -> list[tuple[Any, ...]]:
@@ -66,7 +60,7 @@ class Goal:
         moves: length of an episode.
 
     Attributes:
-        settings: (1,) SETTINGS, for the kernels.
+        settings: values of the fields of GOAL, for ``record``.
 
     Raises:
         ValueError: an unknown name.
@@ -93,13 +87,15 @@ class Goal:
         self.shown = goal is not None
         self.concatenated = self.shown and goal_format == "concat"
         self.kind = REWARDS.index(reward)
-        own = pose if proprioception else 0
-        record = np.zeros(1, SETTINGS)
-        record[0] = (
-            fovea.retina.reach, fovea.channels, values, fovea.noisy, own, pose, self.observed, self.length,
-            self.by_pose, self.kind, moves,
-        )  # fmt: skip
-        self.settings = record
+        self.settings = {
+            "proprioception": pose if proprioception else 0,
+            "pose_length": pose,
+            "observed": self.observed,
+            "goal_length": self.length,
+            "by_pose": self.by_pose,
+            "reward": self.kind,
+            "moves": moves,
+        }
         low = np.full(self.observed, -1.0, np.float32)
         low[:values] = 0.0
         box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
@@ -230,8 +226,7 @@ def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndar
     if settings["by_pose"]:
         write_pose(wanted[0], wanted[1], wanted[2], desired, 0, settings["pose_length"])
     else:
-        channels, values = settings["channels"], settings["values"]
-        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], channels, values, scratch, desired)
+        look(w, settings, wanted[0], wanted[1], wanted[2], fields, scratch, desired)
 
 
 @kernel

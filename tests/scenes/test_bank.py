@@ -10,12 +10,20 @@ import numpy as np
 import pygame
 import pytest
 
+from foveal_envs.compiled import record
+from foveal_envs.fovea.fovea import EYE, Fovea
 from foveal_envs.retinas import RETINAS, Retina, make_retina
 from foveal_envs.scenes.bank import ImageBank, bank_bytes, look_at_picture
 from foveal_envs.scenes.pictures import digits, glyphs, load_pictures, textures
 from foveal_envs.scenes.sprites import SPRITE, add_sprite, place_sprite
 
 FINE = 6
+
+
+def eye(retina: Retina, channels: int = 1) -> np.void:
+    """What kernels know of a fovea with a retina."""
+    settings = Fovea(retina, "saccade", 20.0, 1.0, False, channels, 0.0).settings
+    return record(np.dtype(EYE), **settings)[0]
 
 
 def photograph() -> np.ndarray:
@@ -90,7 +98,8 @@ def test_a_flat_picture_is_flat_everywhere() -> None:
 def test_memory_is_stated_and_bounded() -> None:
     retina, pictures = make_retina("rings"), np.zeros((3, 128, 128, 3), np.uint8)
     bank = ImageBank(pictures, retina)
-    assert bank.bytes == bank.arrays[0].nbytes == bank_bytes(9, 128, retina)
+    _, texels, *_ = bank.arrays
+    assert bank.bytes == texels.nbytes == bank_bytes(9, 128, retina)
     with pytest.raises(ValueError, match=r"would take \d+ MiB, more than memory=0.01"):
         ImageBank(pictures, retina, memory=0.01)
     assert bank_bytes(1, 512, retina, exact=True) < 4.2 * bank_bytes(1, 512, retina)
@@ -112,21 +121,21 @@ def test_sprites_lie_where_their_record_says() -> None:
     sprites[0]["x"], sprites[0]["y"], sprites[0]["radius"], sprites[0]["value"] = x, y, 20.0, 0.8
     below, ink = ImageBank(under, retina, exact=True), ImageBank(stencil, retina, exact=True, outside=0.0)
     whole = ImageBank(np.rint(drawn[None]).astype(np.uint8), retina, exact=True)
-    seen, wanted, share = (np.zeros(len(retina), np.float32) for _ in range(3))
+    seen, wanted = (np.zeros(len(retina), np.float32) for _ in range(2))
     for gaze in ((55.0, 47.0), (70.5, 60.2), (100.0, 90.0)):
         look_at_picture(below.arrays, 0, *gaze, 0.0, seen)
-        assert add_sprite(sprites[0], ink.arrays, 1.0, 14.0, *gaze, 0.0, retina.reach, 1, share, seen)
+        assert add_sprite(sprites[0], eye(retina), *gaze, 0.0, ink.arrays, seen)
         look_at_picture(whole.arrays, 0, *gaze, 0.0, wanted)
         assert np.sqrt(np.mean((255.0 * (seen - wanted)) ** 2)) < 3.0
-    assert not add_sprite(sprites[0], ink.arrays, 1.0, 14.0, 500.0, 500.0, 0.0, retina.reach, 1, share, seen)
+    assert not add_sprite(sprites[0], eye(retina), 500.0, 500.0, 0.0, ink.arrays, seen)
 
 
 def test_a_turned_sprite_is_a_turned_gaze() -> None:
     retina, stencil = make_retina("rings"), glyphs(1)[0][4:5]
     bank, sprites = ImageBank(stencil, retina, outside=0.0), np.zeros(1, SPRITE)
     sprites[0]["angle"], sprites[0]["radius"], sprites[0]["value"] = 0.7, 20.0, 1.0
-    turned, plain, share = (np.zeros(40, np.float32) for _ in range(3))
-    add_sprite(sprites[0], bank.arrays, 1.0, 14.0, 3.0, -2.0, 0.7, retina.reach, 1, share, turned)
+    turned, plain = (np.zeros(40, np.float32) for _ in range(2))
+    add_sprite(sprites[0], eye(retina), 3.0, -2.0, 0.7, bank.arrays, turned)
     x, y = np.cos(0.7) * 3.0 - np.sin(0.7) * 2.0, -2.0 * np.cos(0.7) - 3.0 * np.sin(0.7)
     look_at_picture(bank.arrays, 0, x + 14.0, y + 14.0, 0.0, plain)
     np.testing.assert_allclose(turned, plain, atol=0.005)
@@ -168,10 +177,10 @@ def test_coloured_sprites_lie_over_a_photograph() -> None:
         patch += opacity * (spot[..., :3] - patch)
     below, above = ImageBank(under, retina, exact=True), ImageBank(stencils, retina, exact=True, outside=0.0)
     whole = ImageBank(np.rint(drawn[None]).astype(np.uint8), retina, exact=True)
-    seen, wanted, work = (np.zeros(size * len(retina), np.float32) for size in (3, 3, 4))
+    seen, wanted = (np.zeros(3 * len(retina), np.float32) for _ in range(2))
     for gaze in ((70.0, 75.5), (91.3, 88.0)):
         look_at_picture(below.arrays, 0, *gaze, 0.0, seen)
-        assert all(add_sprite(s, above.arrays, 1.0, 16.0, *gaze, 0.0, retina.reach, 3, work, seen) for s in sprites)
+        assert all(add_sprite(s, eye(retina, 3), *gaze, 0.0, above.arrays, seen) for s in sprites)
         look_at_picture(whole.arrays, 0, *gaze, 0.0, wanted)
         assert np.sqrt(np.mean((255.0 * (seen - wanted)) ** 2)) < 4.0
         assert wanted.std() > 0.1

@@ -10,32 +10,35 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, displacement, move_gaze
-from ...fovea.goals import Goal, measures, world_reward
-from ...fovea.sensing import add_noise, write_pose
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea, displacement, move_gaze
+from ...fovea.goals import GOAL, Goal, measures, world_reward
+from ...fovea.sensing import add_noise, feel, write_pose
 from ...retinas import Retina
+from ...scenes.bank import Bank
 from ...scenes.pictures import Images
-from ...scenes.sprites import SPRITE, place_sprite, sprite_limits
+from ...scenes.sprites import SPRITE, add_sprite, place_sprite, sprite_limits
 from ...task import Observation, Task
-from .pictures import (
-    PICTURE,
-    Sprites,
-    View,
-    look_at_sprites,
-    look_over_picture,
-    paint_picture,
-    paint_sprites,
-    picture_view,
-    sprite_view,
-)
-from .shared import START_RADIUS, STARTS, Looks, looking_limits, looking_record, place_object, start_near
+from .pictures import PICTURE, look_over_picture, paint_picture, paint_sprites, picture_bank, sprite_bank
+from .shared import LOOKS, START_RADIUS, STARTS, Looks, looking_limits, looking_record, place_object, start_near
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
 
 TARGETS = ("paste", "glimpse")
 RADIUS = 30.0  # of a pasted object, pixels
+SETTINGS = np.dtype(
+    [
+        ("pictures", np.int64),
+        ("sprites", np.int64),  # 0: objects are pasted
+        ("paste", np.bool_),
+        ("start_radius", np.float64),  # negative: anywhere
+        ("rotate", np.bool_),
+        *LOOKS,
+        *GOAL,
+        *EYE,
+    ]
+)
 
 
 class ImageSearch(Task):
@@ -111,28 +114,38 @@ class ImageSearch(Task):
         pasted: list[tuple[Any, ...]] = [*PICTURE, ("pasted", np.int64), ("sprites", SPRITE, (1,))]
         self.world = looking_record(self.goal.observed, self.fovea.values, 1, *pasted)
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
-        self.bank, self._view = picture_view(images, self.fovea, exact, memory)
-        self.sprites, self._sprites = sprite_view(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
+        self.bank = picture_bank(images, self.fovea, exact, memory)
+        self.sprites = sprite_bank(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
         self.limits = looking_limits(
             1, picture=(0, len(self.bank) - 1), pasted=(0, 1), sprites=sprite_limits(len(self.sprites))
         )
         self._looks = Looks(shape, RADIUS, None)
-        start_radius = -1.0 if start == "anywhere" else START_RADIUS
-        number = 0 if sprites is None else len(self.sprites)
-        self._rules = len(self.bank), start_radius, rotate, target == "paste", number
+        self._settings = record(
+            SETTINGS,
+            pictures=len(self.bank),
+            sprites=0 if sprites is None else len(self.sprites),
+            paste=target == "paste",
+            start_radius=-1.0 if start == "anywhere" else START_RADIUS,
+            rotate=rotate,
+            **self._looks.settings,
+            **self.goal.settings,
+            **self.fovea.settings,
+        )
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        looks, goal = self._looks, self.goal
-        _reset(worlds, rows, keys, goal.settings, self._rules, looks.shapes, looks.table, looks.ranges, self._view,
-               self._sprites, self.fovea.noise)  # fmt: skip
+        fovea, looks = self.fovea, self._looks
+        _reset(
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch, self.bank.arrays, self.sprites.arrays,
+        )  # fmt: skip
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
         fovea = self.fovea
         _step(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings, self._view,
-            self._sprites, fovea.noise, rewards, terminated,
+            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
+            fovea.scratch, self.bank.arrays, self.sprites.arrays, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
@@ -168,31 +181,44 @@ class ImageSearch(Task):
         canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
         if goal.shown and not goal.by_pose:
             canvas.retina_inset("Goal", fovea.retina.table, w["desired"][: fovea.values], fovea.channels)
-        canvas.status("move", f"{w['moves']} / {goal.settings['moves'][0]}")
+        canvas.status("move", f"{w['moves']} / {goal.settings['moves']}")
         canvas.status("distance", f"{np.hypot(*(w['gaze'] - w['wanted'])[:2]):.1f} px")
 
 
-# Number of pictures, radius of starts, whether it turns, whether to paste, number of sprites
-Rules = tuple[int, float, bool, bool, int]
+@kernel
+def _look(
+    w: np.void,
+    settings: np.void,
+    x: float,
+    y: float,
+    angle: float,
+    fields: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
+    out: np.ndarray,
+) -> None:
+    """What the retina gives at a pose: the picture, and what is pasted on it."""
+    look_over_picture(w, settings, x, y, angle, fields, scratch, bank, out)
+    for i in range(w["pasted"]):
+        add_sprite(w["sprites"][i], settings, x, y, angle, sprites, out)
 
 
 @kernel
-def _look(w: np.void, view: View, sprites: Sprites, x: float, y: float, angle: float, out: np.ndarray) -> None:
-    look_over_picture(w, view, x, y, angle, out)
-    look_at_sprites(w["sprites"], w["pasted"], view, sprites, x, y, angle, out)
-
-
-@kernel
-def _perceive(w: np.void, settings: np.void, view: View, sprites: Sprites, noise: np.ndarray) -> None:
+def _perceive(
+    w: np.void,
+    settings: np.void,
+    fields: np.ndarray,
+    noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
+) -> None:
     """Glimpse (with noise), pose, and proprioception at the end of the observation."""
-    gaze, glimpse = w["gaze"], w["glimpse"]
-    _look(w, view, sprites, gaze[0], gaze[1], gaze[2], glimpse)
-    if settings["noisy"]:
-        add_noise(w, noise, settings["channels"], w["moves"], glimpse)
-    write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
-    own = settings["proprioception"]
-    for i in range(own):
-        glimpse[settings["observed"] - own + i] = w["pose"][i]
+    gaze = w["gaze"]
+    _look(w, settings, gaze[0], gaze[1], gaze[2], fields, scratch, bank, sprites, w["glimpse"])
+    add_noise(w, settings, noise)
+    feel(w, settings)
 
 
 @kernel
@@ -201,19 +227,19 @@ def _reset(
     rows: np.ndarray,
     episode_keys: np.ndarray,
     all_settings: np.ndarray,
-    rules: Rules,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    view: View,
-    sprites: Sprites,
+    fields: np.ndarray,
     noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
 ) -> None:
     settings = all_settings[0]
-    pictures, start_radius, rotate, paste, number = rules
+    rotate, number = settings["rotate"], settings["sprites"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        w["picture"] = keys.below(key, 0, pictures)
+        w["picture"] = keys.below(key, 0, settings["pictures"])
         x = keys.between(key, 10, START_RADIUS, SCENE - START_RADIUS)
         y = keys.between(key, 11, START_RADIUS, SCENE - START_RADIUS)
         angle = keys.between(key, 12, -math.pi, math.pi) if rotate else 0.0
@@ -221,19 +247,19 @@ def _reset(
         if number > 0:
             place_sprite(w["sprites"][0], keys.below(key, 13, number), x, y, angle, RADIUS)
             w["pasted"] = 1
-        elif paste:
-            place_object(w["objects"][0], key, 0, x, y, angle, shapes, table, ranges, w["background"])
+        elif settings["paste"]:
+            place_object(w["objects"][0], key, 0, x, y, angle, settings, shapes, table, w["background"])
             w["count"] = 1
         wanted = w["wanted"]
         wanted[0] = x
         wanted[1] = y
         wanted[2] = angle
-        start_near(w, key, x, y, start_radius, rotate)
+        start_near(w, key, x, y, settings["start_radius"], rotate)
         if settings["by_pose"]:
             write_pose(x, y, angle, w["desired"], 0, settings["pose_length"])
         else:
-            _look(w, view, sprites, x, y, angle, w["desired"])
-        _perceive(w, settings, view, sprites, noise)
+            _look(w, settings, x, y, angle, fields, scratch, bank, sprites, w["desired"])
+        _perceive(w, settings, fields, noise, scratch, bank, sprites)
 
 
 @kernel
@@ -241,12 +267,13 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     strengths: np.ndarray,
-    low: float,
-    moves: np.ndarray,
     all_settings: np.ndarray,
-    view: View,
-    sprites: Sprites,
+    moves: np.ndarray,
+    fields: np.ndarray,
     noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
@@ -255,8 +282,8 @@ def _step(
         if active[i]:
             w = worlds[i]
             w["moves"] += 1
-            right, down, turn = displacement(strengths, i, low, moves)
+            right, down, turn = displacement(strengths, i, settings, moves)
             move_gaze(w, right, down, turn)
-            _perceive(w, settings, view, sprites, noise)
+            _perceive(w, settings, fields, noise, scratch, bank, sprites)
             rewards[i] = world_reward(w, settings)
             terminated[i] = w["moves"] >= settings["moves"]

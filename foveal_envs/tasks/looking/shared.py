@@ -25,6 +25,11 @@ START_RADIUS = 72.0
 STARTS = ("near", "anywhere")
 RANGES = {"size": (0.5, 1.2), "contrast": (0.05, 1.0), "background": (0.0, 0.95)}  # what ``randomise`` may span
 OBJECT_STREAM = 100
+LOOKS: list[tuple[Any, ...]] = [  # what kernels know of the looks of objects: part of a task's settings
+    ("size", np.float64, (2,)),  # smallest and largest, times the radius
+    ("contrast", np.float64, (2,)),
+    ("background", np.float64, (2,)),
+]
 
 
 def looking_record(observed: int, values: int, objects: int, *more: tuple[Any, ...]) -> np.dtype[Any]:
@@ -49,6 +54,11 @@ class Looks:
         radius: of the objects, pixels.
         randomise: {"size": (low, high), "contrast": ..., "background": ...}, each optional.
 
+    Attributes:
+        shapes: (M,) int64, numbers of the shapes from which an object draws its own.
+        table: (8,) OBJECT, the fixed shapes.
+        settings: values of the fields of LOOKS, for ``record``.
+
     Raises:
         ValueError: an unknown shape or range.
     """
@@ -60,13 +70,13 @@ class Looks:
             require(name in SHAPES, "shape", SHAPES, name)
         self.shapes = np.array([SHAPES.index(name) for name in names], np.int64)
         self.table = shape_table(radius)
-        self.ranges = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])  # size, contrast, background
+        self.settings: dict[str, Any] = {"size": (1.0, 1.0), "contrast": (1.0, 1.0), "background": (0.0, 0.0)}
         for name, span in (randomise or {}).items():
             require(name in RANGES, "a range of randomise", tuple(RANGES), name)
             low, high = RANGES[name]
             valid = len(span) == 2 and low <= span[0] <= span[1] <= high
             require(valid, f"randomise[{name!r}]", f"(low, high) within [{low}, {high}]", span)
-            self.ranges[list(RANGES).index(name)] = span
+            self.settings[name] = span
 
 
 def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal, wrap: bool = False) -> None:
@@ -87,7 +97,7 @@ def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal, wrap: boo
     canvas.retina_inset("Retina", table, w["glimpse"][: fovea.values], channels)
     if goal.shown and not goal.by_pose:
         canvas.retina_inset("Goal", table, w["desired"][: fovea.values], channels)
-    canvas.status("move", f"{w['moves']} / {goal.settings['moves'][0]}")
+    canvas.status("move", f"{w['moves']} / {goal.settings['moves']}")
     gap = [math.remainder(a - b, SCENE) if wrap else a - b for a, b in zip(gaze[:2], wanted[:2], strict=True)]
     canvas.status("distance", f"{math.hypot(*gap):.1f} px")
     if fovea.rotate:
@@ -95,10 +105,10 @@ def draw_looking(canvas: Canvas, w: np.void, fovea: Fovea, goal: Goal, wrap: boo
 
 
 @kernel
-def set_background(w: np.void, key: np.uint64, ranges: np.ndarray) -> None:
+def set_background(w: np.void, key: np.uint64, settings: np.void) -> None:
     """Darkness of the empty scene, drawn once an episode, the same in all channels."""
     for c in range(3):
-        w["background"][c] = keys.between(key, 0, ranges[2, 0], ranges[2, 1])
+        w["background"][c] = keys.between(key, 0, settings["background"][0], settings["background"][1])
 
 
 @kernel
@@ -109,9 +119,9 @@ def place_object(
     x: float,
     y: float,
     angle: float,
+    settings: np.void,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
     background: np.ndarray,
 ) -> None:
     """Object number ``index`` of the episode at a pose: its shape, size and darkness, drawn from the key.
@@ -119,7 +129,7 @@ def place_object(
     The darkness is ``background + contrast (1 - background)``; in colour each channel draws its own contrast.
     """
     own = keys.split(key, OBJECT_STREAM + index)
-    size = keys.between(own, 0, ranges[0, 0], ranges[0, 1])
+    size = keys.between(own, 0, settings["size"][0], settings["size"][1])
     shape = shapes[keys.below(own, 1, shapes.shape[0])]
     if shape >= CONVEX:
         random_polygon(thing, keys.split(own, 0), size * table[0]["radius"], shape == CONCAVE)
@@ -129,7 +139,7 @@ def place_object(
     thing["y"] = y
     thing["angle"] = angle
     for c in range(3):
-        contrast = keys.between(own, 2 + c, ranges[1, 0], ranges[1, 1])
+        contrast = keys.between(own, 2 + c, settings["contrast"][0], settings["contrast"][1])
         thing["value"][c] = background[c] + contrast * (1.0 - background[c])
 
 
@@ -150,9 +160,8 @@ def step_gaze(
     worlds: np.ndarray,
     active: np.ndarray,
     strengths: np.ndarray,
-    low: float,
-    moves: np.ndarray,
     all_settings: np.ndarray,
+    moves: np.ndarray,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
@@ -166,7 +175,7 @@ def step_gaze(
     for i in range(worlds.shape[0]):
         if active[i]:
             worlds[i]["moves"] += 1
-            right, down, turn = displacement(strengths, i, low, moves)
+            right, down, turn = displacement(strengths, i, settings, moves)
             move_gaze(worlds[i], right, down, turn)
     for i in range(worlds.shape[0]):
         if active[i]:

@@ -10,13 +10,14 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea
-from ...fovea.goals import Goal, measures, set_goal
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea
+from ...fovea.goals import GOAL, Goal, measures, set_goal
 from ...fovea.sensing import perceive
 from ...retinas import Retina
 from ...task import Observation, Task
 from .shared import (
+    LOOKS,
     RADIUS,
     START_RADIUS,
     STARTS,
@@ -32,6 +33,8 @@ from .shared import (
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
+
+SETTINGS = np.dtype([("start_radius", np.float64), ("rotate", np.bool_), *LOOKS, *GOAL, *EYE])
 
 
 class TargetDetection(Task):
@@ -114,13 +117,15 @@ class TargetDetection(Task):
         self.limits = looking_limits(objects=1)
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
-        self._start_radius = -1.0 if start == "anywhere" else START_RADIUS
+        start_radius = -1.0 if start == "anywhere" else START_RADIUS
+        parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
+        self._settings = record(SETTINGS, start_radius=start_radius, rotate=rotate, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks
         _reset(
-            worlds, rows, keys, self.goal.settings, looks.shapes, looks.table, looks.ranges, self._start_radius,
-            fovea.rotate, fovea.retina.fields, fovea.noise, fovea.scratch,
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch,
         )  # fmt: skip
 
     def step(
@@ -128,8 +133,8 @@ class TargetDetection(Task):
     ) -> None:
         fovea = self.fovea
         step_gaze(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings,
-            fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
+            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
+            fovea.scratch, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
@@ -159,9 +164,6 @@ def _reset(
     all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    start_radius: float,
-    rotate: bool,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
@@ -169,15 +171,15 @@ def _reset(
     settings = all_settings[0]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        set_background(w, key, ranges)
+        set_background(w, key, settings)
         x = keys.between(key, 10, START_RADIUS, SCENE - START_RADIUS)
         y = keys.between(key, 11, START_RADIUS, SCENE - START_RADIUS)
-        angle = keys.between(key, 12, -math.pi, math.pi) if rotate else 0.0
+        angle = keys.between(key, 12, -math.pi, math.pi) if settings["rotate"] else 0.0
         w["count"] = 1
-        place_object(w["objects"][0], key, 0, x, y, angle, shapes, table, ranges, w["background"])
+        place_object(w["objects"][0], key, 0, x, y, angle, settings, shapes, table, w["background"])
         w["wanted"][0] = x
         w["wanted"][1] = y
         w["wanted"][2] = angle
-        start_near(w, key, x, y, start_radius, rotate)
+        start_near(w, key, x, y, settings["start_radius"], settings["rotate"])
         set_goal(w, settings, fields, scratch)
         perceive(w, settings, fields, noise, scratch)

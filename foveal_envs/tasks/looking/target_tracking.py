@@ -10,13 +10,14 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, displacement, set_gaze
-from ...fovea.goals import SUCCESS_RADIUS, Goal, set_goal, world_reward
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea, displacement, set_gaze
+from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, set_goal, world_reward
 from ...fovea.sensing import perceive
 from ...retinas import Retina
 from ...task import Observation, Task
 from .shared import (
+    LOOKS,
     RADIUS,
     START_RADIUS,
     Looks,
@@ -35,6 +36,9 @@ MOTIONS = ("line", "bounce", "circle", "random_walk")
 LINE, BOUNCE, CIRCLE, RANDOM_WALK = range(4)
 ORBIT = 100.0  # radius of "circle", pixels
 MAX_SPEED = 40.0
+SETTINGS = np.dtype(
+    [("motion", np.int64), ("speed", np.float64, (2,)), ("largest_jump", np.float64), *LOOKS, *GOAL, *EYE]
+)
 
 
 class TargetTracking(Task):
@@ -102,14 +106,15 @@ class TargetTracking(Task):
         self.limits = looking_limits(1, velocity=(-2.0 * MAX_SPEED, 2.0 * MAX_SPEED), joined=(0, 1))
         self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
-        self._speed = np.array(span)
         self._motion = MOTIONS.index(motion)
+        parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
+        self._settings = record(SETTINGS, motion=self._motion, speed=span, largest_jump=largest_jump, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks
         _reset(
-            worlds, rows, keys, self.goal.settings, looks.shapes, looks.table, looks.ranges, self._motion, self._speed,
-            fovea.retina.fields, fovea.noise, fovea.scratch,
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch,
         )  # fmt: skip
 
     def step(
@@ -117,8 +122,8 @@ class TargetTracking(Task):
     ) -> None:
         fovea = self.fovea
         _step(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings, self._motion,
-            fovea.largest_jump, fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
+            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
+            fovea.scratch, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
@@ -163,17 +168,15 @@ def _reset(
     all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    motion: int,
-    speed: np.ndarray,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
     settings = all_settings[0]
+    motion, speed = settings["motion"], settings["speed"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        set_background(w, key, ranges)
+        set_background(w, key, settings)
         x = keys.between(key, 10, START_RADIUS, SCENE - START_RADIUS)
         y = keys.between(key, 11, START_RADIUS, SCENE - START_RADIUS)
         pace = keys.between(key, 13, speed[0], speed[1])
@@ -185,7 +188,7 @@ def _reset(
         w["velocity"][1] = pace * math.sin(direction)
         w["joined"] = motion == LINE
         w["count"] = 1
-        place_object(w["objects"][0], key, 0, x, y, 0.0, shapes, table, ranges, w["background"])
+        place_object(w["objects"][0], key, 0, x, y, 0.0, settings, shapes, table, w["background"])
         w["wanted"][0] = x
         w["wanted"][1] = y
         w["wanted"][2] = 0.0
@@ -202,11 +205,8 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     strengths: np.ndarray,
-    low: float,
-    moves: np.ndarray,
     all_settings: np.ndarray,
-    motion: int,
-    largest_jump: float,
+    moves: np.ndarray,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
@@ -214,12 +214,13 @@ def _step(
     terminated: np.ndarray,
 ) -> None:
     settings = all_settings[0]
+    motion, largest_jump = settings["motion"], settings["largest_jump"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             gaze = w["gaze"]
             w["moves"] += 1
-            right, down, _ = displacement(strengths, i, low, moves)
+            right, down, _ = displacement(strengths, i, settings, moves)
             x, y = gaze[0] + right, gaze[1] + down
             if motion == LINE:
                 x, y = x % SCENE, y % SCENE

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 REWARDS = ("dense", "final")
 SHARPNESS = 5.0  # logit of a score of 1
-Rules = tuple[int, int, int, bool]  # moves, number of classes, components of the saccade, whether every move earns
+RULES: list[tuple[Any, ...]] = [  # what kernels know of a verdict: part of a task's settings
+    ("moves", np.int64),
+    ("classes", np.int64),
+    ("jumps", np.int64),  # components of the saccade, which stand before the scores
+    ("dense", np.bool_),
+    ("proprioception", np.int64),  # 0 or 2 numbers
+]
 VERDICT: list[tuple[Any, ...]] = [
     ("label", np.int64),
     ("answer", np.int64),  # class of the last scores, -1 before the first
@@ -37,6 +43,9 @@ class Verdict:
         moves: length of an episode.
         proprioception: whether the gaze (x, y) stands behind the glimpse.
 
+    Attributes:
+        settings: values of the fields of RULES, for ``record``.
+
     Raises:
         ValueError: an unknown name or impossible number.
     """
@@ -44,14 +53,20 @@ class Verdict:
     def __init__(self, fovea: Fovea, names: tuple[str, ...], reward: str, moves: int, proprioception: bool) -> None:
         require(reward in REWARDS, "reward", REWARDS, reward)
         require(moves >= 1, "moves", "at least 1", moves)
-        self.names, self.own = names, 2 if proprioception else 0
-        self.observed = fovea.values + self.own
+        self.names, self.moves, own = names, moves, 2 if proprioception else 0
+        self.observed = fovea.values + own
         low = np.zeros(self.observed, np.float32)
         low[fovea.values :] = -1.0
         self.observation_space = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
         self.jumps = len(fovea.moves)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (self.jumps + len(names),), np.float32)
-        self.rules: Rules = moves, len(names), self.jumps, reward == "dense"
+        self.settings = {
+            "moves": moves,
+            "classes": len(names),
+            "jumps": self.jumps,
+            "dense": reward == "dense",
+            "proprioception": own,
+        }
 
     def fields(self) -> list[tuple[Any, ...]]:
         """Of the record: those of a fovea, and of a verdict."""
@@ -90,7 +105,7 @@ class Verdict:
             canvas.glimpse(fovea.retina.table, w["gaze"], w["glimpse"][: fovea.values], fovea.channels)
         canvas.scanpath(w["trail"], int(w["moves"]))
         canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
-        canvas.status("glimpse", f"{w['moves'] + 1} / {self.rules[0]}" if w["moves"] < self.rules[0] else "over")
+        canvas.status("glimpse", f"{w['moves'] + 1} / {self.moves}" if w["moves"] < self.moves else "over")
         canvas.status("answer", "–" if w["answer"] < 0 else self.names[int(w["answer"])])
 
 
@@ -103,9 +118,9 @@ def begin_verdict(w: np.void, label: int) -> None:
 
 
 @kernel
-def judge(w: np.void, actions: np.ndarray, i: int, rules: Rules) -> float:
+def judge(w: np.void, actions: np.ndarray, i: int, settings: np.void) -> float:
     """What the scores of lane ``i`` earn at move ``w["moves"]``."""
-    moves, classes, jumps, dense = rules
+    moves, classes, jumps = settings["moves"], settings["classes"], settings["jumps"]
     best = 0
     for c in range(classes):
         if _score(actions, i, jumps + c) > _score(actions, i, jumps + best):
@@ -116,7 +131,7 @@ def judge(w: np.void, actions: np.ndarray, i: int, rules: Rules) -> float:
         total += math.exp(SHARPNESS * (_score(actions, i, jumps + c) - most))
     w["answer"] = best
     w["log_score"] = SHARPNESS * (_score(actions, i, jumps + w["label"]) - most) - math.log(total)
-    if dense:
+    if settings["dense"]:
         return float(w["log_score"] / moves)
     return 1.0 if w["moves"] == moves and best == w["label"] else 0.0
 
@@ -124,13 +139,6 @@ def judge(w: np.void, actions: np.ndarray, i: int, rules: Rules) -> float:
 @kernel
 def _score(actions: np.ndarray, i: int, c: int) -> float:
     return min(1.0, max(-1.0, float(actions[i, c])))
-
-
-@kernel
-def tell_gaze(w: np.void, at: int, own: int, half: float) -> None:
-    """The gaze in [-1, 1] behind the glimpse, if ``own`` is 2."""
-    for axis in range(own):
-        w["glimpse"][at + axis] = w["gaze"][axis] / half - 1.0
 
 
 @kernel

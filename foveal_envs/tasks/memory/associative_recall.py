@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
+from ...compiled import kernel, record
 from ...fovea.fovea import CAPACITIES
 from ...task import Observation, Task
 from .shared import (
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 LABELS = ("key", "value")
 LARGEST = 1024  # alphabet
 KEY_STREAM, VALUE_STREAM, QUERY_STREAM = 1, 2, 3
+SETTINGS = np.dtype(
+    [
+        ("pairs", np.int64),
+        ("queries", np.int64),
+        ("keys", np.int64),  # size of the alphabet
+        ("values", np.int64),
+        ("pool", np.int64),  # number of keys to draw from again and again; 0: each is drawn once
+    ]
+)
 
 
 class AssociativeRecall(Task):
@@ -89,23 +98,24 @@ class AssociativeRecall(Task):
         self.limits = recall_limits(key, value, value, value, deck=(0, key), bound=(0, value))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (keys + values,), np.float32)
         self.action_space = gym.spaces.Discrete(values)
-        self._keys, self._values = keys, values
-        # pairs, queries, sizes of both alphabets, number of keys to draw from again and again (0: each is drawn once)
-        self._sizes = pairs, pairs if queries is None else queries, keys, values, (pairs + 1) // 2 if reused else 0
+        queries = pairs if queries is None else queries
+        self._keys, self._values, self._moves = keys, values, pairs + queries
+        pool = (pairs + 1) // 2 if reused else 0
+        self._settings = record(SETTINGS, pairs=pairs, queries=queries, keys=keys, values=values, pool=pool)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self._sizes)
+        _reset(worlds, rows, keys, self._settings)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self._sizes, rewards, terminated)
+        _step(worlds, active, actions, self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, self._keys, observation)
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return recall_measures(worlds, rows, self._sizes[0] + self._sizes[1])
+        return recall_measures(worlds, rows, self._moves)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         return wanted_answers(worlds)
@@ -120,9 +130,6 @@ class AssociativeRecall(Task):
         draw_tape(canvas, worlds[row], LABELS, tokens, digits)
 
 
-Sizes = tuple[int, int, int, int, int]
-
-
 @kernel
 def _key_of(w: np.void, pair: int, pool: int) -> int:
     """The key of a pair of the episode."""
@@ -131,13 +138,12 @@ def _key_of(w: np.void, pair: int, pool: int) -> int:
 
 
 @kernel
-def _next(w: np.void, sizes: Sizes) -> None:
+def _next(w: np.void, settings: np.void) -> None:
     """Show the next pair or query, or nothing after the last."""
-    pairs, queries, _, values, pool = sizes
-    move = w["moves"]
+    pairs, queries, pool, move = settings["pairs"], settings["queries"], settings["pool"], w["moves"]
     if move < pairs:
         key = _key_of(w, move, pool)
-        value = keys.below(keys.split(w["key"], VALUE_STREAM), move, values)
+        value = keys.below(keys.split(w["key"], VALUE_STREAM), move, settings["values"])
         w["bound"][key] = value
         show(w, key, value, NOTHING)
     elif move < pairs + queries:
@@ -148,20 +154,21 @@ def _next(w: np.void, sizes: Sizes) -> None:
 
 
 @kernel
-def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, sizes: Sizes) -> None:
-    pairs, queries, alphabet, _, pool = sizes
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray) -> None:
+    settings = all_settings[0]
+    alphabet, pool = settings["keys"], settings["pool"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        begin_stream(w, key, queries)
+        begin_stream(w, key, settings["queries"])
         deck, shuffle = w["deck"], keys.split(key, KEY_STREAM)
         for n in range(alphabet):
             deck[n] = n
-        for n in range(pool if pool else pairs):
+        for n in range(pool if pool else settings["pairs"]):
             other = n + keys.below(shuffle, n, alphabet - n)
             card = deck[n]
             deck[n] = deck[other]
             deck[other] = card
-        _next(w, sizes)
+        _next(w, settings)
 
 
 @kernel
@@ -169,16 +176,17 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
-    sizes: Sizes,
+    all_settings: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             rewards[i] = answer_question(w, actions[i])
-            _next(w, sizes)
-            terminated[i] = w["moves"] >= sizes[0] + sizes[1]
+            _next(w, settings)
+            terminated[i] = w["moves"] >= settings["pairs"] + settings["queries"]
 
 
 @kernel

@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
+from ...compiled import kernel, record
 from ...task import Observation, Task
 from .shared import (
     FIRST,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 A, B = 0, 1
 EVENTS = ("A", "B", "C")
+SETTINGS = np.dtype([("moves", np.int64), ("a", np.float64), ("a_or_b", np.float64)])  # length, and probabilities
 
 
 class FlipFlop(Task):
@@ -81,16 +82,15 @@ class FlipFlop(Task):
         self.limits = recall_limits(2, 0, 1, 1, armed=(0, 1))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (3,), np.float32)
         self.action_space = gym.spaces.Discrete(2)
-        self._limits = float(p[A]), float(p[A] + p[B])
-        self._moves = moves
+        self._settings, self._moves = record(SETTINGS, moves=moves, a=p[A], a_or_b=p[A] + p[B]), moves
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self._moves, self._limits)
+        _reset(worlds, rows, keys, self._settings)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self._moves, self._limits, rewards, terminated)
+        _step(worlds, active, actions, self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, observation)
@@ -107,33 +107,32 @@ class FlipFlop(Task):
 
 
 @kernel
-def _event(key: np.uint64, move: int, limits: tuple[float, float]) -> int:
+def _event(key: np.uint64, move: int, settings: np.void) -> int:
     """The event of a move, a pure function of the episode's key."""
     u = keys.uniform(key, move)
-    return 0 if u < limits[0] else 1 if u < limits[1] else 2
+    return 0 if u < settings["a"] else 1 if u < settings["a_or_b"] else 2
 
 
 @kernel
-def _happen(w: np.void, limits: tuple[float, float]) -> None:
+def _happen(w: np.void, settings: np.void) -> None:
     """The event of the present move, and the answer that it wants."""
-    event = _event(w["key"], w["moves"], limits)
+    event = _event(w["key"], w["moves"], settings)
     show(w, event, 0, 1 if event == B and w["armed"] else 0)
     if event != 2:
         w["armed"] = event == A
 
 
 @kernel
-def _reset(
-    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, moves: int, limits: tuple[float, float]
-) -> None:
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray) -> None:
+    settings = all_settings[0]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         questions = 0
-        for move in range(moves):
-            questions += _event(key, move, limits) == B
+        for move in range(settings["moves"]):
+            questions += _event(key, move, settings) == B
         begin_stream(w, key, questions)
         w["armed"] = False
-        _happen(w, limits)
+        _happen(w, settings)
 
 
 @kernel
@@ -141,11 +140,11 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
-    moves: int,
-    limits: tuple[float, float],
+    all_settings: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -155,8 +154,8 @@ def _step(
             elif not right:
                 rewards[i] = count(w, False) - w["worth"]
             answer(w, actions[i])
-            _happen(w, limits)
-            terminated[i] = w["moves"] >= moves
+            _happen(w, settings)
+            terminated[i] = w["moves"] >= settings["moves"]
 
 
 @kernel

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from ...checks import require
-from ...compiled import kernel
+from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT
 from ...scenes.mazes import UNREACHED, read_layout, shortest_steps
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 
 RECORD = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
+SETTINGS = np.dtype(
+    [
+        ("start", np.int64),
+        ("goal", np.int64),
+        ("prize", np.float64),
+        ("cost", np.float64),
+        ("moves", np.int64),
+    ]
+)
 Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]
 ACTIONS = gym.spaces.Discrete(4)
 OBSERVATIONS = gym.spaces.Discrete(16)
@@ -73,22 +82,23 @@ class BlindMaze:
         self.limits = {"moves": COUNT, "state": (0, len(codes) - 1), "trail": (-(2**15), 2**15 - 1)}  # large mazes wrap
         self.steps = shortest_steps(moves_to, goal)
         self.size = float(grid.shape[1]), float(grid.shape[0])
-        self._rules = prize, cost, moves, goal
+        self._settings = record(SETTINGS, start=start, goal=goal, prize=prize, cost=cost, moves=moves)
 
     @property
     def table(self) -> Table:
         """States that actions lead to (S, 4), observations (S,), rewards (S, 4), ends (S,), start, longest episode."""
-        prize, cost, moves, goal = self._rules
-        ends = np.arange(len(self.codes)) == goal
-        return self.moves_to, self.codes, np.where(ends[self.moves_to], prize, 0.0) - cost, ends, self.start, moves
+        settings = self._settings[0]
+        ends = np.arange(len(self.codes)) == self.goal
+        rewards = np.where(ends[self.moves_to], settings["prize"], 0.0) - settings["cost"]
+        return self.moves_to, self.codes, rewards, ends, self.start, int(settings["moves"])
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray) -> None:
-        _reset(worlds, rows, self.start)
+        _reset(worlds, rows, self._settings)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self.moves_to, self._rules, rewards, terminated)
+        _step(worlds, active, actions, self._settings, self.moves_to, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, self.codes, observation)
@@ -121,11 +131,9 @@ class BlindMaze:
             canvas.status("key", "in hand" if w["state"] >= count else "not found")
 
 
-Rules = tuple[float, float, int, int]  # prize, cost, longest episode, goal
-
-
 @kernel
-def _reset(worlds: np.ndarray, rows: np.ndarray, start: int) -> None:
+def _reset(worlds: np.ndarray, rows: np.ndarray, all_settings: np.ndarray) -> None:
+    start = all_settings[0]["start"]
     for row in rows:
         w = worlds[row]
         w["moves"] = 0
@@ -138,12 +146,13 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
+    all_settings: np.ndarray,
     moves_to: np.ndarray,
-    rules: Rules,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    prize, cost, moves, goal = rules
+    settings = all_settings[0]
+    goal = settings["goal"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -151,8 +160,8 @@ def _step(
             w["state"] = state
             w["moves"] += 1
             leave_mark(w["trail"], w["moves"], state)
-            rewards[i] = (prize if state == goal else 0.0) - cost
-            terminated[i] = state == goal or w["moves"] >= moves
+            rewards[i] = (settings["prize"] if state == goal else 0.0) - settings["cost"]
+            terminated[i] = state == goal or w["moves"] >= settings["moves"]
 
 
 @kernel

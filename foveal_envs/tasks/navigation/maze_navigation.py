@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from ...checks import require
+from ...compiled import record
 from ...fovea.fovea import TRAIL, Fovea, wrap
 from ...retinas import Retina
 from ...scenes.geodesics import graph_record
@@ -132,12 +133,20 @@ class MazeNavigation(Task):
         self.world, self.limits = maze_record(side, len(table)), maze_limits(side, size)
         self._graph = np.zeros(1, graph_record(side))
         pose = (4 if rotate else 2) if proprioception else 0
-        settings = np.zeros(1, SETTINGS)
-        settings[0] = (
-            size, 0 if layout is not None else cells, loops, GOALS.index(goal), rotate, REWARDS.index(reward), moves,
-            len(table), pose,
-        )  # fmt: skip
-        self._settings, self._rotate, self._goal, self.view = settings, rotate, goal, view
+        self._settings = record(
+            SETTINGS,
+            size=size,
+            cells=0 if layout is not None else cells,
+            loops=loops,
+            goal=GOALS.index(goal),
+            rotate=rotate,
+            reward=REWARDS.index(reward),
+            moves=moves,
+            values=len(table),
+            pose=pose,
+            low=self._body.settings["low"],
+        )
+        self._goal, self.view = goal, view
         farthest = np.float32((0.5 if goal != "relative" else 1.0) * size / SCALE)
         low, high = np.zeros(len(table) + pose, np.float32), np.ones(len(table) + pose, np.float32)
         low[len(table) :], high[len(table) : len(table) + 2] = -1.0, farthest
@@ -149,17 +158,15 @@ class MazeNavigation(Task):
         self.render_size = (float(size), float(size))
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        given = self._walls, self._starts, self._goals
-        reset_mazes(worlds, rows, keys, self._settings, given, self._fields, self._graph)
+        walls, starts, goals = self._walls, self._starts, self._goals
+        reset_mazes(worlds, rows, keys, self._settings, walls, starts, goals, self._fields, self._graph)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
         body = self._body
         strengths = body.strengths(actions)
-        step_mazes(
-            worlds, active, strengths, body.low, body.moves, self._settings, self._fields, rewards, terminated
-        )  # fmt: skip
+        step_mazes(worlds, active, strengths, self._settings, body.moves, self._fields, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         observe_mazes(worlds, rows, self._settings, *self._spaces.parts(observation))

@@ -10,12 +10,23 @@ import gymnasium as gym
 import numpy as np
 
 from ...checks import require
+from ...compiled import record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT, NUMBER
 from ...scenes.swamps import CAPACITY, GRAPH
 from ...task import Observation, Task
 from .shared import BEST, GoalSpace, draw_flag, draw_walk, path_measures
-from .swamp_rules import COST, SPARSE, SUCCESS_RADIUS, aim, observe_swamps, reset_swamps, reward_pairs, step_swamps
+from .swamp_rules import (
+    COST,
+    SETTINGS,
+    SPARSE,
+    SUCCESS_RADIUS,
+    aim,
+    observe_swamps,
+    reset_swamps,
+    reward_pairs,
+    step_swamps,
+)
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -117,12 +128,19 @@ class SwampNavigation(Task):
         self._spaces = GoalSpace(gym.spaces.Box(low, high), self.action_space, goal_format)
         self.observation_space = self._spaces.space
         self.swamp_weight = swamp_weight
-        self._scene = fewest, most, float(least), float(largest), float(height), detour
-        self._rules = (
-            REWARDS.index(reward),
-            moves,
-            float(swamp_weight),
-            0.0 if actuators == "waypoint" else largest_step,
+        self._reward, self._largest_step = REWARDS.index(reward), 0.0 if actuators == "waypoint" else largest_step
+        self._settings = record(
+            SETTINGS,
+            fewest=fewest,
+            most=most,
+            smallest=least,
+            largest=largest,
+            height=height,
+            detour=detour,
+            reward=self._reward,
+            moves=moves,
+            weight=swamp_weight,
+            largest_step=self._largest_step,
         )
         self._graph = np.zeros(1, GRAPH)
         scene, positive = (-1.0, 1.0), (0.0, NUMBER[1])
@@ -134,12 +152,12 @@ class SwampNavigation(Task):
         }  # fmt: skip
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        reset_swamps(worlds, rows, keys, self._scene, self._graph)
+        reset_swamps(worlds, rows, keys, self._settings, self._graph)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        step_swamps(worlds, active, actions, self._rules, rewards, terminated)
+        step_swamps(worlds, active, actions, self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         observe_swamps(worlds, rows, *self._spaces.parts(observation))
@@ -161,13 +179,13 @@ class SwampNavigation(Task):
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
         achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
         costs = np.zeros(len(achieved))
-        if self._rules[0] == COST:
+        if self._reward == COST:
             infos = [info] if isinstance(info, Mapping) else list(info)
             if not all("leg_cost" in one for one in infos):
                 raise ValueError("reward='cost' needs the info of every move, with 'leg_cost': keep the infos")
             costs[:] = [one["leg_cost"] for one in infos]
         rewards = np.empty(len(achieved))
-        reward_pairs(achieved, desired, costs, self._rules[0], rewards)
+        reward_pairs(achieved, desired, costs, self._reward, rewards)
         return rewards.reshape(shape)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
@@ -181,7 +199,7 @@ class SwampNavigation(Task):
         """Along the shortest path that enters no swamp."""
         targets = np.empty((len(worlds), 2))
         aim(worlds, self._graph, targets)
-        step = self._rules[3]
+        step = self._largest_step
         if step == 0.0:
             return targets.astype(np.float32)
         way = (targets - worlds["position"]) / step
