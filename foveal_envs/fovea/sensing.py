@@ -63,20 +63,21 @@ def look(
     """
     channels, values, reach = settings["channels"], settings["values"], settings["reach"]
     background, objects, share = w["background"], w["objects"], scratch[LINE]
-    if channels == 1:
-        fill(share, background[0])
-    else:
-        for k in range(values):
-            out[k] = background[k % channels]
+    grey = channels == 1  # then shares of ink add up to the glimpse
+    fill(share, background[0] if grey else ZERO)
+    if not grey:
+        for c in range(channels):
+            for k in range(c, values, channels):
+                out[k] = background[c]
     for i in range(w["count"]):
-        ink = objects[i]["value"][0] - background[0]  # of one channel, whose shares of ink make up the glimpse
-        if channels > 1:
+        ink = objects[i]["value"][0] - background[0] if grey else ONE
+        if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and not grey:
+            for c in range(channels):
+                ink = objects[i]["value"][c] - background[c]
+                for k in range(values // channels):
+                    out[k * channels + c] += ink * share[k]
             fill(share, ZERO)
-            ink = ONE
-        if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and channels > 1:
-            for k in range(values):
-                out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
-    if channels == 1:
+    if grey:
         _clip(share, out, values)
     else:
         _clip(out, out, values)

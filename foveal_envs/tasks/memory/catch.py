@@ -304,13 +304,14 @@ def _open_eye(
     scratch: np.ndarray,
 ) -> None:
     """The gaze in the middle of the board, on a scene of paddle and ball."""
+    board, settings = boards[0], all_settings[0]
     for row in rows:
         w = worlds[row]
         begin_gaze(w, w["key"], 0.5 * SCENE, 0.5 * SCENE, 0.0)
         for i in range(2):
             copy_shape(things[i], w["objects"][i], 1.0)
             w["objects"][i]["value"][0] = things[i]["value"][0]
-        _see(w, boards[0], all_settings[0], fields, scratch)
+        _see(w, board, settings, fields, scratch)
 
 
 @kernel
@@ -324,8 +325,9 @@ def _move_eye(
     fields: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
+    board, settings = boards[0], all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             move_gaze(w, moves[actions[i], 0], moves[actions[i], 1], 0.0)
-            _see(w, boards[0], all_settings[0], fields, scratch)
+            _see(w, board, settings, fields, scratch)

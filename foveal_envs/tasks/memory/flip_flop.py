@@ -107,16 +107,16 @@ class FlipFlop(Task):
 
 
 @kernel
-def _event(key: np.uint64, move: int, settings: np.void) -> int:
+def _event(key: np.uint64, move: int, a: float, a_or_b: float) -> int:
     """The event of a move, a pure function of the episode's key."""
     u = keys.uniform(key, move)
-    return 0 if u < settings["a"] else 1 if u < settings["a_or_b"] else 2
+    return 0 if u < a else 1 if u < a_or_b else 2
 
 
 @kernel
-def _happen(w: np.void, settings: np.void) -> None:
+def _happen(w: np.void, a: float, a_or_b: float) -> None:
     """The event of the present move, and the answer that it wants."""
-    event = _event(w["key"], w["moves"], settings)
+    event = _event(w["key"], w["moves"], a, a_or_b)
     show(w, event, 0, 1 if event == B and w["armed"] else 0)
     if event != 2:
         w["armed"] = event == A
@@ -125,14 +125,15 @@ def _happen(w: np.void, settings: np.void) -> None:
 @kernel
 def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray) -> None:
     settings = all_settings[0]
+    moves, a, a_or_b = settings["moves"], settings["a"], settings["a_or_b"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         questions = 0
-        for move in range(settings["moves"]):
-            questions += _event(key, move, settings) == B
+        for move in range(moves):
+            questions += _event(key, move, a, a_or_b) == B
         begin_stream(w, key, questions)
         w["armed"] = False
-        _happen(w, settings)
+        _happen(w, a, a_or_b)
 
 
 @kernel
@@ -145,6 +146,7 @@ def _step(
     terminated: np.ndarray,
 ) -> None:
     settings = all_settings[0]
+    moves, a, a_or_b = settings["moves"], settings["a"], settings["a_or_b"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -154,8 +156,8 @@ def _step(
             elif not right:
                 rewards[i] = count(w, False) - w["worth"]
             answer(w, actions[i])
-            _happen(w, settings)
-            terminated[i] = w["moves"] >= settings["moves"]
+            _happen(w, a, a_or_b)
+            terminated[i] = w["moves"] >= moves
 
 
 @kernel
