@@ -14,7 +14,7 @@ from foveal_envs.reference import make_reference
 from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
-from .shared.runs import check_agents, find_environment, make_lanes, parse_keywords, steers_a_fovea
+from .shared.runs import check_agents, find_environment, make_lanes, parse_keywords
 from .shared.suite import task_of
 
 HELP = "click or arrows: look    0-9: say    Q E: turn    Shift: a quarter    R: new    Esc: quit"
@@ -142,7 +142,7 @@ class Game:
             self.env = gym.make(env_id, **keywords).unwrapped
         except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f"cannot make {env_id}: {error}") from error
-        if not isinstance(self.env, FovealEnv) or not steers_a_fovea(self.env):
+        if not isinstance(self.env, FovealEnv) or not self.env.task.steers_gaze:
             raise SystemExit(f"{env_id} has no fovea, or more than it, to steer; python -m scripts.watch shows it")
         self._rival, self.rival = make_lanes(env_id, keywords, 1, info="step"), task_of(env_id)[1]
         self._policy = make_reference(self.rival, self._rival)
@@ -182,11 +182,11 @@ class Game:
         """Do what the person wants: move, or begin anew. After an episode's end only a new one helps."""
         name, *values = command
         task, gaze = self.env.task, self.worlds[0]["gaze"]
-        fovea = getattr(task, "fovea", None)
+        fovea = task.fovea
         if name == "new":
             self.begin()
         elif name == "say":
-            self.opinion = min(values[0], len(task.names) - 1) if hasattr(task, "say") else None
+            self.opinion = min(values[0], len(task.names) - 1) if task.names else None
         elif not self.over:
             if name == "click":
                 width, height = task.render_size
@@ -204,9 +204,7 @@ class Game:
     def _action(self, gaze: np.ndarray, displacement: np.ndarray) -> np.ndarray:
         """The action that moves the gaze so, and says what the person thinks."""
         task = self.env.task
-        if not hasattr(task, "aim"):
-            return task.fovea.aim(displacement[None], gaze[None, 2])[0]
-        actions = task.aim(self.worlds, (gaze + displacement)[None, :2])
+        actions = task.aim(self.worlds, (gaze + displacement)[None, :2], displacement[2])
         if self.opinion is not None:
             actions = task.say(actions, np.array([self.opinion]))
         return actions[0]

@@ -143,9 +143,9 @@ class Fovea:
             actions = np.stack([-y, y, -x, x, turn, -turn][: len(self.moves)], axis=1).clip(0.0)
         return actions.astype(np.float32)
 
-    def aim_at(self, gaze: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Actions (N, ...) that bring gazes (N, 3) nearest to places (N, 2) in the scene, without a turn."""
-        return self.aim(np.column_stack([places - gaze[:, :2], np.zeros(len(gaze))]), gaze[:, 2])
+    def aim_at(self, gaze: np.ndarray, places: np.ndarray, turns: float | np.ndarray = 0.0) -> np.ndarray:
+        """Actions (N, ...) that bring gazes (N, 3) nearest to places (N, 2) in the scene and turn them (N,) radians."""
+        return self.aim(np.column_stack([places - gaze[:, :2], np.broadcast_to(turns, len(gaze))]), gaze[:, 2])
 
 
 def _moves(actuators: str, jump: float, turn: float | None, table: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ FINE = {"name": "rings", "rings": 7, "spokes": 16, "growth": 1.4}  # 112 fields,
 
 def fields(retina: Any = "rings") -> np.ndarray:
     """Receptive fields (K, 3) of the task, (u, v, side) in units: squares of the area of the retina's discs."""
-    table: np.ndarray = gym.make(TASK, retina=retina).unwrapped.task.table  # type: ignore[attr-defined]
+    table: np.ndarray = gym.make(TASK, retina=retina).unwrapped.task.receptive_fields  # type: ignore[attr-defined]
     return table * np.array([1.0, 1.0, 0.5 * np.sqrt(np.pi)])
 
 

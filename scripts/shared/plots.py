@@ -19,9 +19,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from foveal_envs import Task
 from foveal_envs.rendering import Canvas, pixels
 
-from .runs import Predictor
+from .runs import Predictor, task_in
 
 INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
 COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825",
@@ -151,8 +152,8 @@ def record_scanpaths(
     Raises:
         ValueError: the task has no fovea.
     """
-    task = getattr(lanes.unwrapped, "task", None)
-    if not hasattr(task, "fovea"):
+    task = task_in(lanes)
+    if task is None or task.fovea is None:
         raise ValueError(f"scanpaths need a task with a fovea, got {task!r}")
     obs, _ = lanes.reset(seed=seed)
     worlds = lanes.unwrapped.get_state()["worlds"]
@@ -166,21 +167,18 @@ def record_scanpaths(
         worlds = lanes.unwrapped.get_state()["worlds"]
         paths.append(worlds["gaze"][:, :2])
         success = np.asarray(infos.get("is_success", start), bool)
+        targets = task.targets(worlds)
         for row in np.flatnonzero(start).tolist():
-            wanted = worlds["wanted"][row, :2].copy() if "wanted" in task.world.names else None
-            ends.setdefault(row, (len(paths), wanted, bool(success[row])))
+            ends.setdefault(row, (len(paths), None if targets is None else targets[row], bool(success[row])))
     whole, reach = np.stack(paths, 1), task.fovea.retina.reach
     return [
         Scanpath(scenes[row], whole[row, : ends[row][0]], ends[row][1], reach, ends[row][2]) for row in range(count)
     ]
 
 
-def _scene(task: Any, worlds: np.ndarray, row: int) -> np.ndarray:
-    canvas, world = Canvas((512.0, 512.0)), worlds[row]
-    if hasattr(task, "paint"):
-        task.paint(worlds, row, canvas)
-    else:
-        canvas.scene(world["objects"][: world["count"]], world["background"], task.fovea.channels)
+def _scene(task: Task, worlds: np.ndarray, row: int) -> np.ndarray:
+    canvas = Canvas(task.render_size)
+    task.paint(worlds, row, canvas)
     return pixels(canvas.finish())
 
 

@@ -16,8 +16,7 @@ from ...retinas import Retina
 from ...scenes.bank import Bank, ImageBank
 from ...scenes.pictures import digits, glyphs
 from ...scenes.sprites import SPRITE, add_sprite, sprite_limits
-from ...task import Observation, Task
-from .verdict import RULES, Verdict, begin_verdict, judge, show_glimpses
+from .verdict import RULES, Recognition, begin_verdict, judge, verdict_fields, verdict_limits
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -31,7 +30,7 @@ SPLIT_STREAM, CLUTTER_STREAM = 1, 2
 SETTINGS = np.dtype([("clutter", np.int64), ("pixel", np.float64), *RULES, *EYE])
 
 
-class GlimpseClassification(Task):
+class GlimpseClassification(Recognition):
     """Name the digit in a cluttered picture from eight glimpses.
 
     Mnih, Heess, Graves & Kavukcuoglu, "Recurrent models of visual attention" (2014): a digit of 28 x 28 pixels lies
@@ -100,21 +99,19 @@ class GlimpseClassification(Task):
         require(1 <= scales <= 4, "scales", "1 to 4", scales)
         pixel = SCENE / size
         default = {"name": "multiscale", "size": 12, "scales": scales, "pixel": pixel}
-        self.fovea = Fovea(retina or default, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
-        self._verdict = Verdict(self.fovea, tuple("0123456789"), reward, moves, proprioception)
+        fovea = Fovea(retina or default, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
+        super().__init__(fovea, tuple("0123456789"), reward, moves, proprioception)
         pictures, labels = digits() if images == "digits" else glyphs()
         kept = np.flatnonzero(_split(labels, split))
         self.labels = labels[kept]
         sprites = np.concatenate([pictures[kept], _patches(pictures[kept])])
         self.bank = ImageBank(sprites, self.fovea.retina, pixel, exact, outside=0.0, memory=memory)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("sprites", SPRITE, (1 + LARGEST_CLUTTER,))]
-        self.world = np.dtype(self._verdict.fields() + more)
+        self.world = np.dtype(verdict_fields(self.observed) + more)
         self.limits = {
-            **self._verdict.limits(), "count": (0, 1 + clutter), "sprites": sprite_limits(len(self.bank))
+            **verdict_limits(len(self.names)), "count": (0, 1 + clutter), "sprites": sprite_limits(len(self.bank))
         }  # fmt: skip
-        self.names = self._verdict.names
-        self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
-        parts = {**self._verdict.settings, **self.fovea.settings}
+        parts = {**self.rules, **self.fovea.settings}
         self._settings = record(SETTINGS, clutter=clutter, pixel=pixel, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
@@ -126,20 +123,6 @@ class GlimpseClassification(Task):
         fovea = self.fovea
         _step(worlds, active, actions, self._settings, fovea.moves, fovea.noise, self.bank.arrays, rewards, terminated)
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        show_glimpses(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return self._verdict.info(worlds, rows)
-
-    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Actions (N, 12) that look at places (N, 2) in the scene and have no opinion."""
-        return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
-
-    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The same saccades, with scores for labels (N,)."""
-        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
-
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Look at the digit and name it."""
         first = worlds["sprites"][:, 0]
@@ -147,7 +130,6 @@ class GlimpseClassification(Task):
         return self.say(looks, worlds["label"])
 
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        """The scene alone: digit and clutter."""
         side, w = round(SCENE / self.bank.pixel), worlds[row]
         fine = int(2 * SCENE) // side  # sprites lie between the pixels of the picture
         light = np.ones((side * fine, side * fine))
@@ -159,11 +141,6 @@ class GlimpseClassification(Task):
             inside_x, inside_y = ((a >= 0) & (a < SIDE) for a in (xs, ys))
             light[np.ix_(inside_y, inside_x)] *= picture[np.ix_(ys[inside_y], xs[inside_x])]
         canvas.image(np.rint(255 * light).astype(np.uint8), 0.0, 0.0, SCENE, SCENE)
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        if self.reveal:
-            self.paint(worlds, row, canvas)
-        self._verdict.draw(canvas, worlds[row], self.fovea, self.reveal)
 
 
 def _split(labels: np.ndarray, split: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,27 +12,22 @@ from ... import keys
 from ...checks import require
 from ...compiled import compiled, kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea
-from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, measures, set_goal
+from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, set_goal
 from ...fovea.sensing import perceive
 from ...retinas import Retina
 from ...scenes.objects import FIXED_SHAPES
-from ...task import Observation, Task
 from .shared import (
     LOOKS,
     RADIUS,
     START_RADIUS,
+    GoalLooking,
     Looks,
-    draw_looking,
     looking_limits,
     looking_record,
     place_object,
     set_background,
     start_near,
-    step_gaze,
 )
-
-if TYPE_CHECKING:
-    from ...rendering import Canvas
 
 SPACING = 150.0  # between neighbouring objects, pixels
 MAX_OBJECTS = 9
@@ -42,7 +37,7 @@ NEAR, OTHER, ANYWHERE = range(3)
 SETTINGS = np.dtype([("shuffled", np.bool_), ("start", np.int64), ("rotate", np.bool_), *LOOKS, *GOAL, *EYE])
 
 
-class GoalDetection(Task):
+class GoalDetection(GoalLooking):
     """Bring the fovea to that one of several objects which the goal vector describes.
 
     Schmidhuber & Huber (1990, several targets): the goal input makes one controller serve all targets. Objects of
@@ -106,13 +101,12 @@ class GoalDetection(Task):
         require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"distinct names of {FIXED_SHAPES}", shapes)
         require(2 <= len(shapes) <= MAX_OBJECTS, "the number of shapes", f"2 to {MAX_OBJECTS}", len(shapes))
         self.shapes = tuple(shapes)
-        self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
+        fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         more = [("target", np.int64), ("origin", np.int64)]
         self.world = looking_record(self.goal.observed, self.fovea.values, MAX_OBJECTS, *more)
         number = 0, len(shapes) - 1
         self.limits = looking_limits(len(shapes), target=number, origin=number)
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shapes, RADIUS, randomise)
         parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
         shuffled = arrangement == "shuffled"
@@ -125,39 +119,15 @@ class GoalDetection(Task):
             fovea.scratch,
         )  # fmt: skip
 
-    def step(
-        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
-    ) -> None:
-        fovea = self.fovea
-        step_gaze(
-            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
-            fovea.scratch, rewards, terminated,
-        )  # fmt: skip
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
-
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         fixated = np.empty(len(rows), np.int64)
         _fixated(worlds, rows, fixated)
         return {
-            **measures(worlds, rows, self.fovea.rotate),
+            **super().info(worlds, rows),
             "target": worlds["target"][rows],
             "fixated": fixated,
             "origin": worlds["origin"][rows],
         }
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        draw_looking(canvas, worlds[row], self.fovea, self.goal)
 
 
 @compiled

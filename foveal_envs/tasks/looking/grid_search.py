@@ -98,6 +98,8 @@ class GridSearch(Task):
         ValueError: an impossible keyword; the message names the allowed values.
     """
 
+    steers_gaze = True
+
     def __init__(
         self,
         n: int = 9,
@@ -178,7 +180,10 @@ class GridSearch(Task):
             "distance": np.hypot(some["gaze"][:, 0] - column, some["gaze"][:, 1] - line),
         }
 
-    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
+    def targets(self, worlds: np.ndarray) -> np.ndarray | None:
+        return np.stack([worlds["target"] % self.n + 0.5, worlds["target"] // self.n + 0.5], axis=1)
+
+    def aim(self, worlds: np.ndarray, places: np.ndarray, turns: float | np.ndarray = 0.0) -> np.ndarray:
         """Actions (N,) that fixate the cells at ``places`` (N, 2), in cells."""
         cell = np.clip(np.floor(places), 0, self.n - 1).astype(np.int64)
         actions: np.ndarray = cell[:, 1] * self.n + cell[:, 0]

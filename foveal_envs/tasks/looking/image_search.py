@@ -12,15 +12,24 @@ from ... import keys
 from ...checks import require
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea, displacement, move_gaze
-from ...fovea.goals import GOAL, Goal, measures, world_reward
+from ...fovea.goals import GOAL, Goal, world_reward
 from ...fovea.sensing import add_noise, feel, write_pose
 from ...retinas import Retina
 from ...scenes.bank import Bank
 from ...scenes.pictures import Images
 from ...scenes.sprites import SPRITE, add_sprite, place_sprite, sprite_limits
-from ...task import Observation, Task
 from .pictures import PICTURE, look_over_picture, paint_picture, paint_sprites, picture_bank, sprite_bank
-from .shared import LOOKS, START_RADIUS, STARTS, Looks, looking_limits, looking_record, place_object, start_near
+from .shared import (
+    LOOKS,
+    START_RADIUS,
+    STARTS,
+    GoalLooking,
+    Looks,
+    looking_limits,
+    looking_record,
+    place_object,
+    start_near,
+)
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -41,7 +50,7 @@ SETTINGS = np.dtype(
 )
 
 
-class ImageSearch(Task):
+class ImageSearch(GoalLooking):
     """Find a target in a picture: an object pasted into it, or the place that a glimpse shows.
 
     The scene of 512 x 512 pixels is one of many pictures: procedural textures, photographs, or the user's own. With
@@ -84,6 +93,8 @@ class ImageSearch(Task):
         ValueError: an impossible keyword or no usable picture; the message names the allowed values, or the file.
     """
 
+    hides_scene = True
+
     def __init__(
         self,
         images: Images = "textures",
@@ -109,11 +120,10 @@ class ImageSearch(Task):
         require(start in STARTS, "start", STARTS, start)
         require(target in TARGETS, "target", TARGETS, target)
         require(sprites is None or target == "paste", "target", "'paste' where there are sprites", target)
-        self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
+        fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         pasted: list[tuple[Any, ...]] = [*PICTURE, ("pasted", np.int64), ("sprites", SPRITE, (1,))]
         self.world = looking_record(self.goal.observed, self.fovea.values, 1, *pasted)
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self.bank = picture_bank(images, self.fovea, exact, memory)
         self.sprites = sprite_bank(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
         self.limits = looking_limits(
@@ -148,41 +158,10 @@ class ImageSearch(Task):
             fovea.scratch, self.bank.arrays, self.sprites.arrays, rewards, terminated,
         )  # fmt: skip
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return measures(worlds, rows, self.fovea.rotate)
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
-
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        """The scene alone: picture, and object or sprite."""
         w = worlds[row]
         paint_picture(canvas, self.bank, w, self.fovea.channels)
         paint_sprites(canvas, self.sprites, w["sprites"][: w["pasted"]])
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        w, fovea, goal = worlds[row], self.fovea, self.goal
-        if self.reveal:
-            self.paint(worlds, row, canvas)
-            canvas.fovea(fovea.retina.table, w["gaze"])
-            canvas.wanted(w["wanted"], fovea.rotate)
-        else:
-            canvas.glimpse(fovea.retina.table, w["gaze"], w["glimpse"][: fovea.values], fovea.channels)
-        canvas.scanpath(w["trail"], int(w["moves"]))
-        canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
-        if goal.shown and not goal.by_pose:
-            canvas.retina_inset("Goal", fovea.retina.table, w["desired"][: fovea.values], fovea.channels)
-        canvas.status("move", f"{w['moves']} / {goal.settings['moves']}")
-        canvas.status("distance", f"{np.hypot(*(w['gaze'] - w['wanted'])[:2]):.1f} px")
 
 
 @kernel

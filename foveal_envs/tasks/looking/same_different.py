@@ -15,12 +15,11 @@ from ...fovea.fovea import EYE, SCENE, Fovea, begin_gaze, displacement, move_gaz
 from ...fovea.sensing import see, tell_gaze
 from ...retinas import Retina
 from ...scenes.objects import FIXED_SHAPES, OBJECT, OBJECT_LIMITS
-from ...task import Observation, Task
 from .shared import LOOKS, Looks, place_object, set_background
-from .verdict import RULES, Verdict, begin_verdict, judge, show_glimpses
+from .verdict import RULES, Recognition, begin_verdict, judge, verdict_fields, verdict_limits
 
 if TYPE_CHECKING:
-    from ...rendering import Canvas
+    pass
 
 RADIUS = 30.0  # of an object, pixels
 NEAREST, FARTHEST = 40.0, 60.0  # of an object's centre from its side of the scene
@@ -28,7 +27,7 @@ WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 5.0}  # 320 pixel
 SETTINGS = np.dtype([("rotate", np.bool_), *LOOKS, *RULES, *EYE])
 
 
-class SameDifferent(Task):
+class SameDifferent(Recognition):
     """Say whether two distant objects have the same shape.
 
     The same-different task of Fleuret et al., "Comparing machines and humans on a visual categorization test" (PNAS
@@ -76,15 +75,13 @@ class SameDifferent(Task):
     ) -> None:
         distinct = not isinstance(shapes, str) and len(set(shapes)) == len(shapes) >= 2
         require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"2 or more of {FIXED_SHAPES}", shapes)
-        self.fovea = Fovea(retina, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
-        self._verdict = Verdict(self.fovea, ("different", "same"), reward, moves, proprioception)
+        fovea = Fovea(retina, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
+        super().__init__(fovea, ("different", "same"), reward, moves, proprioception)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("objects", OBJECT, (2,))]
-        self.world = np.dtype(self._verdict.fields() + more)
-        self.limits = {**self._verdict.limits(), "count": (0, 2), "objects": OBJECT_LIMITS}
-        self.names = self._verdict.names
-        self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
+        self.world = np.dtype(verdict_fields(self.observed) + more)
+        self.limits = {**verdict_limits(len(self.names)), "count": (0, 2), "objects": OBJECT_LIMITS}
         self._looks = Looks(tuple(shapes), RADIUS, None)
-        parts = {**self._looks.settings, **self._verdict.settings, **self.fovea.settings}
+        parts = {**self._looks.settings, **self.rules, **self.fovea.settings}
         self._settings = record(SETTINGS, rotate=rotate, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
@@ -103,20 +100,6 @@ class SameDifferent(Task):
             rewards, terminated,
         )  # fmt: skip
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        show_glimpses(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return self._verdict.info(worlds, rows)
-
-    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Actions (N, 4) that look at places (N, 2) in the scene and have no opinion."""
-        return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
-
-    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The same saccades, with scores for labels (N,)."""
-        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
-
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Look at the nearer object, then at the other, two saccades for each, for one is too short; and know."""
         objects, gaze = worlds["objects"], worlds["gaze"]
@@ -125,12 +108,6 @@ class SameDifferent(Task):
         at = worlds["objects"][np.arange(len(worlds)), turn.astype(int)]
         looks = self.aim(worlds, np.stack([at["x"], at["y"]], axis=1))
         return self.say(looks, worlds["label"])
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        w = worlds[row]
-        if self.reveal:
-            canvas.scene(w["objects"][: w["count"]], w["background"], 1)
-        self._verdict.draw(canvas, w, self.fovea, self.reveal)
 
 
 @kernel

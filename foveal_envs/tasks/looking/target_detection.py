@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,32 +12,27 @@ from ... import keys
 from ...checks import require
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea
-from ...fovea.goals import GOAL, Goal, measures, set_goal
+from ...fovea.goals import GOAL, Goal, set_goal
 from ...fovea.sensing import perceive
 from ...retinas import Retina
-from ...task import Observation, Task
 from .shared import (
     LOOKS,
     RADIUS,
     START_RADIUS,
     STARTS,
+    GoalLooking,
     Looks,
-    draw_looking,
     looking_limits,
     looking_record,
     place_object,
     set_background,
     start_near,
-    step_gaze,
 )
-
-if TYPE_CHECKING:
-    from ...rendering import Canvas
 
 SETTINGS = np.dtype([("start_radius", np.float64), ("rotate", np.bool_), *LOOKS, *GOAL, *EYE])
 
 
-class TargetDetection(Task):
+class TargetDetection(GoalLooking):
     """Bring the fovea to the wanted pose over one dark object on a white 512 x 512 scene.
 
     The system of Schmidhuber & Huber, "Learning to generate artificial fovea trajectories for target detection" (1990;
@@ -111,11 +106,10 @@ class TargetDetection(Task):
         largest_turn: float = math.radians(50.0),
     ) -> None:
         require(start in STARTS, "start", STARTS, start)
-        self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
+        fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         self.world = looking_record(self.goal.observed, self.fovea.values, objects=1)
         self.limits = looking_limits(objects=1)
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
         start_radius = -1.0 if start == "anywhere" else START_RADIUS
         parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
@@ -127,33 +121,6 @@ class TargetDetection(Task):
             worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
             fovea.scratch,
         )  # fmt: skip
-
-    def step(
-        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
-    ) -> None:
-        fovea = self.fovea
-        step_gaze(
-            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
-            fovea.scratch, rewards, terminated,
-        )  # fmt: skip
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return measures(worlds, rows, self.fovea.rotate)
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        draw_looking(canvas, worlds[row], self.fovea, self.goal)
 
 
 @kernel

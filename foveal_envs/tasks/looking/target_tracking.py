@@ -15,13 +15,12 @@ from ...fovea.fovea import EYE, SCENE, Fovea, displacement, set_gaze
 from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, set_goal, world_reward
 from ...fovea.sensing import perceive
 from ...retinas import Retina
-from ...task import Observation, Task
 from .shared import (
     LOOKS,
     RADIUS,
     START_RADIUS,
+    GoalLooking,
     Looks,
-    draw_looking,
     looking_limits,
     looking_record,
     place_object,
@@ -41,7 +40,7 @@ SETTINGS = np.dtype(
 )
 
 
-class TargetTracking(Task):
+class TargetTracking(GoalLooking):
     """Keep the gaze on a target that moves; the error counts after each move of the target.
 
     Schmidhuber & Huber (1990, tracking of moving targets). In every step the gaze jumps, then the target moves, then
@@ -99,12 +98,11 @@ class TargetTracking(Task):
         span = [float(speed)] * 2 if isinstance(speed, int | float) else [float(value) for value in speed]
         valid = len(span) == 2 and 0.0 <= span[0] <= span[1] <= MAX_SPEED
         require(valid, "speed", f"pixels in [0, {MAX_SPEED:g}], or (low, high) within", speed)
-        self.fovea = Fovea(retina, actuators, largest_jump, math.pi, False, channels, noise)
-        values = self.fovea.values
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves, extra=values + 2)
+        fovea = Fovea(retina, actuators, largest_jump, math.pi, False, channels, noise)
+        values = fovea.values
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves, extra=values + 2))
         self.world = looking_record(self.goal.observed, values, 1, ("velocity", np.float64, (2,)), ("joined", np.bool_))
         self.limits = looking_limits(1, velocity=(-2.0 * MAX_SPEED, 2.0 * MAX_SPEED), joined=(0, 1))
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
         self._motion = MOTIONS.index(motion)
         parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
@@ -126,38 +124,30 @@ class TargetTracking(Task):
             fovea.scratch, rewards, terminated,
         )  # fmt: skip
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
-
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        gap = _joined(worlds["wanted"][rows, :2] - worlds["gaze"][rows, :2], self._motion)
+        gap = self.gap(worlds["gaze"][rows], worlds["wanted"][rows])
         distance = np.hypot(gap[:, 0], gap[:, 1])
         return {"is_success": distance <= SUCCESS_RADIUS, "distance": distance}
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Jump to where the target will be; on a random walk, to where it is: no predictor that knows its law does
         better, and the error then equals the speed.
         """
-        ahead = worlds["wanted"].copy()
-        for row in range(len(worlds)):
-            ahead[row, :2] = _ahead(worlds[row], self._motion)[:2]
-        gap = ahead - worlds["gaze"]
-        gap[:, :2] = _joined(gap[:, :2], self._motion)
-        return self.fovea.aim(gap, worlds["gaze"][:, 2])
+        gaze, ahead = worlds["gaze"], worlds["wanted"].copy()
+        for place, w in zip(ahead, worlds, strict=True):
+            place[:2] = _ahead(w, self._motion)[:2]
+        return self.fovea.aim(self.gap(gaze, ahead), gaze[:, 2])
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        draw_looking(canvas, worlds[row], self.fovea, self.goal, wrap=self._motion == LINE)
+    def gap(self, gaze: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """What lies between two poses, the shorter way round where opposite borders are joined."""
+        gap = super().gap(gaze, wanted)
+        if self._motion == LINE:
+            gap[..., :2] = (gap[..., :2] + 0.5 * SCENE) % SCENE - 0.5 * SCENE
+        return gap
 
-
-def _joined(gap: np.ndarray, motion: int) -> np.ndarray:
-    """Differences of positions, the shorter way round where opposite borders are joined."""
-    return (gap + 0.5 * SCENE) % SCENE - 0.5 * SCENE if motion == LINE else gap
+    def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w = worlds[row]
+        canvas.scene(w["objects"][: w["count"]], w["background"], self.fovea.channels, wrap=self._motion == LINE)
 
 
 @kernel

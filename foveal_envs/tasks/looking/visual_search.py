@@ -24,15 +24,16 @@ from ...fovea.fovea import (
     fovea_fields,
     move_gaze,
 )
-from ...fovea.goals import FORMATS
+from ...fovea.goals import GoalSpace
 from ...fovea.sensing import add_noise, tell_gaze
 from ...limits import COUNT
 from ...retinas import Retina
 from ...scenes.bank import Bank
 from ...scenes.objects import FIXED_SHAPES, OBJECT, OBJECT_LIMITS, copy_shape, shape_table
 from ...scenes.pictures import Images
-from ...task import Observation, Task
+from ...task import Observation
 from .pictures import PICTURE, look_over_picture, paint_picture, picture_bank, shares_of_areas
+from .shared import Looking
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -61,7 +62,7 @@ SETTINGS = np.dtype(
 )
 
 
-class VisualSearch(Task):
+class VisualSearch(Looking):
     """Find the object of the wanted class among look-alikes, and rest on it.
 
     Objects of equal area and darkness lie on a texture, one of them of the wanted class. Farther than 64 pixels from
@@ -133,27 +134,22 @@ class VisualSearch(Task):
         require(dwell >= 1, "dwell", "at least 1", dwell)
         require(moves >= 1, "moves", "at least 1", moves)
         require(reward in REWARDS, "reward", REWARDS, reward)
-        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
         require(proprioception in TOLD, "proprioception", TOLD, proprioception)
         self.columns = GRID
         self.shapes = tuple(shapes)
         self.fovea = fovea = Fovea(retina, actuators, largest_jump, 1.0, False, 1, noise)
         self.bank = picture_bank(images, fovea, exact, memory)
         self.action_space, own = fovea.action_space, 2 if proprioception else 0
-        self._observed, self._sparse, self._dwell, self._moves = fovea.values + own, reward == "sparse", dwell, moves
-        low = np.zeros(self._observed, np.float32)
+        self._sparse, self._dwell, self._moves = reward == "sparse", dwell, moves
+        low = np.zeros(fovea.values + own, np.float32)
         low[fovea.values :] = -1.0
         box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
         classes = gym.spaces.Box(0.0, 1.0, (len(shapes),), np.float32)
-        self.observation_space = gym.spaces.Dict(
-            {"observation": box, "achieved_goal": classes, "desired_goal": classes}
-        )
-        if goal_format == "concat":
-            lows, highs = np.concatenate([low, classes.low]), np.concatenate([box.high, classes.high])
-            self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
+        self._space = GoalSpace(box, classes, goal_format)
+        self.observation_space = self._space.space
         scene = [("wanted", np.float64, (3,)), ("count", np.int64), ("objects", OBJECT, (items,)), *PICTURE]
         course = [("kind", np.int64, (items,)), *((name, np.int64) for name in ("target", "fixated", "rested"))]
-        self.world = np.dtype([*fovea_fields(self._observed), *scene, *course])
+        self.world = np.dtype([*fovea_fields(len(low)), *scene, *course])
         number = 0, items - 1
         self.limits = {
             **FOVEA_LIMITS, "wanted": POSE, "count": (0, items), "objects": OBJECT_LIMITS,
@@ -192,12 +188,7 @@ class VisualSearch(Task):
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        if isinstance(observation, dict):
-            achieved, desired = observation["achieved_goal"], observation["desired_goal"]
-            _observe(worlds, rows, self._dwell, observation["observation"], achieved, desired)
-        else:
-            seen, desired = observation[:, : self._observed], observation[:, self._observed :]
-            _observe(worlds, rows, self._dwell, seen, observation[:, :0], desired)
+        _observe(worlds, rows, self._dwell, *self._space.parts(observation))
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         some = worlds[rows]
@@ -221,19 +212,12 @@ class VisualSearch(Task):
         return self.fovea.aim_at(worlds["gaze"], worlds["wanted"][:, :2])
 
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        """The scene alone: picture and objects."""
         paint_picture(canvas, self.bank, worlds[row], 1)
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        w, table = worlds[row], self.fovea.retina.table
-        if self.reveal:
-            self.paint(worlds, row, canvas)
-            canvas.fovea(table, w["gaze"])
-            canvas.circle(w["wanted"][0], w["wanted"][1], 1.6 * RADIUS, "#00a676", 3.0)
-        else:
-            canvas.glimpse(table, w["gaze"], w["glimpse"][: self.fovea.values])
-        canvas.scanpath(w["trail"], int(w["moves"]))
-        canvas.retina_inset("Retina", table, w["glimpse"][: self.fovea.values])
+    def mark(self, w: np.void, canvas: Canvas) -> None:
+        canvas.circle(w["wanted"][0], w["wanted"][1], 1.6 * RADIUS, "#00a676", 3.0)
+
+    def tell(self, w: np.void, canvas: Canvas) -> None:
         canvas.status("move", f"{w['moves']} / {self._moves}")
         if w["count"]:
             canvas.status("wanted", self.shapes[int(w["kind"][w["target"]])])

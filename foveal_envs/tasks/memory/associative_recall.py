@@ -11,21 +11,20 @@ from ... import keys
 from ...checks import require
 from ...compiled import kernel, record
 from ...fovea.fovea import CAPACITIES
-from ...task import Observation, Task
+from ...task import Observation
 from .shared import (
     FIRST,
     NOTHING,
     SECOND,
+    Stream,
     answer_question,
     begin_stream,
     draw_tape,
     recall_limits,
-    recall_measures,
     recall_record,
     show,
     shown,
     tape_size,
-    wanted_answers,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ SETTINGS = np.dtype(
 )
 
 
-class AssociativeRecall(Task):
+class AssociativeRecall(Stream):
     """Read pairs of a key and a value, one a step; then answer queries, keys without their values.
 
     Associative retrieval as in Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent past"
@@ -92,14 +91,15 @@ class AssociativeRecall(Task):
         most = 2 * keys if reused else keys
         require(1 <= pairs <= most, "pairs", f"1 to {most}, as there are {keys} keys", pairs)
         require(queries is None or queries >= 1, "queries", "None or at least 1", queries)
+        queries = pairs if queries is None else queries
+        super().__init__(pairs + queries)
         capacity = next(size for size in CAPACITIES if size >= keys)
         self.world = recall_record(("deck", np.int16, (capacity,)), ("bound", np.int16, (capacity,)))
         key, value = keys - 1, values - 1
         self.limits = recall_limits(key, value, value, value, deck=(0, key), bound=(0, value))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (keys + values,), np.float32)
         self.action_space = gym.spaces.Discrete(values)
-        queries = pairs if queries is None else queries
-        self._keys, self._values, self._moves = keys, values, pairs + queries
+        self._keys, self._values = keys, values
         pool = (pairs + 1) // 2 if reused else 0
         self._settings = record(SETTINGS, pairs=pairs, queries=queries, keys=keys, values=values, pool=pool)
 
@@ -113,12 +113,6 @@ class AssociativeRecall(Task):
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, self._keys, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return recall_measures(worlds, rows, self._moves)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return wanted_answers(worlds)
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         letters = [chr(ord("A") + i) if self._keys <= 26 else str(i) for i in range(self._keys)]

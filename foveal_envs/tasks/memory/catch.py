@@ -164,7 +164,7 @@ class Catch(Task):
             gap[:, axis] = (worlds[name] + 0.5) * SCENE / size - worlds["gaze"][:, axis]
         return np.stack([hand, self.fovea.aim(gap, worlds["gaze"][:, 2])], axis=1)
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+    def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         size, visible, width, w = self._size, self._visible, self._paddle, worlds[row]
         cell = SCENE / size
         canvas.fill("white")
@@ -176,14 +176,18 @@ class Catch(Task):
         canvas.polygon([(left, top), (right, top), (right, SCENE), (left, SCENE)], PADDLE)
         x, y, seen = (w["column"] + 0.5) * cell, (w["row"] + 0.5) * cell, w["moves"] < visible
         canvas.circle(x, y, 0.5 * cell, BALL if seen else GHOST, 0.0 if seen else 2.0)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w = worlds[row]
+        self.paint(worlds, row, canvas)
         if self.fovea is not None:
             table = self.fovea.retina.table
             canvas.fovea(table, w["gaze"])
             canvas.scanpath(w["trail"], int(w["moves"]))
             canvas.retina_inset("Retina", table, w["glimpse"][: self.fovea.values])
-        canvas.status("ball", "visible" if seen else "hidden")
-        canvas.status("rows to fall", str(size - 1 - int(w["row"])))
-        if w["row"] == size - 1:
+        canvas.status("ball", "visible" if w["moves"] < self._visible else "hidden")
+        canvas.status("rows to fall", str(self._size - 1 - int(w["row"])))
+        if w["row"] == self._size - 1:
             canvas.status("caught", "yes" if self.info(worlds, np.array([row]))["is_success"][0] else "no")
 
 

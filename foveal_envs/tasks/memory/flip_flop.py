@@ -11,21 +11,20 @@ import numpy as np
 from ... import keys
 from ...checks import require
 from ...compiled import kernel, record
-from ...task import Observation, Task
+from ...task import Observation
 from .shared import (
     FIRST,
     WANTED,
+    Stream,
     answer,
     begin_stream,
     count,
     draw_tape,
     recall_limits,
-    recall_measures,
     recall_record,
     show,
     shown,
     tape_size,
-    wanted_answers,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ EVENTS = ("A", "B", "C")
 SETTINGS = np.dtype([("moves", np.int64), ("a", np.float64), ("a_or_b", np.float64)])  # length, and probabilities
 
 
-class FlipFlop(Task):
+class FlipFlop(Stream):
     """Watch a stream of events and say 1 the first time that B comes after an A, else 0.
 
     The flip-flop with unknown time lags of Schmidhuber (FKI-126-90, 1990; Neural Computation 4(1), 1992, there with
@@ -78,11 +77,12 @@ class FlipFlop(Task):
         valid = p.shape == (3,) and (p >= 0).all() and p[A] > 0 and p[B] > 0 and abs(p.sum() - 1.0) < 1e-6
         require(bool(valid), "probabilities", "three numbers that sum to 1, the first two above 0", p.tolist())
         require(moves >= 1, "moves", "at least 1", moves)
+        super().__init__(moves)
         self.world = recall_record(("armed", np.bool_))
         self.limits = recall_limits(2, 0, 1, 1, armed=(0, 1))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (3,), np.float32)
         self.action_space = gym.spaces.Discrete(2)
-        self._settings, self._moves = record(SETTINGS, moves=moves, a=p[A], a_or_b=p[A] + p[B]), moves
+        self._settings = record(SETTINGS, moves=moves, a=p[A], a_or_b=p[A] + p[B])
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._settings)
@@ -97,10 +97,7 @@ class FlipFlop(Task):
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         moves, wrong = worlds["moves"][rows], worlds["asked"][rows] - worlds["right"][rows]
-        return {**recall_measures(worlds, rows, self._moves), "accuracy": (moves - wrong) / np.maximum(moves, 1)}
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return wanted_answers(worlds)
+        return {**super().info(worlds, rows), "accuracy": (moves - wrong) / np.maximum(moves, 1)}
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         draw_tape(canvas, worlds[row], EVENTS, lambda event, _: ["." if event == i else "" for i in range(3)], "01")

@@ -10,20 +10,19 @@ import numpy as np
 from ... import keys
 from ...checks import require
 from ...compiled import kernel, record
-from ...task import Observation, Task
+from ...task import Observation
 from .shared import (
     FIRST,
     NOTHING,
+    Stream,
     answer_question,
     begin_stream,
     draw_tape,
     recall_limits,
-    recall_measures,
     recall_record,
     show,
     shown,
     tape_size,
-    wanted_answers,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ LABELS = ("slot 1", "slot 2", "slot 3", "noise", "noise", "noise", "where?")
 STREET = 120.0  # height of the picture of car and slots, pixels
 
 
-class Parking(Task):
+class Parking(Stream):
     """Remember where the car is parked: a variable that is bound for a while, then bound anew.
 
     An experiment of Schmidhuber, "Learning to control fast-weight memories" (Neural Computation 4(1), 1992;
@@ -78,12 +77,13 @@ class Parking(Task):
         require(moves >= 1, "moves", "at least 1", moves)
         for name, value in (("stop", stop), ("finish", finish), ("query", query)):
             require(0 < value <= 1, name, "a probability in (0, 1]", value)
+        super().__init__(moves)
         self.world = recall_record(("slot", np.int64))
         last = SLOTS - 1
         self.limits = recall_limits((1 << UNITS) - 1, 0, last, last, slot=(DRIVING, last))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (UNITS,), np.float32)
         self.action_space = gym.spaces.Discrete(SLOTS)
-        self._settings, self._moves = record(SETTINGS, moves=moves, stop=stop, finish=finish, query=query), moves
+        self._settings = record(SETTINGS, moves=moves, stop=stop, finish=finish, query=query)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._settings)
@@ -95,12 +95,6 @@ class Parking(Task):
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return recall_measures(worlds, rows, self._moves)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return wanted_answers(worlds)
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w = worlds[row]

@@ -1,4 +1,4 @@
-"""What HQMaze and KeyDoorMaze share: a table of states, an observation of four walls, and one kernel."""
+"""BlindMaze: what HQMaze and KeyDoorMaze share, a table of states and an observation of four walls."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT
 from ...scenes.mazes import UNREACHED, read_layout, shortest_steps
-from ...task import Observation
+from ...task import Observation, Table, Task
 from .shared import draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
 
 
-RECORD = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
 SETTINGS = np.dtype(
     [
         ("start", np.int64),
@@ -30,9 +29,6 @@ SETTINGS = np.dtype(
         ("moves", np.int64),
     ]
 )
-Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]
-ACTIONS = gym.spaces.Discrete(4)
-OBSERVATIONS = gym.spaces.Discrete(16)
 
 
 def choose_layout(layout: str | Sequence[str], layouts: dict[str, tuple[str, ...]], marks: str) -> np.ndarray:
@@ -47,8 +43,8 @@ def choose_layout(layout: str | Sequence[str], layouts: dict[str, tuple[str, ...
     return read_layout(layout, marks)
 
 
-class BlindMaze:
-    """A maze in which the agent feels only the walls around it: tables of states, and what a Task does with them.
+class BlindMaze(Task):
+    """Abstract: a maze in which the agent feels only the walls around it. A subclass is a constructor and a docstring.
 
     Args:
         grid: (H, W) characters.
@@ -63,6 +59,9 @@ class BlindMaze:
     Attributes:
         steps: (S,) least number of moves to the goal.
     """
+
+    world = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
+    observation_space, action_space = gym.spaces.Discrete(16), gym.spaces.Discrete(4)
 
     def __init__(
         self,
@@ -81,18 +80,17 @@ class BlindMaze:
         self.start, self.goal = start, goal
         self.limits = {"moves": COUNT, "state": (0, len(codes) - 1), "trail": (-(2**15), 2**15 - 1)}  # large mazes wrap
         self.steps = shortest_steps(moves_to, goal)
-        self.size = float(grid.shape[1]), float(grid.shape[0])
+        self.render_size = float(grid.shape[1]), float(grid.shape[0])
         self._settings = record(SETTINGS, start=start, goal=goal, prize=prize, cost=cost, moves=moves)
 
     @property
     def table(self) -> Table:
-        """States that actions lead to (S, 4), observations (S,), rewards (S, 4), ends (S,), start, longest episode."""
         settings = self._settings[0]
         ends = np.arange(len(self.codes)) == self.goal
         rewards = np.where(ends[self.moves_to], settings["prize"], 0.0) - settings["cost"]
         return self.moves_to, self.codes, rewards, ends, self.start, int(settings["moves"])
 
-    def reset(self, worlds: np.ndarray, rows: np.ndarray) -> None:
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, self._settings)
 
     def step(
@@ -121,7 +119,7 @@ class BlindMaze:
             canvas.text(str(self.grid[y, x]), x + 0.5, y + 0.5, "#546e7a", min(16.0, 0.6 * canvas.zoom))
         y, x = self.cells[self.goal % count] + 0.5
         draw_flag(canvas, x, y)
-        draw_walk(canvas, self.cells[[state % count for state in trail_of(w)]][:, ::-1] + 0.5)
+        draw_walk(canvas, self.cells[trail_of(w) % count][:, ::-1] + 0.5)
         code = int(self.codes[w["state"]])
         walls = "".join(letter for i, letter in enumerate("NESW") if code >> i & 1)
         canvas.status("steps", str(int(w["moves"])))

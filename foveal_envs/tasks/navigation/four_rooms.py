@@ -14,8 +14,8 @@ from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT
 from ...scenes.mazes import FREE, UNREACHED, WALL, fault, neighbours, read_layout, require_reach, shortest_steps
-from ...task import Observation, Task
-from .shared import GoalSpace, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
+from ...task import Observation
+from .shared import GoalNavigation, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -43,7 +43,7 @@ SPARSE, REACHED, DENSE, TERMINAL = range(4)
 SETTINGS = np.dtype([("reward", np.int64), ("moves", np.int64), ("farthest", np.int64)])  # farthest: steps to a goal
 
 
-class FourRooms(Task):
+class FourRooms(GoalNavigation):
     """Walk to a cell of four rooms with lava; every cell is a goal, and some goals can be held out.
 
     The kind of world on which Schaul, Horgan, Gregor & Silver, "Universal value function approximators" (ICML 2015)
@@ -126,8 +126,8 @@ class FourRooms(Task):
         self._goals = {"all": self._starts, "train": self.train_goals, "held_out": self.held_out_goals}[goals]
         require(len(self._goals) > 0, "held_out", "such that episodes have a goal", held_out)
         box = gym.spaces.Box(-1.0 if form == "coordinates" else 0.0, 1.0, self.vectors.shape[1:], np.float32)
-        self._form, self._spaces = FORMS.index(form), GoalSpace(box, box, goal_format)
-        self.observation_space, self.action_space = self._spaces.space, gym.spaces.Discrete(4)
+        super().__init__(box, box, goal_format)
+        self.action_space, self._form = gym.spaces.Discrete(4), form
         self._settings = record(SETTINGS, reward=REWARDS.index(reward), moves=moves, farthest=self.steps.max())
         self.render_size = (float(grid.shape[1]), float(grid.shape[0]))
 
@@ -162,18 +162,15 @@ class FourRooms(Task):
 
     def cell_of(self, vectors: np.ndarray) -> np.ndarray:
         """Index (...) of the cell nearest to each goal vector (..., G)."""
-        if self._form == FORMS.index("one_hot"):
+        if self._form == "one_hot":
             largest: np.ndarray = np.argmax(vectors, axis=-1)
             return largest
         gaps = vectors[..., None, :] - self.vectors
         nearest: np.ndarray = np.argmin((gaps * gaps).sum(-1), axis=-1)
         return nearest
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
-        rewards = np.empty(len(achieved))
-        _rewards(self.cell_of(achieved), self.cell_of(desired), self._settings, self.lava, self.steps, rewards)
-        return rewards.reshape(shape)
+    def pay(self, achieved: np.ndarray, desired: np.ndarray, info: Any, rewards: np.ndarray) -> None:
+        _reward_pairs(self.cell_of(achieved), self.cell_of(desired), self._settings, self.lava, self.steps, rewards)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
         cell = self.cell_of(achieved_goal)
@@ -238,7 +235,7 @@ def _reward(cell: int, goal: int, settings: np.void, lava: np.ndarray, steps: np
 
 
 @kernel
-def _rewards(
+def _reward_pairs(
     cells: np.ndarray,
     goals: np.ndarray,
     all_settings: np.ndarray,
