@@ -15,6 +15,7 @@ from .rings import rings
 from .uniform import uniform
 
 NOWHERE = 1e6  # pixels from the gaze
+U, V, RADIUS, PER_RADIUS, BOX_U, BOX_V, BOX_WIDTH, BOX_HEIGHT = range(8)  # rows of ``Retina.fields``
 
 
 class Retina:
@@ -46,13 +47,13 @@ class Retina:
         self.spec = spec
         radius = 0.5 * table[:, 2]
         self.fields = aligned((8, -(-len(table) // LANES) * LANES))
-        self.fields[:2], self.fields[2:] = NOWHERE, 1.0
-        self.fields[:4, : len(table)] = table[:, 0], table[:, 1], radius, 1.0 / radius
+        self.fields[[U, V]], self.fields[RADIUS:] = NOWHERE, 1.0
+        self.fields[[U, V, RADIUS, PER_RADIUS], : len(table)] = table[:, 0], table[:, 1], radius, 1.0 / radius
         for start in range(0, len(table), LANES):
             u, v, size = table[start : start + LANES].T
             sides = [[(w - 0.5 * size).min(), (w + 0.5 * size).max()] for w in (u, v)]
             box = np.concatenate([np.mean(sides, axis=1), 0.5 * np.ptp(sides, axis=1)])
-            self.fields[4:, start : start + LANES] = box[:, None]
+            self.fields[BOX_U:, start : start + LANES] = box[:, None]
         self.reach = float((np.hypot(table[:, 0], table[:, 1]) + 0.5 * table[:, 2]).max())
 
     def __len__(self) -> int:

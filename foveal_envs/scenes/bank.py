@@ -19,6 +19,7 @@ import numpy as np
 
 from ..compiled import aligned, kernel, record
 from ..retinas import Retina
+from ..retinas.retina import RADIUS
 from ..vectors import LANES, byte, floor, gather, larger, load, smaller, store, whole
 
 ZERO = np.float32(0.0)
@@ -119,7 +120,7 @@ def bank_bytes(planes: int, side: int, retina: Retina, pixel: float = 1.0, exact
 def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[_Level]:
     """A level for every distinct size of field, the smallest first."""
     levels = []
-    for size in np.unique(2.0 * retina.fields[2, : len(retina)] / pixel).tolist():
+    for size in np.unique(2.0 * retina.fields[RADIUS, : len(retina)] / pixel).tolist():
         stride = size * (0.25 if exact else 0.5)
         margin = 0.5 * size + stride
         levels.append(_Level(size, stride, margin, math.ceil((side + 2.0 * margin) / stride) + 1))
@@ -131,7 +132,7 @@ def _grids(levels: list[_Level], retina: Retina, pixel: float) -> tuple[np.ndarr
     padded = retina.fields.shape[1]
     grids, points, base = aligned((9, padded)), aligned((3, padded)).view(np.uint32), 0
     for level in levels:
-        mine = 2.0 * retina.fields[2] / pixel == np.float32(level.size)
+        mine = 2.0 * retina.fields[RADIUS] / pixel == np.float32(level.size)
         grids[PER_PIXEL, mine], grids[ORIGIN, mine] = 1.0 / level.stride, level.margin / level.stride
         grids[MOST, mine], grids[PITCH, mine] = np.nextafter(np.float32(level.steps - 1), ZERO), level.steps
         points[BASE, mine] = base
