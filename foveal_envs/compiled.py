@@ -19,6 +19,7 @@ from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
 from . import vectors
+from .checks import require
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -62,6 +63,29 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
     room = np.zeros(count + 16, np.float32)
     skip = -room.ctypes.data % 64 // room.itemsize
     return room[skip : skip + count].reshape(shape)
+
+
+def record(dtype: np.dtype[Any], **values: Any) -> np.ndarray:
+    """A configuration as kernels take it: an array (1,) of one record, whose fields they read by name.
+
+    It adds as little to a call as a tuple of numbers does; the record without its array, ``np.void``, adds ten times
+    as much.
+
+    Args:
+        dtype: structured, of float64, int64 and bool_.
+        **values: of all its fields.
+
+    Raises:
+        TypeError: a field without a value, or a value without a field.
+        ValueError: a value that its field cannot hold, such as 1.5 in an int64.
+    """
+    if set(values) != set(dtype.names or ()):
+        raise TypeError(f"the fields are {', '.join(dtype.names or ())}; got {', '.join(values)}")
+    out = np.zeros(1, dtype)
+    for name, value in values.items():
+        out[name] = value
+        require(np.array_equal(out[name][0], value), name, f"a number that {dtype[name].base} holds", value)
+    return out
 
 
 def digest(function: Callable[..., Any]) -> str:

@@ -428,7 +428,10 @@ def _screen(env: Any) -> Any:
     if env._screen is None:
         from .rendering import Screen
 
-        env._screen = Screen(env.task, env.render_mode, env.metadata["render_fps"])
+        task = env.task
+        env._screen = Screen(
+            task.draw, task.render_size, type(task).__name__, env.render_mode, env.metadata["render_fps"]
+        )
     return env._screen
 
 

@@ -15,9 +15,11 @@ import numpy as np
 from .limits import Limits
 
 if TYPE_CHECKING:
+    from .fovea.fovea import Fovea
     from .rendering import Canvas
 
 Observation = Any  # np.ndarray for a Box or Discrete space, dict[str, np.ndarray] for a Dict space
+Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]
 
 
 class Task:
@@ -35,14 +37,25 @@ class Task:
             arrays that broadcast to the field. A field that is itself a record has a dict of the same form; None: the
             field may hold anything. ``set_state`` refuses what lies outside, so declare every field with which a kernel
             indexes. Floats without a range must be finite.
+        render_size: width and height of what ``draw`` shows, in its own units.
+        reveal: whether ``draw`` shows what the policy has to find out; a person who plays is not told.
+        fovea: what the world is seen through; None: the task has no fovea.
+        steers_gaze: whether an action moves ``gaze``, a field of the record with x and y in units of ``render_size``.
+            Such a task writes ``aim``.
+        names: of the classes among which a policy decides by scores. A task that has them writes ``say``.
+        columns: places in a row of the raster by which a gaze visits the scene without looking.
     """
 
     world: np.dtype[Any]
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
     limits: Limits = MappingProxyType({})
-    render_size: tuple[float, float] = (512, 512)  # width and height of what ``draw`` shows, in its own units
-    reveal = True  # whether ``draw`` shows what the policy has to find out; a person who plays is not told
+    render_size: tuple[float, float] = (512.0, 512.0)
+    reveal: bool = True
+    fovea: Fovea | None = None
+    steers_gaze: bool = False
+    names: tuple[str, ...] = ()
+    columns: int = 4
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         """Begin a new episode in each world of ``rows``; a world is a pure function of its key.
@@ -113,6 +126,38 @@ class Task:
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Actions (N, ...) of the best policy that knows each whole world. Optional: it gives the 1 of the scores."""
         raise NotImplementedError(f"{type(self).__name__} has no oracle")
+
+    def targets(self, worlds: np.ndarray) -> np.ndarray | None:
+        """Where the target is (N, 2), in the units of ``render_size``; None where the task has none. Optional."""
+        return None
+
+    def aim(self, worlds: np.ndarray, places: np.ndarray, turns: float | np.ndarray = 0.0) -> np.ndarray:
+        """Actions (N, ...) that bring each gaze nearest to a place. For tasks that steer a gaze.
+
+        Args:
+            worlds: (N,) records.
+            places: (N, 2) in the units of ``render_size``.
+            turns: radians by which the gaze is to turn, (N,) or one for all; does nothing where it cannot.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no gaze to steer")
+
+    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The same actions (N, ...), with scores that name the classes (N,). For tasks with ``names``."""
+        raise NotImplementedError(f"{type(self).__name__} has no classes to name")
+
+    @property
+    def table(self) -> Table:
+        """A deterministic task as arrays, for learners that can use them: states that actions lead to (S, A),
+        observations (S,), rewards (S, A), whether states end the episode (S,), first state, longest episode. Optional.
+
+        Raises:
+            AttributeError: the task is no such table.
+        """
+        raise AttributeError(f"{type(self).__name__} is not known as a table")
+
+    def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        """Draw the scene of world ``row`` alone, without gaze and measures. For tasks with a fovea."""
+        raise NotImplementedError(f"{type(self).__name__} has no scene to paint")
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         """Draw world ``row``. Optional: without it the environment cannot render."""

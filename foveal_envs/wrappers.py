@@ -121,7 +121,7 @@ class Foveate(gym.Wrapper[np.ndarray, Any, np.ndarray, Any], gym.utils.RecordCon
     def __init__(
         self,
         env: gym.Env[Any, Any],
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         gaze: Gaze = "action",
         largest_jump: float | None = None,
         proprioception: bool = True,
@@ -167,7 +167,7 @@ class FoveateVector(gym.vector.VectorWrapper):
     def __init__(
         self,
         env: gym.vector.VectorEnv[Any, Any, Any],
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         gaze: Gaze = "action",
         largest_jump: float | None = None,
         proprioception: bool = True,

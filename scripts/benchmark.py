@@ -28,7 +28,7 @@ from .shared.suite import suite_ids
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
 GRIDS = ("FourRooms", "HQMaze", "KeyDoorMaze")
 IMAGES = "foveal_envs:Foveal/ImageSearch-v0"
-RETINAS = {40: "att1", 192: "multiscale", 193: "logpolar"}
+RETINAS = {40: "rings", 192: "multiscale", 193: "logpolar"}
 LANES = (1, 64, 256, 1024)
 FIRST_STEP = (  # seconds of the first environment and step, imports apart
     "import time, numpy, gymnasium, numba, foveal_envs.env, foveal_envs.tasks.detection as d; t = time.process_time();"

@@ -15,7 +15,7 @@ from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
 from .shared.rollouts import rollout
-from .shared.runs import check_agents, find_environment, make_lanes, parse_keywords, steers_a_fovea
+from .shared.runs import check_agents, find_environment, make_lanes, parse_keywords
 from .shared.suite import task_of
 
 HELP = "click or arrows: look    0-9: say    Q E: turn    Shift: a quarter    R: new    Esc: quit"
@@ -66,13 +66,13 @@ def play(
     env_id, keywords, _ = find_environment(environment, parse_keywords(env))
     game = Game(env_id, keywords, seed)
     if script is not None:
-        screen = Screen(game.env.task, "rgb_array", FPS)
+        screen = game.screen("rgb_array")
         for word in script.split()[:frames]:
             game.obey(read_command(word))
             screen.show(game.worlds, 0, game.notes())
     else:
         try:
-            screen = Screen(game.env.task, "human", FPS)
+            screen = game.screen("human")
         except gym.error.Error as error:
             raise SystemExit(f"{error}; --script plays without a window") from error
         assert screen.window is not None
@@ -83,7 +83,6 @@ def play(
 
 def steer(game: Game, screen: Screen, window: Window, frames: int | None) -> None:
     """Show the game and obey the person until the window closes, or for so many frames."""
-    window.title = f"{type(game.env.task).__name__}    {HELP}"
     shown = 0
     while window.is_open and (frames is None or shown < frames):
         screen.show(game.worlds, 0, game.notes())
@@ -144,7 +143,7 @@ class Game:
             self.env = gym.make(env_id, **keywords).unwrapped
         except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f"cannot make {env_id}: {error}") from error
-        if not isinstance(self.env, FovealEnv) or not steers_a_fovea(self.env):
+        if not isinstance(self.env, FovealEnv) or not self.env.task.steers_gaze:
             raise SystemExit(f"{env_id} has no fovea, or more than it, to steer; python -m scripts.watch shows it")
         self._rival, self.rival = make_lanes(env_id, keywords, 1, info="step"), task_of(env_id)[1]
         self._policy = make_reference(self.rival, self._rival)
@@ -162,6 +161,15 @@ class Game:
             if move.number:
                 self.oracle.add(float(move.rewards[0]), {name: values[0] for name, values in move.infos.items()})
 
+    def screen(self, render_mode: str) -> Screen:
+        """What shows the game: frames as arrays, or a window.
+
+        Raises:
+            gymnasium.error.Error: a window is wanted and there is no display.
+        """
+        task = self.env.task
+        return Screen(task.draw, task.render_size, f"{type(task).__name__}    {HELP}", render_mode, FPS)
+
     @property
     def worlds(self) -> np.ndarray:
         """(1,) record of the world as it is."""
@@ -171,11 +179,11 @@ class Game:
         """Do what the person wants: move, or begin anew. After an episode's end only a new one helps."""
         name, *values = command
         task, gaze = self.env.task, self.worlds[0]["gaze"]
-        fovea = getattr(task, "fovea", None)
+        fovea = task.fovea
         if name == "new":
             self.begin()
         elif name == "say":
-            self.opinion = min(values[0], len(task.names) - 1) if hasattr(task, "say") else None
+            self.opinion = min(values[0], len(task.names) - 1) if task.names else None
         elif not self.over:
             if name == "click":
                 width, height = task.render_size
@@ -193,9 +201,7 @@ class Game:
     def _action(self, gaze: np.ndarray, displacement: np.ndarray) -> np.ndarray:
         """The action that moves the gaze so, and says what the person thinks."""
         task = self.env.task
-        if not hasattr(task, "aim"):
-            return task.fovea.aim(displacement[None], gaze[None, 2])[0]
-        actions = task.aim(self.worlds, (gaze + displacement)[None, :2])
+        actions = task.aim(self.worlds, (gaze + displacement)[None, :2], displacement[2])
         if self.opinion is not None:
             actions = task.say(actions, np.array([self.opinion]))
         return actions[0]

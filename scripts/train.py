@@ -17,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from .shared.rollouts import run_episodes, scores
-from .shared.runs import Run, check_agents, make_lanes, parse_keywords
+from .shared.runs import Run, check_agents, make_lanes, parse_keywords, task_in
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
@@ -100,7 +100,8 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurv
     measure = next(name for name in measures if name in curve.points[0])
     learning_curve(curve.points, "environment_steps", measure, title=run.env_id).savefig(folder / "learning_curve.png")
     lanes = make_lanes(run.env_id, run.env_kwargs, 8, info="step")
-    if hasattr(getattr(lanes.unwrapped, "task", None), "fovea"):
+    task = task_in(lanes)
+    if task is not None and task.fovea is not None:
         scanpaths(record_scanpaths(lanes, agent, seed=7), title=run.env_id).savefig(folder / "scanpaths.png")
     lanes.close()
     lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")

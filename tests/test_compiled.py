@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from foveal_envs.compiled import digest
+from foveal_envs.compiled import compiled, digest, record
 
 CALLEE = (
     "from foveal_envs.compiled import compiled\nSTEP = {step}\n@compiled\ndef helper(x):\n    return x {sign} STEP\n"
@@ -55,3 +56,31 @@ def test_digest_ignores_unrelated_globals() -> None:
         assert digest(first) == before
     finally:
         del first.__globals__["unrelated"]
+
+
+SETTINGS = np.dtype([("moves", np.int64), ("cost", np.float64), ("span", np.float64, (2,)), ("noisy", np.bool_)])
+
+
+@compiled
+def total(settings: np.ndarray) -> float:
+    return settings[0]["moves"] * settings[0]["cost"] + settings[0]["span"][1] + settings[0]["noisy"]
+
+
+def test_a_record_is_read_by_name() -> None:
+    settings = record(SETTINGS, noisy=True, cost=0.5, moves=np.int64(6), span=(1, 2))
+    assert settings.dtype is SETTINGS
+    assert total(settings) == 6.0
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"moves": 1.5}, ValueError, "moves must be a number that int64 holds; got 1.5"),
+        ({"noisy": "no"}, ValueError, "noisy must be a number that bool holds; got 'no'"),
+        ({"span": (0.0, float("nan"))}, ValueError, "span must be"),
+        ({"speed": 1.0}, TypeError, "the fields are moves, cost, span, noisy; got .*speed"),
+    ],
+)
+def test_a_record_holds_what_it_was_given(values: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        record(SETTINGS, **{"moves": 1, "cost": 0.0, "span": (0.0, 1.0), "noisy": False, **values})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,29 +11,51 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = [  # of foveal_envs: a module may import from its own layer and from those before it
-    {"vectors", "checks", "limits"},
-    {"compiled"},
-    {"keys"},
-    {"scenes", "retinas"},
-    {"rendering", "task", "fovea"},
-    {"registration", "lanes"},
-    {"env"},
-    {"tasks"},
-    {"checking", "wrappers", "reference"},
-    {"__init__"},
-]
-LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+LAYERS: dict[str, list[set[str]]] = {  # a room may import from its own layer and from those before it
+    "foveal_envs": [
+        {"vectors", "checks", "limits"},
+        {"compiled"},
+        {"keys"},
+        {"scenes", "retinas"},
+        {"rendering", "task", "fovea"},
+        {"registration", "lanes"},
+        {"env"},
+        {"tasks"},
+        {"checking", "wrappers", "reference"},
+        {"__init__"},
+    ],
+    "agents": [
+        {"cores"},
+        {"common"},
+        {"world_model", "ppo", "subgoals", "values", "hq"},
+        {"evolution"},
+        {"adapters", "vec_env", "__init__"},
+    ],
+}
+FOREIGN = {  # what a package must not know
+    "foveal_envs": ("agents", "scripts", "torch", "stable_baselines3"),
+    "agents": ("foveal_envs", "scripts"),
+}
+FAMILIES = {"foveal_envs": "foveal_envs.tasks", "agents": "agents"}  # where the families of a package live
+SHARED = {"foveal_envs.tasks": set(), "agents": {"agents", "agents.cores", "agents.common", "agents.vec_env"}}
+MAY = {("agents.evolution", "agents.world_model")}  # the one family that may import another
 
 
-def imported(path: Path, package: Path) -> set[tuple[int, str]]:
-    """(line, absolute dotted name) of every import in a file, relative ones resolved; TYPE_CHECKING blocks left out."""
+def imported(path: Path, package: Path, types: bool = False) -> set[tuple[int, str]]:
+    """(line, absolute dotted name) of every import in a file, relative ones resolved.
+
+    Args:
+        path: of the file.
+        package: its folder.
+        types: whether imports under TYPE_CHECKING count as well.
+    """
     tree = ast.parse(path.read_text())
     skipped = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         for inner in ast.walk(node)
+        if not types
     }
     names = set()
     parts = path.relative_to(package.parent).with_suffix("").parts
@@ -52,22 +75,65 @@ def files(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", files("foveal_envs"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_environments_import_downward(path: Path) -> None:
-    package = ROOT / "foveal_envs"
-    own = LAYER_OF[path.relative_to(package).with_suffix("").parts[0]]
-    for line, name in imported(path, package):
-        top, _, rest = name.partition(".")
-        assert top not in ("agents", "scripts", "torch", "stable_baselines3"), f"{path}:{line} imports {name}"
-        if top == "foveal_envs" and path.name != "__init__.py":
-            target = rest.split(".")[0]
-            assert LAYER_OF.get(target, 0) <= own, f"{path}:{line} imports {name} from a higher layer"
+def arrows(package: str) -> dict[str, set[str]]:
+    """Dotted name of every module of a package -> the modules of the package that it imports, for types or to run."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+             for path in files(package)}  # fmt: skip
+
+    def module(name: str) -> str:
+        while name and name not in paths:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        own: {module(name) for _, name in imported(path, ROOT / package, types=True)} - {"", own}
+        for own, path in paths.items()
+    }
 
 
-@pytest.mark.parametrize("path", files("agents"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_agents_know_no_task(path: Path) -> None:
-    for line, name in imported(path, ROOT / "agents"):
-        assert name.split(".")[0] not in ("foveal_envs", "scripts"), f"{path}:{line} imports {name}"
+PACKAGES = pytest.mark.parametrize("package", sorted(LAYERS))
+
+
+@PACKAGES
+def test_no_imports_go_in_a_circle(package: str) -> None:
+    """Imports under TYPE_CHECKING count: what knows another's type depends on it."""
+    list(graphlib.TopologicalSorter(arrows(package)).static_order())  # a CycleError names the circle
+
+
+@PACKAGES
+def test_no_family_imports_another(package: str) -> None:
+    floor = FAMILIES[package]
+
+    def family(name: str) -> str:
+        return ".".join(name.split(".")[: floor.count(".") + 2])
+
+    for own, others in arrows(package).items():
+        for other in others:
+            ends = family(own), family(other)
+            between = all(end.startswith(floor) and end != floor and end not in SHARED[floor] for end in ends)
+            assert not between or ends[0] == ends[1] or ends in MAY, f"{own} imports {other}"
+
+
+@PACKAGES
+def test_imports_point_downward(package: str) -> None:
+    """To run or for types alone, and never to what the package must not know."""
+    layer_of = {room: number for number, layer in enumerate(LAYERS[package]) for room in layer}
+    for path in files(package):
+        for line, name in imported(path, ROOT / package, types=True):
+            assert name.split(".")[0] not in FOREIGN[package], f"{path}:{line} imports {name}"
+    for own, others in arrows(package).items():
+        for other in others:
+            if other == package:  # its __init__ is above all
+                assert own == package, f"{own} imports the whole package"
+                continue
+            floors = [layer_of[(*name.split("."), "__init__")[1]] for name in (own, other)]
+            assert floors[0] >= floors[1], f"{own} imports {other} from a higher layer"
+
+
+def test_agents_are_few_rooms_on_few_floors() -> None:
+    rooms = [path for path in (ROOT / "agents").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert len(rooms) <= 12
+    assert len(LAYERS["agents"]) == 5
 
 
 def test_importing_registers_and_loads_neither_numba_nor_pygame() -> None:

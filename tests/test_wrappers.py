@@ -71,7 +71,7 @@ def test_lanes_equal_single_envs(mode: AutoresetMode, kind: dict[str, bool]) -> 
 
 
 def test_it_sees_what_the_bank_sees() -> None:
-    picture, retina, rng = textures(1, 128)[0], make_retina("att1"), np.random.default_rng(0)
+    picture, retina, rng = textures(1, 128)[0], make_retina("rings"), np.random.default_rng(0)
     bank, wanted = ImageBank(picture[None], retina, exact=True, outside=0.3), np.zeros(40, np.float32)
     eye = Foveate(_Still(picture), gaze=lambda gaze, steps: rng.uniform(0, 128, (1, 2)), outside=0.3)
     eye.reset(seed=0)

@@ -24,6 +24,13 @@ ACTUATORS = ("saccade", "muscles", *DISCRETE)
 POSE = (0.0, 0.0, -math.pi), (SCENE, SCENE, math.pi)  # range of a pose in the scene
 SEEN = -1.1, 1.1  # range of what is observed; a bank of pictures rounds
 FOVEA_LIMITS = {"key": KEY, "moves": COUNT, "gaze": POSE, "trail": POSE, "background": (0.0, 1.0), "glimpse": SEEN}
+EYE: list[tuple[Any, ...]] = [  # what kernels know of a fovea: part of a looking task's settings
+    ("low", np.float64),  # smallest strength of a move; the largest is 1
+    ("reach", np.float64),  # of the retina, pixels
+    ("channels", np.int64),
+    ("values", np.int64),  # of a glimpse: channels times fields
+    ("noisy", np.bool_),
+]
 
 
 def fovea_fields(values: int) -> list[tuple[Any, ...]]:
@@ -58,6 +65,13 @@ class Fovea:
         channels: 1, or 3 for colour.
         noise: standard deviation of the noise of one pixel; a field averages it over its area.
 
+    Attributes:
+        settings: values of the fields of EYE, for ``record``.
+        moves: (n, 3) displacement of each action component (or each discrete action) at full strength.
+        noise: (K,) float32, standard deviation of each field's noise.
+        scratch: (LINE + 1, K') float32, work space of ``look``. Kernels take moves, the retina's fields, noise and
+            scratch, as far as they need them, in this order.
+
     Raises:
         ValueError: an unknown name or a value out of range.
     """
@@ -84,7 +98,6 @@ class Fovea:
         if self.values > CAPACITIES[-1]:
             raise ValueError(f"a glimpse holds at most {CAPACITIES[-1]} numbers; this retina gives {self.values}")
         self.noise = (2.0 * noise / np.sqrt(np.pi * self.retina.table[:, 2] ** 2)).astype(np.float32)
-        self.noisy = noise > 0
         self.moves = _moves(actuators, largest_jump, largest_turn if rotate else None, self.retina.table)
         self.largest_jump, self.largest_turn = largest_jump, largest_turn
         self.actuators = actuators
@@ -94,8 +107,14 @@ class Fovea:
             "muscles": gym.spaces.Box(0.0, 1.0, shape, np.float32),
         }.get(actuators, gym.spaces.Discrete(len(self.moves)))
         self._one_hot = np.eye(len(self.moves), dtype=np.float32) if actuators in DISCRETE else None
-        self.low = -1.0 if actuators == "saccade" else 0.0
         self.scratch = aligned((LINE + 1, self.retina.fields.shape[1]))  # for ``add_object``, and a row of shares
+        self.settings = {
+            "low": -1.0 if actuators == "saccade" else 0.0,
+            "reach": self.retina.reach,
+            "channels": channels,
+            "values": self.values,
+            "noisy": noise > 0,
+        }
 
     def strengths(self, actions: np.ndarray) -> np.ndarray:
         """How much (N, n) float32 of each of the n moves the actions (N, n) or (N,) ask for; ``displacement`` clips."""
@@ -124,9 +143,9 @@ class Fovea:
             actions = np.stack([-y, y, -x, x, turn, -turn][: len(self.moves)], axis=1).clip(0.0)
         return actions.astype(np.float32)
 
-    def aim_at(self, gaze: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Actions (N, ...) that bring gazes (N, 3) nearest to places (N, 2) in the scene, without a turn."""
-        return self.aim(np.column_stack([places - gaze[:, :2], np.zeros(len(gaze))]), gaze[:, 2])
+    def aim_at(self, gaze: np.ndarray, places: np.ndarray, turns: float | np.ndarray = 0.0) -> np.ndarray:
+        """Actions (N, ...) that bring gazes (N, 3) nearest to places (N, 2) in the scene and turn them (N,) radians."""
+        return self.aim(np.column_stack([places - gaze[:, :2], np.broadcast_to(turns, len(gaze))]), gaze[:, 2])
 
 
 def _moves(actuators: str, jump: float, turn: float | None, table: np.ndarray) -> np.ndarray:
@@ -154,9 +173,10 @@ def wrap(angle: Any) -> Any:
 
 
 @kernel
-def displacement(strengths: np.ndarray, i: int, low: float, moves: np.ndarray) -> tuple[float, float, float]:
+def displacement(strengths: np.ndarray, i: int, settings: np.void, moves: np.ndarray) -> tuple[float, float, float]:
     """Right, down and turn of lane ``i``: the sum over j of clip(strengths[i, j], low, 1) moves[j]."""
     right = down = turn = 0.0
+    low = settings["low"]
     for j in range(moves.shape[0]):
         strength = min(1.0, max(low, float(strengths[i, j])))
         right += strength * moves[j, 0]

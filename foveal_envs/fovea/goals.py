@@ -11,7 +11,6 @@ import numpy as np
 from ..checks import require
 from ..compiled import kernel
 from ..scenes.coverage import ZERO
-from ..task import Observation
 from ..vectors import LANES, first, full, load, total, where
 from .fovea import HALF_SCENE, POSE, SEEN, Fovea
 from .sensing import look, write_pose
@@ -25,21 +24,15 @@ REWARDS = ("dense", "sparse", "terminal")
 DENSE, SPARSE, TERMINAL = range(3)
 _NONE, _BOOL = np.empty(0), np.dtype(np.bool_)
 GOAL_LIMITS = {"wanted": POSE, "pose": (-1.0, 1.0), "desired": SEEN}
-SETTINGS = np.dtype(  # what the kernels know of a task's configuration
-    [
-        ("reach", np.float64),
-        ("channels", np.int64),
-        ("values", np.int64),
-        ("noisy", np.bool_),
-        ("proprioception", np.int64),  # 0, 2 or 4 numbers
-        ("pose_length", np.int64),  # 2 or 4
-        ("observed", np.int64),
-        ("goal_length", np.int64),
-        ("by_pose", np.bool_),
-        ("reward", np.int64),
-        ("moves", np.int64),
-    ]
-)
+GOAL: list[tuple[Any, ...]] = [  # what kernels know of a goal: part of a task's settings
+    ("proprioception", np.int64),  # 0, 2 or 4 numbers
+    ("pose_length", np.int64),  # 2 or 4
+    ("observed", np.int64),  # numbers of an observation
+    ("goal_length", np.int64),
+    ("by_pose", np.bool_),
+    ("reward", np.int64),
+    ("moves", np.int64),
+]
 
 
 def goal_fields(values: int) -> list[tuple[Any, ...]]:
@@ -50,6 +43,54 @@ def goal_fields(values: int) -> list[tuple[Any, ...]]:
         ("pose", np.float32, (4,)),
         ("desired", np.float32, (-(-values // LANES) * LANES,)),
     ]
+
+
+class GoalSpace:
+    """Space of an observation and a goal: the three goal keys, one Box of both, or the observation alone.
+
+    Args:
+        observation: Box of a vector.
+        goal: Box of a vector; None: there are no goal keys.
+        goal_format: "dict", or "concat": one Box (observation, desired_goal).
+
+    Attributes:
+        space: the observation space.
+        shown: whether there is a goal.
+        concatenated: whether both are one Box.
+
+    Raises:
+        ValueError: an unknown format.
+    """
+
+    def __init__(self, observation: gym.spaces.Box, goal: gym.spaces.Box | None, goal_format: str) -> None:
+        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
+        self._observed, self._length = observation.shape[0], 0 if goal is None else goal.shape[0]
+        self.shown, self.concatenated = goal is not None, goal is not None and goal_format == "concat"
+        self.space: gym.Space[Any] = observation
+        if goal is not None and self.concatenated:
+            low, high = np.concatenate([observation.low, goal.low]), np.concatenate([observation.high, goal.high])
+            self.space = gym.spaces.Box(low, high, dtype=np.float32)
+        elif goal is not None:
+            self.space = gym.spaces.Dict({"observation": observation, "achieved_goal": goal, "desired_goal": goal})
+
+    def parts(self, observation: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Arrays of a batch of ``space`` to write to: observation (N, K), achieved goal and desired goal, each (N, G),
+        or (N, 0) where it is not shown."""
+        if isinstance(observation, dict):
+            return observation["observation"], observation["achieved_goal"], observation["desired_goal"]
+        return observation[:, : self._observed], observation[:, :0], observation[:, self._observed :]
+
+    def pairs(self, achieved: np.ndarray, desired: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+        """Goals (..., G) broadcast, as two (P, G) float32 arrays, and the leading shape.
+
+        Raises:
+            ValueError: goals of another length.
+        """
+        first, second = np.broadcast_arrays(achieved, desired)
+        if first.shape[-1:] != (self._length,):
+            raise ValueError(f"goals must have shape (..., {self._length}), got {first.shape}")
+        flat = [np.ascontiguousarray(goals, np.float32).reshape(-1, self._length) for goals in (first, second)]
+        return flat[0], flat[1], first.shape[:-1]
 
 
 class Goal:
@@ -66,7 +107,10 @@ class Goal:
         moves: length of an episode.
 
     Attributes:
-        settings: (1,) SETTINGS, for the kernels.
+        settings: values of the fields of GOAL, for ``record``.
+        observation_space: of one world.
+        shown: whether there are goal keys.
+        by_pose: whether they are poses.
 
     Raises:
         ValueError: an unknown name.
@@ -83,51 +127,36 @@ class Goal:
         extra: int = 0,
     ) -> None:
         require(goal in GOALS, "goal", GOALS, goal)
-        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
         require(reward in REWARDS, "reward", REWARDS, reward)
         require(moves >= 1, "moves", "at least 1", moves)
         values, pose = fovea.values, 4 if fovea.rotate else 2
         self.by_pose = goal == "pose"
         self.length = pose if self.by_pose else values
         self.observed = values + extra + (pose if proprioception else 0)
-        self.shown = goal is not None
-        self.concatenated = self.shown and goal_format == "concat"
         self.kind = REWARDS.index(reward)
-        own = pose if proprioception else 0
-        record = np.zeros(1, SETTINGS)
-        record[0] = (
-            fovea.retina.reach, fovea.channels, values, fovea.noisy, own, pose, self.observed, self.length,
-            self.by_pose, self.kind, moves,
-        )  # fmt: skip
-        self.settings = record
+        self.settings = {
+            "proprioception": pose if proprioception else 0,
+            "pose_length": pose,
+            "observed": self.observed,
+            "goal_length": self.length,
+            "by_pose": self.by_pose,
+            "reward": self.kind,
+            "moves": moves,
+        }
         low = np.full(self.observed, -1.0, np.float32)
         low[:values] = 0.0
         box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
         vector = gym.spaces.Box(-1.0 if self.by_pose else 0.0, 1.0, (self.length,), np.float32)
-        self.observation_space: gym.Space[Any] = box
-        if self.concatenated:
-            lows, highs = np.concatenate([box.low, vector.low]), np.concatenate([box.high, vector.high])
-            self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
-        elif self.shown:
-            self.observation_space = gym.spaces.Dict(
-                {"observation": box, "achieved_goal": vector, "desired_goal": vector}
-            )
+        self._space = GoalSpace(box, None if goal is None else vector, goal_format)
+        self.observation_space, self.shown = self._space.space, self._space.shown
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Any) -> None:
         """Copy the stored observation and goals of the worlds of ``rows``; see ``Task.observe``."""
-        if isinstance(observation, dict):
-            achieved, desired = observation["achieved_goal"], observation["desired_goal"]
-            _show(worlds, rows, self.by_pose, observation["observation"], achieved, desired)
-        elif self.concatenated:
-            none = observation[:, :0]
-            _show(worlds, rows, True, observation[:, : self.observed], none, observation[:, self.observed :])
-        else:
-            none = observation[:, :0]
-            _show(worlds, rows, True, observation, none, none)
+        _show(worlds, rows, self.by_pose, *self._space.parts(observation))
 
-    def stored(self, worlds: np.ndarray) -> Observation | None:
+    def stored(self, worlds: np.ndarray) -> Any:
         """Views of what ``observe`` copies; see ``Task.stored``. Two vectors in one have none."""
-        if self.concatenated:
+        if self._space.concatenated:
             return None
         observation = worlds["glimpse"][:, : self.observed]
         if not self.shown:
@@ -139,20 +168,15 @@ class Goal:
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
         """Reward (...) of each pair of goals (..., G)."""
-        achieved, desired = np.broadcast_arrays(achieved_goal, desired_goal)
-        if achieved.shape[-1:] != (self.length,):
-            raise ValueError(f"goals must have shape (..., {self.length}), got {achieved.shape}")
-        rewards = np.empty(achieved.shape[:-1])
-        _reward_pairs(_rows(achieved), _rows(desired), self.length, self.by_pose, self.kind, rewards.reshape(-1))
-        return rewards
+        achieved, desired, shape = self._space.pairs(achieved_goal, desired_goal)
+        rewards = np.empty(len(achieved))
+        _reward_pairs(_padded(achieved), _padded(desired), self.length, self.by_pose, self.kind, rewards)
+        return rewards.reshape(shape)
 
 
-def _rows(goals: np.ndarray) -> np.ndarray:
-    """Goals (..., G) as rows that reach to a multiple of 16."""
-    length = goals.shape[-1]
-    rows = np.zeros((goals.size // length, -(-length // LANES) * LANES), np.float32)
-    rows[:, :length] = goals.reshape(-1, length)
-    return rows
+def _padded(goals: np.ndarray) -> np.ndarray:
+    """Goals (P, G) as rows that reach to a multiple of 16."""
+    return np.pad(goals, ((0, 0), (0, -goals.shape[1] % LANES)))
 
 
 def measures(worlds: np.ndarray, rows: np.ndarray, rotate: bool) -> dict[str, np.ndarray]:
@@ -230,8 +254,7 @@ def set_goal(w: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndar
     if settings["by_pose"]:
         write_pose(wanted[0], wanted[1], wanted[2], desired, 0, settings["pose_length"])
     else:
-        channels, values = settings["channels"], settings["values"]
-        look(w, wanted[0], wanted[1], wanted[2], fields, settings["reach"], channels, values, scratch, desired)
+        look(w, settings, wanted[0], wanted[1], wanted[2], fields, scratch, desired)
 
 
 @kernel

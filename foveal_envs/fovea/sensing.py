@@ -19,27 +19,35 @@ NOISE_STREAM = 7
 @kernel
 def perceive(w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray) -> None:
     """Sense at the gaze: glimpse (with noise), pose, and proprioception at the end of the observation."""
-    gaze, glimpse = w["gaze"], w["glimpse"]
-    channels, values = settings["channels"], settings["values"]
-    look(w, gaze[0], gaze[1], gaze[2], fields, settings["reach"], channels, values, scratch, glimpse)
-    if settings["noisy"]:
-        add_noise(w, noise, channels, w["moves"], glimpse)
-    write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
-    own = settings["proprioception"]
+    see(w, settings, fields, noise, scratch)
+    feel(w, settings)
+
+
+@kernel
+def see(w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray) -> None:
+    """The glimpse at the gaze, with its noise."""
+    gaze = w["gaze"]
+    look(w, settings, gaze[0], gaze[1], gaze[2], fields, scratch, w["glimpse"])
+    add_noise(w, settings, noise)
+
+
+@kernel
+def feel(w: np.void, settings: np.void) -> None:
+    """The gaze's pose, and as much of it as is observed at the end of the observation."""
+    gaze, pose, own = w["gaze"], w["pose"], settings["proprioception"]
+    write_pose(gaze[0], gaze[1], gaze[2], pose, 0, settings["pose_length"])
     for i in range(own):
-        glimpse[settings["observed"] - own + i] = w["pose"][i]
+        w["glimpse"][settings["observed"] - own + i] = pose[i]
 
 
 @kernel
 def look(
     w: np.void,
+    settings: np.void,
     x: float,
     y: float,
     angle: float,
     fields: np.ndarray,
-    reach: float,
-    channels: int,
-    values: int,
     scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
@@ -47,40 +55,51 @@ def look(
 
     Args:
         w: record with ``background`` and ``objects``.
+        settings: record with the fields of EYE; channel c of field k goes to out[k * channels + c].
         x, y, angle: pose, pixels and radians.
-        fields, reach: of the retina.
-        channels: 1 or 3; channel c of field k goes to out[k * channels + c].
-        values: channels times the number of the retina's fields.
-        scratch: (LINE + 1, K) float32 work space.
+        fields: of the retina.
+        scratch: of the fovea.
         out: receives ``values`` numbers; it reaches to a multiple of 16.
     """
+    channels, values, reach = settings["channels"], settings["values"], settings["reach"]
     background, objects, share = w["background"], w["objects"], scratch[LINE]
-    if channels == 1:
-        fill(share, background[0])
-    else:
-        for k in range(values):
-            out[k] = background[k % channels]
+    grey = channels == 1  # then shares of ink add up to the glimpse
+    fill(share, background[0] if grey else ZERO)
+    if not grey:
+        for c in range(channels):
+            for k in range(c, values, channels):
+                out[k] = background[c]
     for i in range(w["count"]):
-        ink = objects[i]["value"][0] - background[0]  # of one channel, whose shares of ink make up the glimpse
-        if channels > 1:
+        ink = objects[i]["value"][0] - background[0] if grey else ONE
+        if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and not grey:
+            for c in range(channels):
+                ink = objects[i]["value"][c] - background[c]
+                for k in range(values // channels):
+                    out[k * channels + c] += ink * share[k]
             fill(share, ZERO)
-            ink = ONE
-        if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and channels > 1:
-            for k in range(values):
-                out[k] += (objects[i]["value"][k % channels] - background[k % channels]) * share[k // channels]
-    if channels == 1:
+    if grey:
         _clip(share, out, values)
     else:
         _clip(out, out, values)
 
 
 @kernel
-def add_noise(w: np.void, noise: np.ndarray, channels: int, draw: int, out: np.ndarray) -> None:
-    """Add each field's noise, a pure function of (key, draw, field), and clip to [0, 1]."""
-    stream = keys.split(w["key"], NOISE_STREAM)
-    for k in range(noise.shape[0] * channels):
-        value = out[k] + noise[k // channels] * np.float32(keys.normal(stream, draw * 8192 + k))
-        out[k] = min(np.float32(1.0), max(np.float32(0.0), value))
+def add_noise(w: np.void, settings: np.void, noise: np.ndarray) -> None:
+    """Add to the glimpse each field's noise, a pure function of (key, move, field), and clip it to [0, 1]."""
+    if not settings["noisy"]:
+        return
+    channels, glimpse = settings["channels"], w["glimpse"]
+    stream, first_draw = keys.split(w["key"], NOISE_STREAM), w["moves"] * 8192
+    for k in range(settings["values"]):
+        value = glimpse[k] + noise[k // channels] * np.float32(keys.normal(stream, first_draw + k))
+        glimpse[k] = min(np.float32(1.0), max(np.float32(0.0), value))
+
+
+@kernel
+def tell_gaze(w: np.void, settings: np.void) -> None:
+    """The gaze (x, y) in [-1, 1] behind the glimpse, if ``proprioception`` is 2."""
+    for axis in range(settings["proprioception"]):
+        w["glimpse"][settings["values"] + axis] = w["gaze"][axis] / HALF_SCENE - 1.0
 
 
 @kernel

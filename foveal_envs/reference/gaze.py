@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from ..env import FovealVectorEnv
+from ..tasks.looking.same_different import SameDifferent
+from ..tasks.looking.visual_search import VisualSearch
 
 State = Any
 ARRIVED = 1e-3  # of the scene's side
-COLUMNS = 4
 ON = 10.0  # pixels from gaze to an object that is looked at
 SQUARES = 8  # along a side of what was seen
-
-
-def aim(task: Any, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Actions (N, ...) that bring each gaze nearest to a place (N, 2), in scene units.
-
-    Raises:
-        ValueError: the task steers no gaze.
-    """
-    if hasattr(task, "aim"):
-        return task.aim(worlds, places)  # type: ignore[no-any-return]
-    fovea = getattr(task, "fovea", None)
-    if fovea is None or task.action_space != fovea.action_space:
-        raise ValueError(f"{type(task).__name__} has no gaze to steer")
-    return fovea.aim_at(worlds["gaze"], places)  # type: ignore[no-any-return]
 
 
 class RasterPolicy:
     """The gaze visits a square grid of places row by row, each as fast as its jumps allow, and begins again.
 
     Args:
-        env: a vector environment of this package whose task steers a gaze. Its task may say by ``columns`` how many
-            places a row has; else 4.
+        env: a vector environment of this package whose task steers a gaze; the task says by ``columns`` how many places
+            a row has.
 
     Raises:
-        ValueError: the environment is not one of this package.
+        ValueError: the environment is not one of this package, or its task steers no gaze.
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
-        self._env = native(env)
+        self._env = looking(env)
         task = self._env.task
-        columns = getattr(task, "columns", COLUMNS)
+        columns = task.columns
         line, column = np.divmod(np.arange(columns * columns), columns)
         size = np.array(task.render_size)
         self._near = ARRIVED * float(size.max())
@@ -60,7 +47,7 @@ class RasterPolicy:
             state[episode_start] = -1
         at = np.abs(worlds["gaze"][:, :2] - self._places[state]).max(1) <= self._near
         state = np.where(at | (state < 0), state + 1, state) % len(self._places)
-        return aim(self._env.task, worlds, self._places[state]), state
+        return self._env.task.aim(worlds, self._places[state]), state
 
 
 class CentrePolicy:
@@ -70,11 +57,11 @@ class CentrePolicy:
         env: as for RasterPolicy.
 
     Raises:
-        ValueError: the environment is not one of this package.
+        ValueError: the environment is not one of this package, or its task steers no gaze.
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
-        self._env = native(env)
+        self._env = looking(env)
 
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
@@ -82,7 +69,7 @@ class CentrePolicy:
         """Actions (N, ...) and the unchanged state."""
         worlds, task = self._env.get_state()["worlds"], self._env.task
         middle = np.broadcast_to(0.5 * np.array(task.render_size), (len(worlds), 2))
-        return aim(task, worlds, middle), state
+        return task.aim(worlds, middle), state
 
 
 class ScanPolicy:
@@ -102,10 +89,10 @@ class ScanPolicy:
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], memory: bool = True, seed: int = 0) -> None:
         self._env, self._memory = native(env), memory
-        self._random = np.random.default_rng(seed)
-        self._task: Any = self._env.task
-        if "fixated" not in (self._env.task.world.names or ()):
-            raise ValueError(f"the scan needs a VisualSearch, got {type(self._env.task).__name__}")
+        self._random, task = np.random.default_rng(seed), self._env.task
+        if not isinstance(task, VisualSearch):
+            raise ValueError(f"the scan needs a VisualSearch, got {type(task).__name__}")
+        self._task = task
 
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = True
@@ -125,7 +112,7 @@ class ScanPolicy:
             away = np.where(near, self._random.random(away.shape) - 1.0, away)
         away[seen | (np.arange(things.shape[1]) >= worlds["count"][:, None])] = np.inf
         goal = np.where(fixated == worlds["target"], fixated, away.argmin(1))
-        return aim(self._env.task, worlds, places[lanes, goal]), seen
+        return self._task.aim(worlds, places[lanes, goal]), seen
 
 
 class SeekPolicy:
@@ -146,11 +133,11 @@ class SeekPolicy:
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], near: float = ON, temperature: float = 0.0) -> None:
         self._env, self._near, self._temperature = native(env), near, temperature
-        self._task, names = cast(Any, self._env.task), set(self._env.task.world.names or ())
-        if "objects" not in names or not names & {"answer", "rested"}:
-            raise ValueError(f"seeking needs a SameDifferent or a VisualSearch, got {type(self._env.task).__name__}")
-        self._searches = "target" in names
-        table, size = self._task.fovea.retina.table, np.array(self._task.render_size)
+        task = self._env.task
+        if not isinstance(task, SameDifferent | VisualSearch):
+            raise ValueError(f"seeking needs a SameDifferent or a VisualSearch, got {type(task).__name__}")
+        self._task, self._searches = task, isinstance(task, VisualSearch)
+        table, size = task.fovea.retina.table, np.array(task.render_size)
         self._reach = reach = float((np.abs(table[:, :2]).max(1) + 0.5 * table[:, 2]).max())
         self._squares = np.stack(np.meshgrid(*(np.arange(SQUARES) + 0.5,) * 2), -1).reshape(-1, 2) / SQUARES * size
         self._places = np.stack(np.meshgrid(*np.linspace(reach, size - reach, 3).T), -1).reshape(-1, 2)
@@ -161,7 +148,7 @@ class SeekPolicy:
     ) -> tuple[np.ndarray, State]:
         """Actions (N, ...), and which objects (N, M) were looked at and in view, and which squares (N, 64) seen."""
         worlds, goal, _, state = self._seek(state, episode_start)
-        return aim(self._task, worlds, goal), state
+        return self._task.aim(worlds, goal), state
 
     def probabilities(self, obs: Any, state: State = None, episode_start: Any = None) -> tuple[np.ndarray, State]:
         """Probabilities (N, actions) of Discrete actions, and the next state: see `predict`.
@@ -170,14 +157,14 @@ class SeekPolicy:
         them, so that a pupil is told of all; else its action is certain, and so it is without a temperature.
         """
         worlds, goal, away, state = self._seek(state, episode_start)
-        wanted = certain(aim(self._task, worlds, goal), self._task.action_space)
+        wanted = certain(self._task.aim(worlds, goal), self._task.action_space)
         if self._temperature <= 0:
             return wanted, state
         lanes, things = np.nonzero(away < self._reach)
         places = np.stack([worlds["objects"][name][lanes, things] for name in "xy"], axis=1)
         weights = np.exp((away.min(1)[lanes] - away[lanes, things]) / self._temperature)
         wanted[lanes] = 0.0
-        np.add.at(wanted, (lanes, aim(self._task, worlds[lanes], places)), weights)
+        np.add.at(wanted, (lanes, self._task.aim(worlds[lanes], places)), weights)
         return wanted / wanted.sum(1, keepdims=True), state
 
     def _seek(self, state: State, episode_start: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, State]:
@@ -231,3 +218,15 @@ def native(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:
     if not isinstance(env.unwrapped, FovealVectorEnv):
         raise ValueError(f"this reference needs a native vector environment of foveal_envs, got {env.unwrapped!r}")
     return env.unwrapped
+
+
+def looking(env: gym.vector.VectorEnv[Any, Any, Any]) -> FovealVectorEnv:
+    """The same, if its task steers a gaze.
+
+    Raises:
+        ValueError: it is of another kind, or its task steers no gaze.
+    """
+    found = native(env)
+    if not found.task.steers_gaze:
+        raise ValueError(f"{type(found.task).__name__} has no gaze to steer")
+    return found

@@ -1,10 +1,10 @@
-"""Screen and Window: frames of a task, as arrays or in a window."""
+"""Screen and Window: frames of worlds, as arrays or in a window."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import gymnasium as gym
 import numpy as np
@@ -13,15 +13,16 @@ import pygame
 from .canvas import Canvas
 from .ink import PAPER
 
-if TYPE_CHECKING:
-    from ..task import Task
+Draw = Callable[[np.ndarray, int, Canvas], None]
 
 
 class Screen:
-    """Frames of a task's worlds.
+    """Frames of worlds.
 
     Args:
-        task: draws itself.
+        draw: draws world ``row`` of an array of records on a canvas: ``Task.draw``.
+        size: width and height of what it draws, in its own units: ``Task.render_size``.
+        title: of the window.
         render_mode: "rgb_array", or "human" for a window.
         fps: frames a second that the window shows at most.
 
@@ -29,18 +30,18 @@ class Screen:
         gymnasium.error.Error: a window is wanted and there is no display.
     """
 
-    def __init__(self, task: Task, render_mode: str | None, fps: int) -> None:
-        self.task, self.fps = task, fps
-        self.window = Window(type(task).__name__) if render_mode == "human" else None
+    def __init__(self, draw: Draw, size: tuple[float, float], title: str, render_mode: str | None, fps: int) -> None:
+        self.draw, self.size, self.fps = draw, size, fps
+        self.window = Window(title) if render_mode == "human" else None
 
     def show(self, worlds: np.ndarray, row: int, notes: Iterable[tuple[str, str]] = ()) -> np.ndarray | None:
-        """Draw world ``row``, with further (name, value) lines below the task's own.
+        """Draw world ``row``, with further (name, value) lines below its own.
 
         Returns:
             (H, W, 3) uint8, or None where the window shows it.
         """
-        canvas = Canvas(self.task.render_size)
-        self.task.draw(worlds, row, canvas)
+        canvas = Canvas(self.size)
+        self.draw(worlds, row, canvas)
         for name, value in notes:
             canvas.status(name, value)
         picture = canvas.finish()

@@ -11,10 +11,11 @@ from ..compiled import aligned
 from ..vectors import LANES
 from .logpolar import logpolar
 from .multiscale import multiscale
-from .rings import att1
+from .rings import rings
 from .uniform import uniform
 
 NOWHERE = 1e6  # pixels from the gaze
+U, V, RADIUS, PER_RADIUS, BOX_U, BOX_V, BOX_WIDTH, BOX_HEIGHT = range(8)  # rows of ``Retina.fields``
 
 
 class Retina:
@@ -46,13 +47,13 @@ class Retina:
         self.spec = spec
         radius = 0.5 * table[:, 2]
         self.fields = aligned((8, -(-len(table) // LANES) * LANES))
-        self.fields[:2], self.fields[2:] = NOWHERE, 1.0
-        self.fields[:4, : len(table)] = table[:, 0], table[:, 1], radius, 1.0 / radius
+        self.fields[[U, V]], self.fields[RADIUS:] = NOWHERE, 1.0
+        self.fields[[U, V, RADIUS, PER_RADIUS], : len(table)] = table[:, 0], table[:, 1], radius, 1.0 / radius
         for start in range(0, len(table), LANES):
             u, v, size = table[start : start + LANES].T
             sides = [[(w - 0.5 * size).min(), (w + 0.5 * size).max()] for w in (u, v)]
             box = np.concatenate([np.mean(sides, axis=1), 0.5 * np.ptp(sides, axis=1)])
-            self.fields[4:, start : start + LANES] = box[:, None]
+            self.fields[BOX_U:, start : start + LANES] = box[:, None]
         self.reach = float((np.hypot(table[:, 0], table[:, 1]) + 0.5 * table[:, 2]).max())
 
     def __len__(self) -> int:
@@ -69,11 +70,12 @@ class Retina:
 
 
 RETINAS: dict[str, Callable[..., np.ndarray]] = {
-    "att1": att1,
+    "rings": rings,
     "multiscale": multiscale,
     "logpolar": logpolar,
     "uniform": uniform,
 }
+ALIASES = {"att1": "rings"}  # earlier names, still accepted
 
 
 def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
@@ -85,7 +87,8 @@ def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
     if isinstance(retina, Retina):
         return retina
     keywords = {"name": retina} if isinstance(retina, str) else dict(retina)
-    name = keywords.pop("name", None)
+    name: Any = keywords.pop("name", None)
+    name = ALIASES.get(name, name)
     if name not in RETINAS:
         raise ValueError(f"unknown retina {name!r}; allowed: {', '.join(map(repr, RETINAS))}, or a Retina")
     try:

@@ -1,11 +1,11 @@
-"""The retina of 1990: 40 receptive fields, small and dense in the centre, large at the periphery."""
+"""Rings: the retina of 1990, 40 receptive fields, small and dense in the centre, large at the periphery."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def att1(diameter: float = 120.0, rings: int = 5, spokes: int = 8, growth: float = 1.6) -> np.ndarray:
+def rings(diameter: float = 120.0, rings: int = 5, spokes: int = 8, growth: float = 1.6) -> np.ndarray:
     """Rings of equally many touching fields, each ring turned by half a field against the next.
 
     Schmidhuber & Huber (1990) give the number of fields, their kind and the fovea's diameter (about the object's); the
@@ -25,7 +25,7 @@ def att1(diameter: float = 120.0, rings: int = 5, spokes: int = 8, growth: float
     """
     if diameter <= 0 or rings < 1 or spokes < 3 or growth <= 1:
         raise ValueError(
-            "att1 needs diameter > 0, rings >= 1, spokes >= 3 and growth > 1, "
+            "rings needs diameter > 0, rings >= 1, spokes >= 3 and growth > 1, "
             f"got {diameter=}, {rings=}, {spokes=}, {growth=}"
         )
     half_width = np.sin(np.pi / spokes)  # neighbours on a ring touch: radius = distance * sin(pi / spokes)

@@ -1,1 +1,1 @@
-"""What there is to see: objects of convex parts and discs, laid out from a key, never rasterised for sensing."""
+"""What there is to see: objects, pictures in banks, sprites, frames, mazes and swamps, and how each is sensed."""

@@ -13,12 +13,13 @@ import hashlib
 import math
 import weakref
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiled import aligned, kernel
+from ..compiled import aligned, kernel, record
 from ..retinas import Retina
+from ..retinas.retina import RADIUS
 from ..vectors import LANES, byte, floor, gather, larger, load, smaller, store, whole
 
 ZERO = np.float32(0.0)
@@ -26,8 +27,29 @@ TO_UNIT = np.float32(1.0 / 255.0)
 SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(8), np.uint32(16), np.uint32(24)
 LARGEST_GRID = 2**24  # points, so that a float32 holds their number
 ROWS, FEWEST = 2, 16  # scan lines of a disc: a pixel, and at least
-PER_PIXEL, ORIGIN, MOST, PITCH = range(2, 6)  # rows of ``geometry``, after u and v
-Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int]]
+U, V, PER_PIXEL, ORIGIN, MOST, PITCH, ALONG, DOWN, MIXED = range(9)  # rows of ``grids``; the last three: work space
+BASE, AT, FOUND = range(3)  # rows of ``points``; the last two: work space
+LAYOUT = np.dtype(
+    [
+        ("pixel", np.float64),  # side of a picture's pixel, scene pixels
+        ("half", np.float64),  # of a picture's side, its own pixels
+        ("channels", np.int64),
+        ("fields", np.int64),
+        ("block", np.int64),  # points of one channel of one picture
+    ]
+)
+# A bank as kernels take it: layout (1,) LAYOUT, texels uint32, grids (9, K) float32, points (3, K) uint32, and share,
+# room for what a look at one of its pictures gives. A kernel unpacks it at once, under these names.
+Bank = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class _Level(NamedTuple):
+    """The grid of all fields of a size, in pixels of the picture."""
+
+    size: float
+    stride: float
+    margin: float  # around the picture; beyond it all is outside
+    steps: int  # points a side
 
 
 class ImageBank:
@@ -45,7 +67,7 @@ class ImageBank:
     Attributes:
         pictures: as given, (M, S, S, C).
         bytes: what the grids take.
-        arrays: for the kernels.
+        arrays: for kernels, see Bank.
 
     Raises:
         ValueError: pictures of another kind, or a bank above ``memory``; it says how much it would take.
@@ -76,24 +98,15 @@ class ImageBank:
                 "give fewer or smaller pictures, larger fields, or a larger memory"
             )
         levels = _levels(side, retina, pixel, exact)
-        if levels[0][3] ** 2 > LARGEST_GRID:
-            raise ValueError(f"fields of {levels[0][0]:g} pixels are too fine for a picture of {side} x {side}")
+        if levels[0].steps ** 2 > LARGEST_GRID:
+            raise ValueError(f"fields of {levels[0].size:g} pixels are too fine for a picture of {side} x {side}")
         planes = np.ascontiguousarray(np.moveaxis(pictures, 3, 1)).reshape(count * channels, side, side)
         texels = _shared(planes, levels, outside)
-        at = 0
-        padded = retina.fields.shape[1]
-        geometry, base = aligned((6, padded)), np.zeros(padded, np.uint32)
-        for size, stride, margin, steps in levels:
-            mine = 2.0 * retina.fields[2] / pixel == np.float32(size)
-            geometry[PER_PIXEL, mine], geometry[ORIGIN, mine] = 1.0 / stride, margin / stride
-            geometry[MOST, mine], geometry[PITCH, mine] = np.nextafter(np.float32(steps - 1), ZERO), steps
-            base[mine] = at
-            at += steps * steps
-        geometry[:2] = retina.fields[:2] / pixel
-        geometry[:2, len(retina) :], geometry[MOST, len(retina) :] = 0.0, 0.0  # fields that are not there
-        places, found = aligned((3, padded)), np.zeros(padded, np.uint32)  # work space
-        shape = texels.shape[1], channels, len(retina)
-        self.arrays: Bank = texels.reshape(-1), geometry, base, places, base.copy(), found, shape
+        layout = record(
+            LAYOUT, pixel=pixel, half=0.5 * side, channels=channels, fields=len(retina), block=texels.shape[1]
+        )
+        share = np.zeros(channels * len(retina), np.float32)
+        self.arrays: Bank = layout, texels.reshape(-1), *_grids(levels, retina, pixel), share
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -104,14 +117,29 @@ def bank_bytes(planes: int, side: int, retina: Retina, pixel: float = 1.0, exact
     return 4 * planes * sum(steps * steps for *_, steps in _levels(side, retina, pixel, exact))
 
 
-def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[tuple[float, float, float, int]]:
-    """Field size, stride, margin around the picture and grid points a side of every distinct size; picture pixels."""
+def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[_Level]:
+    """A level for every distinct size of field, the smallest first."""
     levels = []
-    for size in np.unique(2.0 * retina.fields[2, : len(retina)] / pixel).tolist():
+    for size in np.unique(2.0 * retina.fields[RADIUS, : len(retina)] / pixel).tolist():
         stride = size * (0.25 if exact else 0.5)
-        margin = 0.5 * size + stride  # beyond it all is outside
-        levels.append((size, stride, margin, math.ceil((side + 2.0 * margin) / stride) + 1))
+        margin = 0.5 * size + stride
+        levels.append(_Level(size, stride, margin, math.ceil((side + 2.0 * margin) / stride) + 1))
     return levels
+
+
+def _grids(levels: list[_Level], retina: Retina, pixel: float) -> tuple[np.ndarray, np.ndarray]:
+    """Grids (9, K) float32 and points (3, K) uint32 of a bank: of every field its place and the grid of its level."""
+    padded = retina.fields.shape[1]
+    grids, points, base = aligned((9, padded)), aligned((3, padded)).view(np.uint32), 0
+    for level in levels:
+        mine = 2.0 * retina.fields[RADIUS] / pixel == np.float32(level.size)
+        grids[PER_PIXEL, mine], grids[ORIGIN, mine] = 1.0 / level.stride, level.margin / level.stride
+        grids[MOST, mine], grids[PITCH, mine] = np.nextafter(np.float32(level.steps - 1), ZERO), level.steps
+        points[BASE, mine] = base
+        base += level.steps**2
+    grids[[U, V]] = retina.fields[:2] / pixel
+    grids[[U, V, MOST], len(retina) :] = 0.0  # fields that are not there
+    return grids, points
 
 
 SMALL = 2**23  # bytes of a bank that is kept, so that environments made one after the other share it
@@ -119,23 +147,21 @@ _RECENT: deque[np.ndarray] = deque(maxlen=8)
 _BANKS: weakref.WeakValueDictionary[str, np.ndarray] = weakref.WeakValueDictionary()
 
 
-def _shared(planes: np.ndarray, levels: list[tuple[float, float, float, int]], outside: float | None) -> np.ndarray:
+def _shared(planes: np.ndarray, levels: list[_Level], outside: float | None) -> np.ndarray:
     """Grids (P, points of a plane) uint32; environments with the same pictures and fields share one array."""
     key = hashlib.blake2b(planes.data, digest_size=16).hexdigest() + repr((planes.shape, levels, outside))
     texels = _BANKS.get(key)
     if texels is None:
-        grids = [_packed(_averages(planes, *level, outside)) for level in levels]
+        grids = [_packed(_averages(planes, level, outside)) for level in levels]
         _BANKS[key] = texels = np.concatenate(grids, axis=1)
         if texels.nbytes <= SMALL:
             _RECENT.append(texels)
     return texels
 
 
-def _averages(
-    planes: np.ndarray, size: float, stride: float, margin: float, steps: int, outside: float | None
-) -> np.ndarray:
+def _averages(planes: np.ndarray, level: _Level, outside: float | None) -> np.ndarray:
     """Mean darkness 0..255 (P, steps, steps) of discs of a size on a grid: chords of scan lines, from running sums."""
-    count, side, _ = planes.shape
+    (count, side, _), (size, stride, margin, steps) = planes.shape, level
     radius, centres = 0.5 * size, np.arange(steps) * stride - margin
     lines = max(FEWEST, math.ceil(ROWS * size))
     offsets = ((np.arange(lines) + 0.5) / lines * 2.0 - 1.0) * radius
@@ -194,38 +220,30 @@ def look_at_picture(bank: Bank, picture: int, x: float, y: float, angle: float, 
         x, y, angle: pose of the gaze in the picture's frame, from its top left corner, in its pixels, and radians.
         out: receives (C * fields,) numbers.
     """
-    texels, geometry, base, places, at, found, (block, channels, fields) = bank
+    layout, texels, grids, points, _ = bank
+    block, channels, fields = layout[0]["block"], layout[0]["channels"], layout[0]["fields"]
     c, s = np.float32(1.0), ZERO
     if angle != 0.0:
         c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
-    _place(geometry, base, np.float32(x), np.float32(y), c, s, places, at)
+    _place(grids, points, np.float32(x), np.float32(y), c, s)
     for channel in range(channels):
         start = (picture * channels + channel) * block
-        _gather(texels[start : start + block], at, found)
-        _blend(found, places, out, fields, channel, channels)
+        _gather(texels[start : start + block], points[AT], points[FOUND])
+        _blend(grids, points[FOUND], out, fields, channel, channels)
 
 
 @kernel
-def _place(
-    geometry: np.ndarray,
-    base: np.ndarray,
-    x: np.float32,
-    y: np.float32,
-    c: np.float32,
-    s: np.float32,
-    places: np.ndarray,
-    at: np.ndarray,
-) -> None:
+def _place(grids: np.ndarray, points: np.ndarray, x: np.float32, y: np.float32, c: np.float32, s: np.float32) -> None:
     """Every field's centre in steps of its grid, kept on the grid, and where its upper left neighbour stands."""
-    for k in range(0, at.shape[0], LANES):
-        u, v, per = load(geometry[0], k), load(geometry[1], k), load(geometry[PER_PIXEL], k)
-        origin, most = load(geometry[ORIGIN], k), load(geometry[MOST], k)
+    for k in range(0, grids.shape[1], LANES):
+        u, v, per = load(grids[U], k), load(grids[V], k), load(grids[PER_PIXEL], k)
+        origin, most = load(grids[ORIGIN], k), load(grids[MOST], k)
         along = smaller(larger((x + (c * u - s * v)) * per + origin, ZERO), most)
         down = smaller(larger((y + (s * u + c * v)) * per + origin, ZERO), most)
-        store(places[0], k, along)
-        store(places[1], k, down)
-        point = floor(down) * load(geometry[PITCH], k) + floor(along)  # floats are exact below 2^24
-        store(at, k, load(base, k) + whole(point))
+        store(grids[ALONG], k, along)
+        store(grids[DOWN], k, down)
+        point = floor(down) * load(grids[PITCH], k) + floor(along)  # floats are exact below 2^24
+        store(points[AT], k, load(points[BASE], k) + whole(point))
 
 
 @kernel
@@ -244,11 +262,11 @@ def _mix(four: Any, x: Any, y: Any) -> Any:
 
 
 @kernel
-def _blend(found: np.ndarray, places: np.ndarray, out: np.ndarray, fields: int, channel: int, channels: int) -> None:
+def _blend(grids: np.ndarray, found: np.ndarray, out: np.ndarray, fields: int, channel: int, channels: int) -> None:
     """What every field shows of one channel, to its place in ``out``."""
-    row = places[2]
+    row = grids[MIXED]
     for k in range(0, fields, LANES):
-        mixed, end = _mix(load(found, k), load(places[0], k), load(places[1], k)), k + LANES
+        mixed, end = _mix(load(found, k), load(grids[ALONG], k), load(grids[DOWN], k)), k + LANES
         if channels == 1 and end <= fields:
             store(out, k, mixed)
         else:

@@ -64,4 +64,5 @@ def beyond_both(a: tuple[Any, ...], b: tuple[Any, ...], first: Any, second: Any,
     c_n(a) c_n(b) U_n(cos) / (n + 1). Here it ends with n = 3: errors stay below 0.01 but for corners that are nearly
     flat or sharper than 20 degrees.
     """
-    return a[0] * b[0] + a[1] * b[1] * (first + second * (a[2] * b[2]) + third * (a[3] * b[3]))
+    (a_0, a_1, a_2, a_3), (b_0, b_1, b_2, b_3) = a, b
+    return a_0 * b_0 + a_1 * b_1 * (first + second * (a_2 * b_2) + third * (a_3 * b_3))

@@ -16,12 +16,14 @@ import numpy as np
 from .. import keys
 from ..compiled import kernel
 from ..limits import NUMBER
+from ..retinas.retina import BOX_HEIGHT, BOX_U, BOX_V, BOX_WIDTH, PER_RADIUS, RADIUS, U, V
 from ..vectors import LANES, load, root, store
 from .coverage import HALF, ONE, beyond, beyond_both, corner, half_plane
 
 EDGES, PARTS = 8, 4
 TINY = np.float32(1e-6)
-LINE = 6  # numbers of an edge in the work space, see ``_find_lines``
+A, B, AWAY, COSINE, SECOND, THIRD = range(6)  # rows of the work space, which has an edge a column: ``_find_lines``
+LINE = 6  # number of these rows
 PART = np.dtype(
     [
         ("edges", np.int32),  # 0: a disc
@@ -242,7 +244,8 @@ def add_object(
         if edges:
             _find_lines(part, np.float32(ox), np.float32(oy), np.float32(c), np.float32(s), scratch)
         for k in range(0, fields.shape[1], LANES):
-            if abs(fields[4, k] - u) < fields[6, k] + radius and abs(fields[5, k] - v) < fields[7, k] + radius:
+            wide, tall = fields[BOX_WIDTH, k] + radius, fields[BOX_HEIGHT, k] + radius
+            if abs(fields[BOX_U, k] - u) < wide and abs(fields[BOX_V, k] - v) < tall:
                 share = (
                     _share_of_polygon(edges, scratch, fields, k) if edges else _share_of_disc(u, v, radius, fields, k)
                 )
@@ -258,13 +261,13 @@ def _find_lines(
     beyond an edge; below that what ``beyond_both`` needs of the corner to the next edge.
     """
     nx, ny, cosine = load(part["normal_x"], 0), load(part["normal_y"], 0), load(part["corner"], 0)
-    store(scratch[0], 0, c * nx + s * ny)
-    store(scratch[1], 0, c * ny - s * nx)
-    store(scratch[2], 0, ox * nx + oy * ny - load(part["offset"], 0))
+    store(scratch[A], 0, c * nx + s * ny)
+    store(scratch[B], 0, c * ny - s * nx)
+    store(scratch[AWAY], 0, ox * nx + oy * ny - load(part["offset"], 0))
     second, third = corner(cosine)
-    store(scratch[3], 0, cosine)
-    store(scratch[4], 0, second)
-    store(scratch[5], 0, third)
+    store(scratch[COSINE], 0, cosine)
+    store(scratch[SECOND], 0, second)
+    store(scratch[THIRD], 0, third)
 
 
 @kernel
@@ -272,15 +275,17 @@ def _share_of_polygon(edges: int, lines: np.ndarray, fields: np.ndarray, k: int)
     """Shares of the 16 fields from k on that a convex polygon covers: all, less what lies beyond each edge, plus what
     lies beyond each two neighbours, which was taken away twice: the edges that have a point beyond them stand in a row.
     """
-    u, v, per_r = load(fields[0], k), load(fields[1], k), load(fields[3], k)
-    first = beyond((lines[0, 0] * u + lines[1, 0] * v + lines[2, 0]) * per_r)
-    share, last = ONE - first[0], first
+    u, v, per_r = load(fields[U], k), load(fields[V], k), load(fields[PER_RADIUS], k)
+    first = beyond((lines[A, 0] * u + lines[B, 0] * v + lines[AWAY, 0]) * per_r)
+    outside, _, _, _ = first
+    share, last = ONE - outside, first
     for i in range(1, edges):
-        this = beyond((lines[0, i] * u + lines[1, i] * v + lines[2, i]) * per_r)
-        share += beyond_both(last, this, lines[3, i - 1], lines[4, i - 1], lines[5, i - 1]) - this[0]
+        this = beyond((lines[A, i] * u + lines[B, i] * v + lines[AWAY, i]) * per_r)
+        outside, _, _, _ = this
+        share += beyond_both(last, this, lines[COSINE, i - 1], lines[SECOND, i - 1], lines[THIRD, i - 1]) - outside
         last = this
     i = edges - 1
-    return share + beyond_both(last, first, lines[3, i], lines[4, i], lines[5, i])
+    return share + beyond_both(last, first, lines[COSINE, i], lines[SECOND, i], lines[THIRD, i])
 
 
 @kernel
@@ -288,7 +293,7 @@ def _share_of_disc(x: np.float32, y: np.float32, radius: np.float32, fields: np.
     """Shares of the 16 fields from k on that a disc covers: the lens of two circles is a segment of each, cut off by
     their common chord.
     """
-    u, v, r, per_r = load(fields[0], k), load(fields[1], k), load(fields[2], k), load(fields[3], k)
+    u, v, r, per_r = load(fields[U], k), load(fields[V], k), load(fields[RADIUS], k), load(fields[PER_RADIUS], k)
     dx, dy = u - x, v - y
     squared = dx * dx + dy * dy + TINY
     distance = root(squared)

@@ -41,44 +41,31 @@ def place_sprite(sprite: np.void, picture: int, x: float, y: float, angle: float
 
 @kernel
 def add_sprite(
-    sprite: np.void,
-    bank: Bank,
-    pixel: float,
-    half: float,
-    x: float,
-    y: float,
-    angle: float,
-    reach: float,
-    channels: int,
-    share: np.ndarray,
-    out: np.ndarray,
+    sprite: np.void, settings: np.void, x: float, y: float, angle: float, bank: Bank, out: np.ndarray
 ) -> bool:
     """Lay one sprite over what the retina gives: out += opacity (value - out); nothing is drawn again as it moves.
 
     Args:
         sprite: record SPRITE.
+        settings: record with the retina's ``reach``, and the ``channels`` of ``out``.
+        x, y, angle: pose of the gaze in the scene.
         bank: of stencils, with one channel, which show the sprite's own ink; or of coloured sprites, with ``channels``
             for opacity times darkness and one for opacity.
-        pixel: side of a picture's pixel in the scene, scene pixels.
-        half: half the side of a picture, in its own pixels.
-        x, y, angle: pose of the gaze in the scene.
-        reach: radius around the gaze that holds all fields.
-        channels: of ``out``.
-        share: work space for every channel of every field of the bank.
         out: (K * channels,), changed in place.
 
     Returns:
         Whether any field may have changed.
     """
-    dx, dy = x - sprite["x"], y - sprite["y"]
-    if dx * dx + dy * dy > (reach + sprite["radius"]) ** 2:
+    layout, _, _, _, share = bank
+    dx, dy, channels = x - sprite["x"], y - sprite["y"], settings["channels"]
+    if dx * dx + dy * dy > (settings["reach"] + sprite["radius"]) ** 2:
         return False
     c, s = 1.0, 0.0
     if sprite["angle"] != 0.0:
         c, s = math.cos(sprite["angle"]), math.sin(sprite["angle"])
+    pixel, half, planes, fields = layout[0]["pixel"], layout[0]["half"], layout[0]["channels"], layout[0]["fields"]
     u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
     look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
-    planes, fields = bank[6][1], bank[6][2]
     if planes == 1:
         value = sprite["value"]
         for k in range(fields):

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from foveal_envs.retinas import make_retina
-from foveal_envs.retinas.rings import att1
+from foveal_envs.retinas.rings import rings
 from foveal_envs.scenes.objects import shape_table
 from foveal_envs.scenes.pictures import textures
 from foveal_envs.tasks.looking.shared import RADIUS, START_RADIUS
@@ -29,7 +29,7 @@ class Yardstick(gym.Env[dict[str, np.ndarray], np.ndarray]):
     """
 
     def __init__(self) -> None:
-        table = att1()
+        table = rings()
         offsets = [_pixels(*field) for field in table.tolist()]
         self._counts = np.array([len(field) for field in offsets], np.float32)
         self._starts = np.cumsum(self._counts, dtype=np.int64) - self._counts.astype(np.int64)
@@ -94,7 +94,7 @@ class ImageYardstick(gym.Env[dict[str, np.ndarray], np.ndarray]):
         retina: name or dict.
     """
 
-    def __init__(self, retina: str | dict[str, Any] = "att1") -> None:
+    def __init__(self, retina: str | dict[str, Any] = "rings") -> None:
         source = make_retina(retina)
         self._margin = math.ceil(source.reach) + 1
         self._row = SCENE + 2 * self._margin

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from foveal_envs.compiled import compiled
-from foveal_envs.scenes.bank import look_at_picture
+from foveal_envs.scenes.bank import AT, look_at_picture
 
 LINE = 64  # bytes that come with every load
 POSES = 200
@@ -18,12 +18,13 @@ POSES = 200
 def lines_of_a_glimpse(task: Any) -> int:
     """Distinct cache lines of the bank that one glimpse of an ImageSearch needs: the mean over random poses."""
     bank, glimpse, rng = task.bank, np.zeros(task.fovea.values, np.float32), np.random.default_rng(0)
-    _, _, _, _, at, _, (_, channels, fields) = bank.arrays
+    _, _, _, points, _ = bank.arrays
+    at = points[AT, : len(task.fovea.retina)]
     side, counts = bank.pictures.shape[1], []
     for x, y, angle in rng.uniform((0, 0, -np.pi), (side, side, np.pi), (POSES, 3)).tolist():
         look_at_picture(bank.arrays, 0, x, y, angle if task.fovea.rotate else 0.0, glimpse)
-        counts.append(len(np.unique(at[:fields].astype(np.int64) * 4 // LINE)))
-    return channels * round(np.mean(counts))
+        counts.append(len(np.unique(at.astype(np.int64) * 4 // LINE)))
+    return task.fovea.channels * round(np.mean(counts))
 
 
 def load_limit(env: gym.vector.VectorEnv[Any, Any, Any], lines: int) -> Callable[[int], None]:
@@ -37,7 +38,7 @@ def load_limit(env: gym.vector.VectorEnv[Any, Any, Any], lines: int) -> Callable
         lines: loaded for each lane: one a sample, or as many as ``lines_of_a_glimpse`` says.
     """
     task = env.unwrapped.task  # type: ignore[attr-defined]
-    texels, rng = task.bank.arrays[0], np.random.default_rng(0)
+    (_, texels, _, _, _), rng = task.bank.arrays, np.random.default_rng(0)
     places = rng.integers(len(texels), size=(env.num_envs, lines), dtype=np.uint32)
     observation = np.zeros((env.num_envs, gym.spaces.flatdim(env.single_observation_space)), np.float32)
 

@@ -38,7 +38,7 @@ def simulate(job: Job) -> list[Row]:
     """
     arguments = job.arguments
     env_id, keywords, trials = arguments["env_id"], arguments["keywords"], arguments["trials"]
-    maze = gym.make(env_id, **keywords).unwrapped.task.maze
+    maze = gym.make(env_id, **keywords).unwrapped.task
     optimum = int(maze.steps[maze.start])
     env = make_sb3(env_id, 1, seed=job.seed, **keywords)
     agent = HQLearning(env=env, seed=job.seed, trials=trials, agents=AGENTS[job.conditions["agent"]], **arguments["hq"])

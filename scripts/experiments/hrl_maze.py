@@ -40,12 +40,12 @@ FLAT = {
 FLAT_SEEDS = 3
 FAR_SEERS = {f"planner that sees {view} cells far": {"view": float(view)} for view in (4, 5, 6)}  # the others see 3
 
-FINE = {"name": "att1", "rings": 7, "spokes": 16, "growth": 1.4}  # 112 fields, as far as the default's 40
+FINE = {"name": "rings", "rings": 7, "spokes": 16, "growth": 1.4}  # 112 fields, as far as the default's 40
 
 
-def fields(retina: Any = "att1") -> np.ndarray:
+def fields(retina: Any = "rings") -> np.ndarray:
     """Receptive fields (K, 3) of the task, (u, v, side) in units: squares of the area of the retina's discs."""
-    table: np.ndarray = gym.make(TASK, retina=retina).unwrapped.task.table  # type: ignore[attr-defined]
+    table: np.ndarray = gym.make(TASK, retina=retina).unwrapped.task.receptive_fields  # type: ignore[attr-defined]
     return table * np.array([1.0, 1.0, 0.5 * np.sqrt(np.pi)])
 
 

@@ -19,10 +19,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from foveal_envs import Task
 from foveal_envs.rendering import Canvas, pixels
 
 from .rollouts import rollout
-from .runs import Predictor
+from .runs import Predictor, task_in
 
 INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
 COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825",
@@ -152,8 +153,8 @@ def record_scanpaths(
     Raises:
         ValueError: the task has no fovea.
     """
-    task = getattr(lanes.unwrapped, "task", None)
-    if not hasattr(task, "fovea"):
+    task = task_in(lanes)
+    if task is None or task.fovea is None:
         raise ValueError(f"scanpaths need a task with a fovea, got {task!r}")
     scenes, paths = [], []
     ends: dict[int, tuple[int, np.ndarray | None, bool]] = {}
@@ -163,21 +164,18 @@ def record_scanpaths(
         if not move.number:
             scenes = [_scene(task, worlds, row) for row in range(len(worlds))]
         success = np.asarray(move.infos.get("is_success", move.ended), bool)
+        targets = task.targets(worlds)
         for row in np.flatnonzero(move.ended & move.running).tolist():
-            wanted = worlds["wanted"][row, :2].copy() if "wanted" in task.world.names else None
-            ends[row] = (len(paths), wanted, bool(success[row]))
+            ends[row] = (len(paths), None if targets is None else targets[row], bool(success[row]))
     whole, reach, count = np.stack(paths, 1), task.fovea.retina.reach, lanes.num_envs
     return [
         Scanpath(scenes[row], whole[row, : ends[row][0]], ends[row][1], reach, ends[row][2]) for row in range(count)
     ]
 
 
-def _scene(task: Any, worlds: np.ndarray, row: int) -> np.ndarray:
-    canvas, world = Canvas((512.0, 512.0)), worlds[row]
-    if hasattr(task, "paint"):
-        task.paint(worlds, row, canvas)
-    else:
-        canvas.scene(world["objects"][: world["count"]], world["background"], task.fovea.channels)
+def _scene(task: Task, worlds: np.ndarray, row: int) -> np.ndarray:
+    canvas = Canvas(task.render_size)
+    task.paint(worlds, row, canvas)
     return pixels(canvas.finish())
 
 

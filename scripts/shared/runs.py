@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import gymnasium as gym
 import numpy as np
 
-import foveal_envs  # noqa: F401  registers the ids
+from foveal_envs import FovealEnv, FovealVectorEnv, Task
 from foveal_envs.reference import REFERENCES, RandomPolicy, make_reference
 
 if TYPE_CHECKING:
@@ -267,11 +267,9 @@ def find_environment(environment: str, keywords: dict[str, Any]) -> tuple[str, d
     return environment, keywords, None
 
 
-def steers_a_fovea(env: Any) -> bool:
-    """Whether a fovea is all that an action moves, as in the looking tasks, or the task says how to aim."""
-    task = getattr(env.unwrapped, "task", None)
-    fovea = getattr(task, "fovea", None)
-    return hasattr(task, "aim") or (fovea is not None and bool(task.action_space == fovea.action_space))
+def task_in(env: Any) -> Task | None:
+    """The task of an environment of this package, wrapped or not; None for another package's."""
+    return env.unwrapped.task if isinstance(env.unwrapped, FovealEnv | FovealVectorEnv) else None
 
 
 def make_lanes(

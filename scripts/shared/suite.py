@@ -173,13 +173,8 @@ def _gazes(env: Any) -> np.ndarray:
 
 def _wanted(env: Any) -> np.ndarray | None:
     """Where the target is (N, 2), for tasks that have one at a place."""
-    worlds, task = env.unwrapped.get_state()["worlds"], env.unwrapped.task
-    names = worlds.dtype.names or ()
-    if "wanted" in names:
-        return np.asarray(worlds["wanted"][:, :2])
-    if "target" in names and hasattr(task, "n"):
-        return np.stack([worlds["target"] % task.n + 0.5, worlds["target"] // task.n + 0.5], 1)
-    return None
+    targets: np.ndarray | None = env.unwrapped.task.targets(env.unwrapped.get_state()["worlds"])
+    return targets
 
 
 def format_suite(lines: Sequence[Line]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import data_equivalence
 
+import foveal_envs  # noqa: F401  registers the ids
 from foveal_envs.retinas import RETINAS, Retina, make_retina
 
 
@@ -18,23 +21,32 @@ def test_tables_are_valid_and_centred(name: str) -> None:
     assert not retina.table.flags.writeable
 
 
-def test_att1_has_forty_fields_small_in_the_centre() -> None:
-    retina = make_retina("att1")
+def test_rings_have_forty_fields_small_in_the_centre() -> None:
+    retina = make_retina("rings")
     eccentricity = np.hypot(*retina.table[:, :2].T)
     assert len(retina) == 40
     assert retina.reach == pytest.approx(60.0)
     assert (np.diff(retina.table[np.argsort(eccentricity, kind="stable"), 2]) >= -1e-4).all()
 
 
+def test_the_earlier_name_of_the_rings_is_still_accepted() -> None:
+    """Specifications and data sets recorded before the name changed say "att1"."""
+    assert make_retina("att1") == make_retina("rings")
+    assert make_retina({"name": "att1", "spokes": 6}) == make_retina({"name": "rings", "spokes": 6})
+    env = gym.make("Foveal/TargetDetection-v0", retina="att1")
+    default = gym.make("Foveal/TargetDetection-v0")
+    assert data_equivalence(env.reset(seed=0), default.reset(seed=0), exact=True)
+
+
 @pytest.mark.parametrize(
     ("retina", "message"),
     [
-        ("fish-eye", "allowed: 'att1', 'multiscale'"),
-        ({"name": "att1", "colour": 3}, "diameter"),
+        ("fish-eye", "allowed: 'rings', 'multiscale'"),
+        ({"name": "rings", "colour": 3}, "diameter"),
         ({"name": "uniform", "size": 0}, "size >= 1"),
         ({"name": "logpolar", "wedges": 2}, "wedges >= 3"),
         ({"name": "multiscale", "pixel": -1.0}, "pixel > 0"),
-        ({"name": "att1", "growth": 1.0}, "growth > 1"),
+        ({"name": "rings", "growth": 1.0}, "growth > 1"),
     ],
 )
 def test_impossible_retinas_name_what_is_allowed(retina: object, message: str) -> None:

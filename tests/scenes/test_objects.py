@@ -11,7 +11,7 @@ from foveal_envs import FovealVectorEnv
 from foveal_envs.retinas import make_retina
 from foveal_envs.scenes.objects import LINE, OBJECT, SHAPES, add_object, random_polygon, set_polygon, shape_table
 
-RETINA = make_retina("att1")
+RETINA = make_retina("rings")
 GREY = 255.0
 
 

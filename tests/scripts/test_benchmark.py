@@ -110,7 +110,7 @@ def test_suite_and_images_write_what_they_measured(tmp_path, monkeypatch, capsys
 
 def test_the_load_limit_loads_the_lines_of_a_glimpse():
     make = functools.partial(gym.make_vec, benchmark.IMAGES, 4, vectorization_mode="vector_entry_point", channels=3)
-    for retina, fields in (("att1", 40), ("multiscale", 192)):
+    for retina, fields in (("rings", 40), ("multiscale", 192)):
         env = make(retina=retina)
         lines = load_limit.lines_of_a_glimpse(env.unwrapped.task)
         assert lines % 3 == 0

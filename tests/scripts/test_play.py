@@ -8,7 +8,6 @@ import numpy as np
 import pygame
 import pytest
 
-from foveal_envs.rendering import Screen
 from scripts.play import Game, play, read_command, steer
 
 ID = "Foveal/TargetDetection-v0"
@@ -71,14 +70,14 @@ def test_the_person_who_plays_as_the_oracle_scores_the_same(game: Game) -> None:
 
 def test_keys_clicks_and_quitting(game: Game, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    screen = Screen(game.env.task, "human", 1000)
+    screen = game.screen("human")
     assert screen.window is not None
     for key, mod in ((pygame.K_UP, 0), (pygame.K_RIGHT, pygame.KMOD_SHIFT), (pygame.K_F1, 0)):
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key, mod=mod))
     pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(10, 10)))
     steer(game, screen, screen.window, frames=1)
     assert game.you.moves == 3
-    screen = Screen(game.env.task, "human", 1000)
+    screen = game.screen("human")
     assert screen.window is not None
     pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE, mod=0))
     steer(game, screen, screen.window, frames=None)

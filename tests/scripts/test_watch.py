@@ -98,8 +98,8 @@ def test_wrong_input(
 
 
 def test_values_of_keywords() -> None:
-    words = ["a=1", "b=true", "c=L", 'd={"name": "att1"}', "e=(1, 2)", "f=None", "g=x=y"]
-    values = {"a": 1, "b": True, "c": "L", "d": {"name": "att1"}, "e": (1, 2), "f": None, "g": "x=y"}
+    words = ["a=1", "b=true", "c=L", 'd={"name": "rings"}', "e=(1, 2)", "f=None", "g=x=y"]
+    values = {"a": 1, "b": True, "c": "L", "d": {"name": "rings"}, "e": (1, 2), "f": None, "g": "x=y"}
     assert runs.parse_keywords(words) == values
 
 

@@ -9,15 +9,14 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, move_gaze
-from ...fovea.sensing import add_noise
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea, begin_gaze, displacement, move_gaze
+from ...fovea.sensing import add_noise, tell_gaze
 from ...retinas import Retina
 from ...scenes.bank import Bank, ImageBank
 from ...scenes.pictures import digits, glyphs
 from ...scenes.sprites import SPRITE, add_sprite, sprite_limits
-from ...task import Observation, Task
-from .verdict import Rules, Verdict, begin_verdict, judge, show_glimpses, tell_gaze
+from .verdict import RULES, Recognition, begin_verdict, judge, verdict_fields, verdict_limits
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -28,9 +27,10 @@ SIDE = 28  # of a digit, pixels
 PATCH, PATCHES = 8, 256  # side of a piece of clutter, pixels; number of different ones
 LARGEST_CLUTTER = 16
 SPLIT_STREAM, CLUTTER_STREAM = 1, 2
+SETTINGS = np.dtype([("clutter", np.int64), ("pixel", np.float64), *RULES, *EYE])
 
 
-class GlimpseClassification(Task):
+class GlimpseClassification(Recognition):
     """Name the digit in a cluttered picture from eight glimpses.
 
     Mnih, Heess, Graves & Kavukcuoglu, "Recurrent models of visual attention" (2014): a digit of 28 x 28 pixels lies
@@ -99,47 +99,29 @@ class GlimpseClassification(Task):
         require(1 <= scales <= 4, "scales", "1 to 4", scales)
         pixel = SCENE / size
         default = {"name": "multiscale", "size": 12, "scales": scales, "pixel": pixel}
-        self.fovea = Fovea(retina or default, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
-        self._verdict = Verdict(self.fovea, tuple("0123456789"), reward, moves, proprioception)
+        fovea = Fovea(retina or default, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
+        super().__init__(fovea, tuple("0123456789"), reward, moves, proprioception)
         pictures, labels = digits() if images == "digits" else glyphs()
         kept = np.flatnonzero(_split(labels, split))
         self.labels = labels[kept]
         sprites = np.concatenate([pictures[kept], _patches(pictures[kept])])
         self.bank = ImageBank(sprites, self.fovea.retina, pixel, exact, outside=0.0, memory=memory)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("sprites", SPRITE, (1 + LARGEST_CLUTTER,))]
-        self.world = np.dtype(self._verdict.fields() + more)
+        self.world = np.dtype(verdict_fields(self.observed) + more)
         self.limits = {
-            **self._verdict.limits(), "count": (0, 1 + clutter), "sprites": sprite_limits(len(self.bank))
+            **verdict_limits(len(self.names)), "count": (0, 1 + clutter), "sprites": sprite_limits(len(self.bank))
         }  # fmt: skip
-        self.names = self._verdict.names
-        self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
-        fovea = self.fovea
-        self._eye = self.bank.arrays, pixel, fovea.retina.reach, fovea.scratch[0], fovea.values, fovea.noise
-        self._clutter = clutter
+        parts = {**self.rules, **self.fovea.settings}
+        self._settings = record(SETTINGS, clutter=clutter, pixel=pixel, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self.labels, self._clutter, self._eye, self._verdict.own, self.fovea.noisy)
+        _reset(worlds, rows, keys, self._settings, self.labels, self.fovea.noise, self.bank.arrays)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        fovea, verdict = self.fovea, self._verdict
-        _step(worlds, active, actions, fovea.moves, verdict.rules, self._eye, verdict.own, fovea.noisy, rewards,
-              terminated)  # fmt: skip
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        show_glimpses(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return self._verdict.info(worlds, rows)
-
-    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Actions (N, 12) that look at places (N, 2) in the scene and have no opinion."""
-        return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
-
-    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The same saccades, with scores for labels (N,)."""
-        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
+        fovea = self.fovea
+        _step(worlds, active, actions, self._settings, fovea.moves, fovea.noise, self.bank.arrays, rewards, terminated)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Look at the digit and name it."""
@@ -148,7 +130,6 @@ class GlimpseClassification(Task):
         return self.say(looks, worlds["label"])
 
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        """The scene alone: digit and clutter."""
         side, w = round(SCENE / self.bank.pixel), worlds[row]
         fine = int(2 * SCENE) // side  # sprites lie between the pixels of the picture
         light = np.ones((side * fine, side * fine))
@@ -160,11 +141,6 @@ class GlimpseClassification(Task):
             inside_x, inside_y = ((a >= 0) & (a < SIDE) for a in (xs, ys))
             light[np.ix_(inside_y, inside_x)] *= picture[np.ix_(ys[inside_y], xs[inside_x])]
         canvas.image(np.rint(255 * light).astype(np.uint8), 0.0, 0.0, SCENE, SCENE)
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        if self.reveal:
-            self.paint(worlds, row, canvas)
-        self._verdict.draw(canvas, worlds[row], self.fovea, self.reveal)
 
 
 def _split(labels: np.ndarray, split: str) -> np.ndarray:
@@ -187,20 +163,16 @@ def _patches(pictures: np.ndarray) -> np.ndarray:
     return out
 
 
-Eye = tuple[Bank, float, float, np.ndarray, int, np.ndarray]  # bank, pixel, reach, work space, values, noise
-
-
 @kernel
-def _see(w: np.void, eye: Eye, own: int, noisy: bool) -> None:
-    bank, pixel, reach, share, values, noise = eye
+def _perceive(w: np.void, settings: np.void, noise: np.ndarray, bank: Bank) -> None:
+    """Glimpse (with noise), and the gaze behind it."""
     glimpse, gaze = w["glimpse"], w["gaze"]
-    for k in range(values):
+    for k in range(settings["values"]):
         glimpse[k] = 0.0
     for n in range(w["count"]):
-        add_sprite(w["sprites"][n], bank, pixel, 0.5 * SIDE, gaze[0], gaze[1], 0.0, reach, 1, share, glimpse)
-    if noisy:
-        add_noise(w, noise, 1, w["moves"], glimpse)
-    tell_gaze(w, values, own, 0.5 * SCENE)
+        add_sprite(w["sprites"][n], settings, gaze[0], gaze[1], 0.0, bank, glimpse)
+    add_noise(w, settings, noise)
+    tell_gaze(w, settings)
 
 
 @kernel
@@ -208,13 +180,13 @@ def _reset(
     worlds: np.ndarray,
     rows: np.ndarray,
     episode_keys: np.ndarray,
+    all_settings: np.ndarray,
     labels: np.ndarray,
-    clutter: int,
-    eye: Eye,
-    own: int,
-    noisy: bool,
+    noise: np.ndarray,
+    bank: Bank,
 ) -> None:
-    pixel = eye[1]
+    settings = all_settings[0]
+    clutter, pixel = settings["clutter"], settings["pixel"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         number = keys.below(key, 0, labels.shape[0])
@@ -231,7 +203,7 @@ def _reset(
             sprite["picture"] = number if n == 0 else labels.shape[0] + keys.below(scatter, 3 * n + 2, PATCHES)
             sprite["value"][0] = 1.0
         begin_gaze(w, key, keys.between(key, 1, 0.0, SCENE), keys.between(key, 2, 0.0, SCENE), 0.0)
-        _see(w, eye, own, noisy)
+        _perceive(w, settings, noise, bank)
 
 
 @kernel
@@ -239,20 +211,20 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
+    all_settings: np.ndarray,
     moves: np.ndarray,
-    rules: Rules,
-    eye: Eye,
-    own: int,
-    noisy: bool,
+    noise: np.ndarray,
+    bank: Bank,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             w["moves"] += 1
-            right, down, _ = displacement(actions, i, -1.0, moves)
+            right, down, _ = displacement(actions, i, settings, moves)
             move_gaze(w, right, down, 0.0)
-            _see(w, eye, own, noisy)
-            rewards[i] = judge(w, actions, i, rules)
-            terminated[i] = w["moves"] >= rules[0]
+            _perceive(w, settings, noise, bank)
+            rewards[i] = judge(w, actions, i, settings)
+            terminated[i] = w["moves"] >= settings["moves"]

@@ -4,43 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import compiled, kernel
-from ...fovea.fovea import SCENE, Fovea
-from ...fovea.goals import SUCCESS_RADIUS, Goal, measures, set_goal
+from ...compiled import compiled, kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea
+from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, set_goal
 from ...fovea.sensing import perceive
 from ...retinas import Retina
 from ...scenes.objects import FIXED_SHAPES
-from ...task import Observation, Task
 from .shared import (
+    LOOKS,
     RADIUS,
     START_RADIUS,
+    GoalLooking,
     Looks,
-    draw_looking,
     looking_limits,
     looking_record,
     place_object,
     set_background,
     start_near,
-    step_gaze,
 )
-
-if TYPE_CHECKING:
-    from ...rendering import Canvas
 
 SPACING = 150.0  # between neighbouring objects, pixels
 MAX_OBJECTS = 9
 ARRANGEMENTS = ("fixed", "shuffled")
 STARTS = ("near", "other", "anywhere")
 NEAR, OTHER, ANYWHERE = range(3)
+SETTINGS = np.dtype([("shuffled", np.bool_), ("start", np.int64), ("rotate", np.bool_), *LOOKS, *GOAL, *EYE])
 
 
-class GoalDetection(Task):
+class GoalDetection(GoalLooking):
     """Bring the fovea to that one of several objects which the goal vector describes.
 
     Schmidhuber & Huber (1990, several targets): the goal input makes one controller serve all targets. Objects of
@@ -86,7 +83,7 @@ class GoalDetection(Task):
         rotate: bool = False,
         start: str = "near",
         moves: int = 25,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         reward: str = "dense",
         goal: str | None = "appearance",
@@ -104,56 +101,33 @@ class GoalDetection(Task):
         require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"distinct names of {FIXED_SHAPES}", shapes)
         require(2 <= len(shapes) <= MAX_OBJECTS, "the number of shapes", f"2 to {MAX_OBJECTS}", len(shapes))
         self.shapes = tuple(shapes)
-        self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
+        fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         more = [("target", np.int64), ("origin", np.int64)]
         self.world = looking_record(self.goal.observed, self.fovea.values, MAX_OBJECTS, *more)
         number = 0, len(shapes) - 1
         self.limits = looking_limits(len(shapes), target=number, origin=number)
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shapes, RADIUS, randomise)
-        self._shuffled, self._start = arrangement == "shuffled", STARTS.index(start)
+        parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
+        shuffled = arrangement == "shuffled"
+        self._settings = record(SETTINGS, shuffled=shuffled, start=STARTS.index(start), rotate=rotate, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks
         _reset(
-            worlds, rows, keys, self.goal.settings, looks.shapes, looks.table, looks.ranges, self._shuffled,
-            self._start, fovea.rotate, fovea.retina.fields, fovea.noise, fovea.scratch,
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch,
         )  # fmt: skip
-
-    def step(
-        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
-    ) -> None:
-        fovea = self.fovea
-        step_gaze(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings,
-            fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
-        )  # fmt: skip
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         fixated = np.empty(len(rows), np.int64)
         _fixated(worlds, rows, fixated)
         return {
-            **measures(worlds, rows, self.fovea.rotate),
+            **super().info(worlds, rows),
             "target": worlds["target"][rows],
             "fixated": fixated,
             "origin": worlds["origin"][rows],
         }
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        draw_looking(canvas, worlds[row], self.fovea, self.goal)
 
 
 @compiled
@@ -164,27 +138,24 @@ def _reset(
     all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    shuffled: bool,
-    start: int,
-    rotate: bool,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
     settings = all_settings[0]
+    start, rotate = settings["start"], settings["rotate"]
     count = shapes.shape[0]
     columns = math.ceil(math.sqrt(count))
     lines = math.ceil(count / columns)
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        set_background(w, key, ranges)
+        set_background(w, key, settings)
         half_x, half_y = 0.5 * SPACING * (columns - 1), 0.5 * SPACING * (lines - 1)
         centre_x = keys.between(key, 10, half_x + START_RADIUS, SCENE - half_x - START_RADIUS)
         centre_y = keys.between(key, 11, half_y + START_RADIUS, SCENE - half_y - START_RADIUS)
         w["count"] = count
         place = np.arange(count)
-        if shuffled:
+        if settings["shuffled"]:
             for i in range(count - 1, 0, -1):
                 j = keys.below(key, 40 + i, i + 1)
                 place[i], place[j] = place[j], place[i]
@@ -192,7 +163,7 @@ def _reset(
             x = centre_x - half_x + SPACING * (place[i] % columns)
             y = centre_y - half_y + SPACING * (place[i] // columns)
             angle = keys.between(key, 60 + i, -math.pi, math.pi) if rotate else 0.0
-            place_object(w["objects"][i], key, i, x, y, angle, shapes[i : i + 1], table, ranges, w["background"])
+            place_object(w["objects"][i], key, i, x, y, angle, settings, shapes[i : i + 1], table, w["background"])
         target = keys.below(key, 12, count)
         origin = target
         if start == OTHER:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
+from ...compiled import kernel, record
 from ...fovea.fovea import CAPACITIES, TRAIL
 from ...limits import COUNT, KEY, NUMBER
 from ...task import Observation, Task
@@ -26,6 +26,16 @@ REWARDS = ("sparse", "dense")
 FAINTEST = 0.02  # d' below which a cell tells nothing
 FLOOR = -50.0  # of a log posterior shown
 RESPONSE_STREAM = 1
+SETTINGS = np.dtype(
+    [
+        ("n", np.int64),
+        ("threshold", np.float64),
+        ("cost", np.float64),
+        ("moves", np.int64),
+        ("answers", np.bool_),  # whether an answer ends the search
+        ("dense", np.bool_),  # whether what a fixation tells is paid
+    ]
+)
 GRID, TARGET, BELIEF = "#dde3e7", "#00a676", "#1e88e5"
 
 
@@ -88,6 +98,8 @@ class GridSearch(Task):
         ValueError: an impossible keyword; the message names the allowed values.
     """
 
+    steers_gaze = True
+
     def __init__(
         self,
         n: int = 9,
@@ -143,15 +155,17 @@ class GridSearch(Task):
         self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
         self.action_space = gym.spaces.Discrete(2 * cells if self.answers else cells)
         self.render_size = (float(n), float(n))
-        self._rules = n, threshold, cost, moves, self.answers, reward == "dense"
+        self._settings = record(
+            SETTINGS, n=n, threshold=threshold, cost=cost, moves=moves, answers=self.answers, dense=reward == "dense"
+        )
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self.visibility, self._rules)
+        _reset(worlds, rows, keys, self._settings, self.visibility)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self.visibility, self._rules, rewards, terminated)
+        _step(worlds, active, actions, self._settings, self.visibility, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, self.n, self.view == "evidence", observation)
@@ -166,7 +180,10 @@ class GridSearch(Task):
             "distance": np.hypot(some["gaze"][:, 0] - column, some["gaze"][:, 1] - line),
         }
 
-    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
+    def targets(self, worlds: np.ndarray) -> np.ndarray | None:
+        return np.stack([worlds["target"] % self.n + 0.5, worlds["target"] // self.n + 0.5], axis=1)
+
+    def aim(self, worlds: np.ndarray, places: np.ndarray, turns: float | np.ndarray = 0.0) -> np.ndarray:
         """Actions (N,) that fixate the cells at ``places`` (N, 2), in cells."""
         cell = np.clip(np.floor(places), 0, self.n - 1).astype(np.int64)
         actions: np.ndarray = cell[:, 1] * self.n + cell[:, 0]
@@ -215,10 +232,6 @@ def visibility(n: int, d_prime: float, e2: float, falloff: str) -> np.ndarray:
     return np.where(d < FAINTEST, 0.0, d).astype(np.float32)
 
 
-# n, threshold, cost, moves, whether an answer ends the search, whether what a fixation tells is paid
-Rules = tuple[int, float, float, int, bool, bool]
-
-
 @kernel
 def _fixate(w: np.void, cell: int, n: int, visibility: np.ndarray) -> None:
     """Look at a cell: its evidence, and the posterior."""
@@ -256,9 +269,9 @@ def _log_share(w: np.void) -> float:
 
 @kernel
 def _reset(
-    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, visibility: np.ndarray, rules: Rules
+    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray, visibility: np.ndarray
 ) -> None:
-    n = rules[0]
+    n = all_settings[0]["n"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         w["key"] = key
@@ -278,12 +291,13 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
+    all_settings: np.ndarray,
     visibility: np.ndarray,
-    rules: Rules,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    n, threshold, cost, moves, answers, dense = rules
+    settings = all_settings[0]
+    n, threshold, answers = settings["n"], settings["threshold"], settings["answers"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -294,8 +308,9 @@ def _step(
                 w["moves"] += 1
                 before = _log_share(w)
                 _fixate(w, actions[i], n, visibility)
-                rewards[i] = -cost + ((_log_share(w) - before) / math.log(n * n) if dense else 0.0)
-                w["over"] = w["moves"] >= moves
+                told = (_log_share(w) - before) / math.log(n * n) if settings["dense"] else 0.0
+                rewards[i] = told - settings["cost"]
+                w["over"] = w["moves"] >= settings["moves"]
             if not answers and w["posterior"] >= threshold:
                 w["over"] = True
             if w["over"]:

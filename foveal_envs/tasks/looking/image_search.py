@@ -10,35 +10,47 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, displacement, move_gaze
-from ...fovea.goals import Goal, measures, world_reward
-from ...fovea.sensing import add_noise, write_pose
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea, displacement, move_gaze
+from ...fovea.goals import GOAL, Goal, world_reward
+from ...fovea.sensing import add_noise, feel, write_pose
 from ...retinas import Retina
+from ...scenes.bank import Bank
 from ...scenes.pictures import Images
-from ...scenes.sprites import SPRITE, place_sprite, sprite_limits
-from ...task import Observation, Task
-from .pictures import (
-    PICTURE,
-    Sprites,
-    View,
-    look_at_sprites,
-    look_over_picture,
-    paint_picture,
-    paint_sprites,
-    picture_view,
-    sprite_view,
+from ...scenes.sprites import SPRITE, add_sprite, place_sprite, sprite_limits
+from .pictures import PICTURE, look_over_picture, paint_picture, paint_sprites, picture_bank, sprite_bank
+from .shared import (
+    LOOKS,
+    START_RADIUS,
+    STARTS,
+    GoalLooking,
+    Looks,
+    looking_limits,
+    looking_record,
+    place_object,
+    start_near,
 )
-from .shared import START_RADIUS, STARTS, Looks, looking_limits, looking_record, place_object, start_near
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
 
 TARGETS = ("paste", "glimpse")
 RADIUS = 30.0  # of a pasted object, pixels
+SETTINGS = np.dtype(
+    [
+        ("pictures", np.int64),
+        ("sprites", np.int64),  # 0: objects are pasted
+        ("paste", np.bool_),
+        ("start_radius", np.float64),  # negative: anywhere
+        ("rotate", np.bool_),
+        *LOOKS,
+        *GOAL,
+        *EYE,
+    ]
+)
 
 
-class ImageSearch(Task):
+class ImageSearch(GoalLooking):
     """Find a target in a picture: an object pasted into it, or the place that a glimpse shows.
 
     The scene of 512 x 512 pixels is one of many pictures: procedural textures, photographs, or the user's own. With
@@ -81,6 +93,8 @@ class ImageSearch(Task):
         ValueError: an impossible keyword or no usable picture; the message names the allowed values, or the file.
     """
 
+    hides_scene = True
+
     def __init__(
         self,
         images: Images = "textures",
@@ -90,7 +104,7 @@ class ImageSearch(Task):
         rotate: bool = False,
         start: str = "near",
         moves: int = 25,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         reward: str = "dense",
         goal: str | None = "appearance",
@@ -106,93 +120,84 @@ class ImageSearch(Task):
         require(start in STARTS, "start", STARTS, start)
         require(target in TARGETS, "target", TARGETS, target)
         require(sprites is None or target == "paste", "target", "'paste' where there are sprites", target)
-        self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
+        fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         pasted: list[tuple[Any, ...]] = [*PICTURE, ("pasted", np.int64), ("sprites", SPRITE, (1,))]
         self.world = looking_record(self.goal.observed, self.fovea.values, 1, *pasted)
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
-        self.bank, self._view = picture_view(images, self.fovea, exact, memory)
-        self.sprites, self._sprites = sprite_view(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
+        self.bank = picture_bank(images, self.fovea, exact, memory)
+        self.sprites = sprite_bank(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
         self.limits = looking_limits(
             1, picture=(0, len(self.bank) - 1), pasted=(0, 1), sprites=sprite_limits(len(self.sprites))
         )
         self._looks = Looks(shape, RADIUS, None)
-        start_radius = -1.0 if start == "anywhere" else START_RADIUS
-        number = 0 if sprites is None else len(self.sprites)
-        self._rules = len(self.bank), start_radius, rotate, target == "paste", number
+        self._settings = record(
+            SETTINGS,
+            pictures=len(self.bank),
+            sprites=0 if sprites is None else len(self.sprites),
+            paste=target == "paste",
+            start_radius=-1.0 if start == "anywhere" else START_RADIUS,
+            rotate=rotate,
+            **self._looks.settings,
+            **self.goal.settings,
+            **self.fovea.settings,
+        )
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        looks, goal = self._looks, self.goal
-        _reset(worlds, rows, keys, goal.settings, self._rules, looks.shapes, looks.table, looks.ranges, self._view,
-               self._sprites, self.fovea.noise)  # fmt: skip
+        fovea, looks = self.fovea, self._looks
+        _reset(
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch, self.bank.arrays, self.sprites.arrays,
+        )  # fmt: skip
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
         fovea = self.fovea
         _step(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings, self._view,
-            self._sprites, fovea.noise, rewards, terminated,
+            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
+            fovea.scratch, self.bank.arrays, self.sprites.arrays, rewards, terminated,
         )  # fmt: skip
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return measures(worlds, rows, self.fovea.rotate)
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
-
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        """The scene alone: picture, and object or sprite."""
         w = worlds[row]
         paint_picture(canvas, self.bank, w, self.fovea.channels)
         paint_sprites(canvas, self.sprites, w["sprites"][: w["pasted"]])
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        w, fovea, goal = worlds[row], self.fovea, self.goal
-        if self.reveal:
-            self.paint(worlds, row, canvas)
-            canvas.fovea(fovea.retina.table, w["gaze"])
-            canvas.wanted(w["wanted"], fovea.rotate)
-        else:
-            canvas.glimpse(fovea.retina.table, w["gaze"], w["glimpse"][: fovea.values], fovea.channels)
-        canvas.scanpath(w["trail"], int(w["moves"]))
-        canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
-        if goal.shown and not goal.by_pose:
-            canvas.retina_inset("Goal", fovea.retina.table, w["desired"][: fovea.values], fovea.channels)
-        canvas.status("move", f"{w['moves']} / {goal.settings['moves'][0]}")
-        canvas.status("distance", f"{np.hypot(*(w['gaze'] - w['wanted'])[:2]):.1f} px")
 
-
-# Number of pictures, radius of starts, whether it turns, whether to paste, number of sprites
-Rules = tuple[int, float, bool, bool, int]
+@kernel
+def _look(
+    w: np.void,
+    settings: np.void,
+    x: float,
+    y: float,
+    angle: float,
+    fields: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
+    out: np.ndarray,
+) -> None:
+    """What the retina gives at a pose: the picture, and what is pasted on it."""
+    look_over_picture(w, settings, x, y, angle, fields, scratch, bank, out)
+    for i in range(w["pasted"]):
+        add_sprite(w["sprites"][i], settings, x, y, angle, sprites, out)
 
 
 @kernel
-def _look(w: np.void, view: View, sprites: Sprites, x: float, y: float, angle: float, out: np.ndarray) -> None:
-    look_over_picture(w, view, x, y, angle, out)
-    look_at_sprites(w["sprites"], w["pasted"], view, sprites, x, y, angle, out)
-
-
-@kernel
-def _perceive(w: np.void, settings: np.void, view: View, sprites: Sprites, noise: np.ndarray) -> None:
+def _perceive(
+    w: np.void,
+    settings: np.void,
+    fields: np.ndarray,
+    noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
+) -> None:
     """Glimpse (with noise), pose, and proprioception at the end of the observation."""
-    gaze, glimpse = w["gaze"], w["glimpse"]
-    _look(w, view, sprites, gaze[0], gaze[1], gaze[2], glimpse)
-    if settings["noisy"]:
-        add_noise(w, noise, settings["channels"], w["moves"], glimpse)
-    write_pose(gaze[0], gaze[1], gaze[2], w["pose"], 0, settings["pose_length"])
-    own = settings["proprioception"]
-    for i in range(own):
-        glimpse[settings["observed"] - own + i] = w["pose"][i]
+    gaze = w["gaze"]
+    _look(w, settings, gaze[0], gaze[1], gaze[2], fields, scratch, bank, sprites, w["glimpse"])
+    add_noise(w, settings, noise)
+    feel(w, settings)
 
 
 @kernel
@@ -201,19 +206,19 @@ def _reset(
     rows: np.ndarray,
     episode_keys: np.ndarray,
     all_settings: np.ndarray,
-    rules: Rules,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    view: View,
-    sprites: Sprites,
+    fields: np.ndarray,
     noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
 ) -> None:
     settings = all_settings[0]
-    pictures, start_radius, rotate, paste, number = rules
+    rotate, number = settings["rotate"], settings["sprites"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        w["picture"] = keys.below(key, 0, pictures)
+        w["picture"] = keys.below(key, 0, settings["pictures"])
         x = keys.between(key, 10, START_RADIUS, SCENE - START_RADIUS)
         y = keys.between(key, 11, START_RADIUS, SCENE - START_RADIUS)
         angle = keys.between(key, 12, -math.pi, math.pi) if rotate else 0.0
@@ -221,19 +226,19 @@ def _reset(
         if number > 0:
             place_sprite(w["sprites"][0], keys.below(key, 13, number), x, y, angle, RADIUS)
             w["pasted"] = 1
-        elif paste:
-            place_object(w["objects"][0], key, 0, x, y, angle, shapes, table, ranges, w["background"])
+        elif settings["paste"]:
+            place_object(w["objects"][0], key, 0, x, y, angle, settings, shapes, table, w["background"])
             w["count"] = 1
         wanted = w["wanted"]
         wanted[0] = x
         wanted[1] = y
         wanted[2] = angle
-        start_near(w, key, x, y, start_radius, rotate)
+        start_near(w, key, x, y, settings["start_radius"], rotate)
         if settings["by_pose"]:
             write_pose(x, y, angle, w["desired"], 0, settings["pose_length"])
         else:
-            _look(w, view, sprites, x, y, angle, w["desired"])
-        _perceive(w, settings, view, sprites, noise)
+            _look(w, settings, x, y, angle, fields, scratch, bank, sprites, w["desired"])
+        _perceive(w, settings, fields, noise, scratch, bank, sprites)
 
 
 @kernel
@@ -241,12 +246,13 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     strengths: np.ndarray,
-    low: float,
-    moves: np.ndarray,
     all_settings: np.ndarray,
-    view: View,
-    sprites: Sprites,
+    moves: np.ndarray,
+    fields: np.ndarray,
     noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    sprites: Bank,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
@@ -255,8 +261,8 @@ def _step(
         if active[i]:
             w = worlds[i]
             w["moves"] += 1
-            right, down, turn = displacement(strengths, i, low, moves)
+            right, down, turn = displacement(strengths, i, settings, moves)
             move_gaze(w, right, down, turn)
-            _perceive(w, settings, view, sprites, noise)
+            _perceive(w, settings, fields, noise, scratch, bank, sprites)
             rewards[i] = world_reward(w, settings)
             terminated[i] = w["moves"] >= settings["moves"]

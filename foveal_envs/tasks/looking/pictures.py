@@ -13,7 +13,6 @@ from ...scenes.bank import Bank, ImageBank, look_at_picture
 from ...scenes.coverage import ONE, ZERO
 from ...scenes.objects import LINE, add_object
 from ...scenes.pictures import Images, load_pictures
-from ...scenes.sprites import add_sprite
 from ...vectors import LANES, anywhere, larger, load, smaller, store
 
 if TYPE_CHECKING:
@@ -23,51 +22,46 @@ LARGEST_COUNT = 64  # pictures taken of a folder
 SIDE = 512  # of a picture, pixels
 SPRITE_SIDE = 64  # of a sprite's picture, pixels
 PICTURE = [("picture", np.int64)]
-# bank, pixel, fields, reach, channels, values, scratch of the retina
-View = tuple[Bank, float, np.ndarray, float, int, int, np.ndarray]
-Sprites = tuple[Bank, float, np.ndarray]  # bank, pixel, work space
 
 
-def picture_view(images: Images, fovea: Fovea, exact: bool, memory: float) -> tuple[ImageBank, View]:
-    """The bank of the pictures that fill the scene, and what ``look_over_picture`` needs."""
-    bank = ImageBank(load_pictures(images, SIDE, fovea.channels, LARGEST_COUNT), fovea.retina, SCENE / SIDE, exact,
-                     memory=memory)  # fmt: skip
-    retina = fovea.retina
-    return bank, (bank.arrays, bank.pixel, retina.fields, retina.reach, fovea.channels, fovea.values, fovea.scratch)
+def picture_bank(images: Images, fovea: Fovea, exact: bool, memory: float) -> ImageBank:
+    """The bank of the pictures that fill the scene."""
+    pictures = load_pictures(images, SIDE, fovea.channels, LARGEST_COUNT)
+    return ImageBank(pictures, fovea.retina, SCENE / SIDE, exact, memory=memory)
 
 
-def sprite_view(
-    images: Images | None, side: float, fovea: Fovea, exact: bool, memory: float
-) -> tuple[ImageBank, Sprites]:
-    """The bank of coloured sprites of ``side`` scene pixels, and what ``look_at_sprites`` needs; None: an empty one."""
+def sprite_bank(images: Images | None, side: float, fovea: Fovea, exact: bool, memory: float) -> ImageBank:
+    """The bank of coloured sprites of ``side`` scene pixels; None: one that shows nothing."""
     pictures = np.full((1, SPRITE_SIDE, SPRITE_SIDE, fovea.channels + 1), 255, np.uint8)
     if images is not None:
         pictures = load_pictures(images, SPRITE_SIDE, fovea.channels, LARGEST_COUNT, sprites=True)
-    bank = ImageBank(pictures, fovea.retina, side / SPRITE_SIDE, exact, outside=0.0, memory=memory)
-    return bank, (bank.arrays, bank.pixel, np.zeros(len(fovea.retina) * (fovea.channels + 1), np.float32))
+    return ImageBank(pictures, fovea.retina, side / SPRITE_SIDE, exact, outside=0.0, memory=memory)
 
 
 @kernel
-def look_at_sprites(
-    sprites: np.ndarray, count: int, view: View, bank: Sprites, x: float, y: float, angle: float, out: np.ndarray
+def look_over_picture(
+    w: np.void,
+    settings: np.void,
+    x: float,
+    y: float,
+    angle: float,
+    fields: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
+    out: np.ndarray,
 ) -> None:
-    """Lay the first ``count`` of (M,) records SPRITE over a glimpse at a pose; see ``add_sprite``."""
-    pictures, pixel, share = bank
-    for i in range(count):
-        add_sprite(sprites[i], pictures, pixel, 0.5 * SPRITE_SIDE, x, y, angle, view[3], view[4], share, out)
-
-
-@kernel
-def look_over_picture(w: np.void, view: View, x: float, y: float, angle: float, out: np.ndarray) -> None:
     """What the retina gives at a pose: the picture of number ``w["picture"]``, and the objects on it.
 
     Args:
         w: record with ``picture``, ``count`` and ``objects``.
-        view: of ``picture_view``.
+        settings: record with the fields of EYE.
         x, y, angle: pose, scene pixels and radians.
+        fields: of the retina.
+        scratch: of the fovea.
+        bank: of ``picture_bank``.
         out: receives the glimpse.
     """
-    bank, pixel, fields, reach, channels, values, scratch = view
+    channels, values, reach, pixel = settings["channels"], settings["values"], settings["reach"], SCENE / SIDE
     look_at_picture(bank, w["picture"], x / pixel, y / pixel, angle, out)
     share, objects, count = scratch[LINE], w["objects"], w["count"]
     if count > 0:
@@ -102,7 +96,7 @@ def paint_picture(canvas: Canvas, bank: ImageBank, w: np.void, channels: int) ->
 
 
 def paint_sprites(canvas: Canvas, bank: ImageBank, sprites: np.ndarray) -> None:
-    """Coloured sprites (M,) of ``sprite_view`` on what is there already."""
+    """Coloured sprites (M,) of ``sprite_bank`` on what is there already."""
     side = bank.pixel * SPRITE_SIDE
     for sprite in sprites:
         planes = bank.pictures[int(sprite["picture"])].astype(np.float64)

@@ -10,25 +10,24 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, begin_gaze, displacement, move_gaze
-from ...fovea.sensing import add_noise, look
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea, begin_gaze, displacement, move_gaze
+from ...fovea.sensing import see, tell_gaze
 from ...retinas import Retina
 from ...scenes.objects import FIXED_SHAPES, OBJECT, OBJECT_LIMITS
-from ...task import Observation, Task
-from .shared import Looks, place_object, set_background
-from .verdict import Rules, Verdict, begin_verdict, judge, show_glimpses, tell_gaze
+from .shared import LOOKS, Looks, place_object, set_background
+from .verdict import RULES, Recognition, begin_verdict, judge, verdict_fields, verdict_limits
 
 if TYPE_CHECKING:
-    from ...rendering import Canvas
+    pass
 
 RADIUS = 30.0  # of an object, pixels
 NEAREST, FARTHEST = 40.0, 60.0  # of an object's centre from its side of the scene
 WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 5.0}  # 320 pixels: less than from object to object
-Eye = tuple[np.ndarray, float, int, np.ndarray, np.ndarray]  # fields, reach, values, scratch, noise
+SETTINGS = np.dtype([("rotate", np.bool_), *LOOKS, *RULES, *EYE])
 
 
-class SameDifferent(Task):
+class SameDifferent(Recognition):
     """Say whether two distant objects have the same shape.
 
     The same-different task of Fleuret et al., "Comparing machines and humans on a visual categorization test" (PNAS
@@ -76,42 +75,30 @@ class SameDifferent(Task):
     ) -> None:
         distinct = not isinstance(shapes, str) and len(set(shapes)) == len(shapes) >= 2
         require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"2 or more of {FIXED_SHAPES}", shapes)
-        self.fovea = Fovea(retina, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
-        self._verdict = Verdict(self.fovea, ("different", "same"), reward, moves, proprioception)
+        fovea = Fovea(retina, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
+        super().__init__(fovea, ("different", "same"), reward, moves, proprioception)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("objects", OBJECT, (2,))]
-        self.world = np.dtype(self._verdict.fields() + more)
-        self.limits = {**self._verdict.limits(), "count": (0, 2), "objects": OBJECT_LIMITS}
-        self.names = self._verdict.names
-        self.observation_space, self.action_space = self._verdict.observation_space, self._verdict.action_space
-        self._looks, self._rotate = Looks(tuple(shapes), RADIUS, None), rotate
-        fovea = self.fovea
-        self._eye: Eye = fovea.retina.fields, fovea.retina.reach, fovea.values, fovea.scratch, fovea.noise
+        self.world = np.dtype(verdict_fields(self.observed) + more)
+        self.limits = {**verdict_limits(len(self.names)), "count": (0, 2), "objects": OBJECT_LIMITS}
+        self._looks = Looks(tuple(shapes), RADIUS, None)
+        parts = {**self._looks.settings, **self.rules, **self.fovea.settings}
+        self._settings = record(SETTINGS, rotate=rotate, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        looks = self._looks
-        _reset(worlds, rows, keys, looks.shapes, looks.table, looks.ranges, self._rotate, self._eye, self._verdict.own,
-               self.fovea.noisy)  # fmt: skip
+        fovea, looks = self.fovea, self._looks
+        _reset(
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch,
+        )  # fmt: skip
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        fovea, verdict = self.fovea, self._verdict
-        _step(worlds, active, actions, fovea.moves, verdict.rules, self._eye, verdict.own, fovea.noisy, rewards,
-              terminated)  # fmt: skip
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        show_glimpses(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return self._verdict.info(worlds, rows)
-
-    def aim(self, worlds: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Actions (N, 4) that look at places (N, 2) in the scene and have no opinion."""
-        return self._verdict.actions(self.fovea.aim_at(worlds["gaze"], places))
-
-    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The same saccades, with scores for labels (N,)."""
-        return self._verdict.actions(actions[:, : self._verdict.jumps], labels)
+        fovea = self.fovea
+        _step(
+            worlds, active, actions, self._settings, fovea.moves, fovea.retina.fields, fovea.noise, fovea.scratch,
+            rewards, terminated,
+        )  # fmt: skip
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Look at the nearer object, then at the other, two saccades for each, for one is too short; and know."""
@@ -122,39 +109,23 @@ class SameDifferent(Task):
         looks = self.aim(worlds, np.stack([at["x"], at["y"]], axis=1))
         return self.say(looks, worlds["label"])
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        w = worlds[row]
-        if self.reveal:
-            canvas.scene(w["objects"][: w["count"]], w["background"], 1)
-        self._verdict.draw(canvas, w, self.fovea, self.reveal)
-
-
-@kernel
-def _see(w: np.void, eye: Eye, own: int, noisy: bool) -> None:
-    fields, reach, values, scratch, noise = eye
-    gaze = w["gaze"]
-    look(w, gaze[0], gaze[1], 0.0, fields, reach, 1, values, scratch, w["glimpse"])
-    if noisy:
-        add_noise(w, noise, 1, w["moves"], w["glimpse"])
-    tell_gaze(w, values, own, 0.5 * SCENE)
-
 
 @kernel
 def _reset(
     worlds: np.ndarray,
     rows: np.ndarray,
     episode_keys: np.ndarray,
+    all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    rotate: bool,
-    eye: Eye,
-    own: int,
-    noisy: bool,
+    fields: np.ndarray,
+    noise: np.ndarray,
+    scratch: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        set_background(w, key, ranges)
+        set_background(w, key, settings)
         same = keys.below(key, 0, 2)
         first = keys.below(key, 1, shapes.shape[0])
         other = first if same else (first + 1 + keys.below(key, 2, shapes.shape[0] - 1)) % shapes.shape[0]
@@ -167,11 +138,12 @@ def _reset(
             along = along if n == swapped else SCENE - along
             across = keys.between(key, 7 + n, NEAREST, SCENE - NEAREST)
             x, y = (across, along) if upright else (along, across)
-            angle = keys.between(key, 9 + n, -math.pi, math.pi) if rotate else 0.0
+            angle = keys.between(key, 9 + n, -math.pi, math.pi) if settings["rotate"] else 0.0
             kind = shapes[shape : shape + 1]
-            place_object(w["objects"][n], key, n, x, y, angle, kind, table, ranges, w["background"])
+            place_object(w["objects"][n], key, n, x, y, angle, settings, kind, table, w["background"])
         begin_gaze(w, key, keys.between(key, 11, 0.0, SCENE), keys.between(key, 12, 0.0, SCENE), 0.0)
-        _see(w, eye, own, noisy)
+        see(w, settings, fields, noise, scratch)
+        tell_gaze(w, settings)
 
 
 @kernel
@@ -179,20 +151,22 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
+    all_settings: np.ndarray,
     moves: np.ndarray,
-    rules: Rules,
-    eye: Eye,
-    own: int,
-    noisy: bool,
+    fields: np.ndarray,
+    noise: np.ndarray,
+    scratch: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             w["moves"] += 1
-            right, down, _ = displacement(actions, i, -1.0, moves)
+            right, down, _ = displacement(actions, i, settings, moves)
             move_gaze(w, right, down, 0.0)
-            _see(w, eye, own, noisy)
-            rewards[i] = judge(w, actions, i, rules)
-            terminated[i] = w["moves"] >= rules[0]
+            see(w, settings, fields, noise, scratch)
+            tell_gaze(w, settings)
+            rewards[i] = judge(w, actions, i, settings)
+            terminated[i] = w["moves"] >= settings["moves"]

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea
-from ...fovea.goals import Goal, measures, set_goal
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea
+from ...fovea.goals import GOAL, Goal, set_goal
 from ...fovea.sensing import perceive
 from ...retinas import Retina
-from ...task import Observation, Task
 from .shared import (
+    LOOKS,
     RADIUS,
     START_RADIUS,
     STARTS,
+    GoalLooking,
     Looks,
-    draw_looking,
     looking_limits,
     looking_record,
     place_object,
     set_background,
     start_near,
-    step_gaze,
 )
 
-if TYPE_CHECKING:
-    from ...rendering import Canvas
+SETTINGS = np.dtype([("start_radius", np.float64), ("rotate", np.bool_), *LOOKS, *GOAL, *EYE])
 
 
-class TargetDetection(Task):
+class TargetDetection(GoalLooking):
     """Bring the fovea to the wanted pose over one dark object on a white 512 x 512 scene.
 
     The system of Schmidhuber & Huber, "Learning to generate artificial fovea trajectories for target detection" (1990;
@@ -72,7 +70,7 @@ class TargetDetection(Task):
         start: "near": uniform in a disc of 72 pixels around the wanted position; "anywhere": uniform in the scene. With
             rotation over all angles.
         moves: length of an episode.
-        retina: "att1", "multiscale", "logpolar", "uniform", {"name": ..., keyword: value} or a Retina.
+        retina: "rings", "multiscale", "logpolar", "uniform", {"name": ..., keyword: value} or a Retina.
         actuators: "saccade", "muscles", "directions" or "fields".
         reward: "dense", "sparse" or "terminal".
         goal: "appearance", "pose" or None (the observation alone).
@@ -95,7 +93,7 @@ class TargetDetection(Task):
         rotate: bool = False,
         start: str = "near",
         moves: int = 25,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         reward: str = "dense",
         goal: str | None = "appearance",
@@ -108,47 +106,21 @@ class TargetDetection(Task):
         largest_turn: float = math.radians(50.0),
     ) -> None:
         require(start in STARTS, "start", STARTS, start)
-        self.fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves)
+        fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         self.world = looking_record(self.goal.observed, self.fovea.values, objects=1)
         self.limits = looking_limits(objects=1)
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
-        self._start_radius = -1.0 if start == "anywhere" else START_RADIUS
+        start_radius = -1.0 if start == "anywhere" else START_RADIUS
+        parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
+        self._settings = record(SETTINGS, start_radius=start_radius, rotate=rotate, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks
         _reset(
-            worlds, rows, keys, self.goal.settings, looks.shapes, looks.table, looks.ranges, self._start_radius,
-            fovea.rotate, fovea.retina.fields, fovea.noise, fovea.scratch,
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch,
         )  # fmt: skip
-
-    def step(
-        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
-    ) -> None:
-        fovea = self.fovea
-        step_gaze(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings,
-            fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
-        )  # fmt: skip
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return measures(worlds, rows, self.fovea.rotate)
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.fovea.aim(worlds["wanted"] - worlds["gaze"], worlds["gaze"][:, 2])
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        draw_looking(canvas, worlds[row], self.fovea, self.goal)
 
 
 @kernel
@@ -159,9 +131,6 @@ def _reset(
     all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    start_radius: float,
-    rotate: bool,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
@@ -169,15 +138,15 @@ def _reset(
     settings = all_settings[0]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        set_background(w, key, ranges)
+        set_background(w, key, settings)
         x = keys.between(key, 10, START_RADIUS, SCENE - START_RADIUS)
         y = keys.between(key, 11, START_RADIUS, SCENE - START_RADIUS)
-        angle = keys.between(key, 12, -math.pi, math.pi) if rotate else 0.0
+        angle = keys.between(key, 12, -math.pi, math.pi) if settings["rotate"] else 0.0
         w["count"] = 1
-        place_object(w["objects"][0], key, 0, x, y, angle, shapes, table, ranges, w["background"])
+        place_object(w["objects"][0], key, 0, x, y, angle, settings, shapes, table, w["background"])
         w["wanted"][0] = x
         w["wanted"][1] = y
         w["wanted"][2] = angle
-        start_near(w, key, x, y, start_radius, rotate)
+        start_near(w, key, x, y, settings["start_radius"], settings["rotate"])
         set_goal(w, settings, fields, scratch)
         perceive(w, settings, fields, noise, scratch)

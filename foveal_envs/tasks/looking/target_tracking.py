@@ -10,17 +10,17 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import SCENE, Fovea, displacement, set_gaze
-from ...fovea.goals import SUCCESS_RADIUS, Goal, set_goal, world_reward
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, SCENE, Fovea, displacement, set_gaze
+from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, set_goal, world_reward
 from ...fovea.sensing import perceive
 from ...retinas import Retina
-from ...task import Observation, Task
 from .shared import (
+    LOOKS,
     RADIUS,
     START_RADIUS,
+    GoalLooking,
     Looks,
-    draw_looking,
     looking_limits,
     looking_record,
     place_object,
@@ -35,9 +35,12 @@ MOTIONS = ("line", "bounce", "circle", "random_walk")
 LINE, BOUNCE, CIRCLE, RANDOM_WALK = range(4)
 ORBIT = 100.0  # radius of "circle", pixels
 MAX_SPEED = 40.0
+SETTINGS = np.dtype(
+    [("motion", np.int64), ("speed", np.float64, (2,)), ("largest_jump", np.float64), *LOOKS, *GOAL, *EYE]
+)
 
 
-class TargetTracking(Task):
+class TargetTracking(GoalLooking):
     """Keep the gaze on a target that moves; the error counts after each move of the target.
 
     Schmidhuber & Huber (1990, tracking of moving targets). In every step the gaze jumps, then the target moves, then
@@ -80,7 +83,7 @@ class TargetTracking(Task):
         speed: float | Sequence[float] = 5.0,
         shape: str | Sequence[str] = "triangle",
         moves: int = 50,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         reward: str = "dense",
         goal: str | None = "appearance",
@@ -95,21 +98,21 @@ class TargetTracking(Task):
         span = [float(speed)] * 2 if isinstance(speed, int | float) else [float(value) for value in speed]
         valid = len(span) == 2 and 0.0 <= span[0] <= span[1] <= MAX_SPEED
         require(valid, "speed", f"pixels in [0, {MAX_SPEED:g}], or (low, high) within", speed)
-        self.fovea = Fovea(retina, actuators, largest_jump, math.pi, False, channels, noise)
-        values = self.fovea.values
-        self.goal = Goal(self.fovea, goal, goal_format, reward, proprioception, moves, extra=values + 2)
+        fovea = Fovea(retina, actuators, largest_jump, math.pi, False, channels, noise)
+        values = fovea.values
+        super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves, extra=values + 2))
         self.world = looking_record(self.goal.observed, values, 1, ("velocity", np.float64, (2,)), ("joined", np.bool_))
         self.limits = looking_limits(1, velocity=(-2.0 * MAX_SPEED, 2.0 * MAX_SPEED), joined=(0, 1))
-        self.observation_space, self.action_space = self.goal.observation_space, self.fovea.action_space
         self._looks = Looks(shape, RADIUS, randomise)
-        self._speed = np.array(span)
         self._motion = MOTIONS.index(motion)
+        parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
+        self._settings = record(SETTINGS, motion=self._motion, speed=span, largest_jump=largest_jump, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks
         _reset(
-            worlds, rows, keys, self.goal.settings, looks.shapes, looks.table, looks.ranges, self._motion, self._speed,
-            fovea.retina.fields, fovea.noise, fovea.scratch,
+            worlds, rows, keys, self._settings, looks.shapes, looks.table, fovea.retina.fields, fovea.noise,
+            fovea.scratch,
         )  # fmt: skip
 
     def step(
@@ -117,42 +120,34 @@ class TargetTracking(Task):
     ) -> None:
         fovea = self.fovea
         _step(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self.goal.settings, self._motion,
-            fovea.largest_jump, fovea.retina.fields, fovea.noise, fovea.scratch, rewards, terminated,
+            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
+            fovea.scratch, rewards, terminated,
         )  # fmt: skip
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.goal.observe(worlds, rows, observation)
-
-    def stored(self, worlds: np.ndarray) -> Observation | None:
-        return self.goal.stored(worlds)
-
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        gap = _joined(worlds["wanted"][rows, :2] - worlds["gaze"][rows, :2], self._motion)
+        gap = self.gap(worlds["gaze"][rows], worlds["wanted"][rows])
         distance = np.hypot(gap[:, 0], gap[:, 1])
         return {"is_success": distance <= SUCCESS_RADIUS, "distance": distance}
-
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        return self.goal.compute_reward(achieved_goal, desired_goal)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """Jump to where the target will be; on a random walk, to where it is: no predictor that knows its law does
         better, and the error then equals the speed.
         """
-        ahead = worlds["wanted"].copy()
-        for row in range(len(worlds)):
-            ahead[row, :2] = _ahead(worlds[row], self._motion)[:2]
-        gap = ahead - worlds["gaze"]
-        gap[:, :2] = _joined(gap[:, :2], self._motion)
-        return self.fovea.aim(gap, worlds["gaze"][:, 2])
+        gaze, ahead = worlds["gaze"], worlds["wanted"].copy()
+        for place, w in zip(ahead, worlds, strict=True):
+            place[:2] = _ahead(w, self._motion)[:2]
+        return self.fovea.aim(self.gap(gaze, ahead), gaze[:, 2])
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        draw_looking(canvas, worlds[row], self.fovea, self.goal, wrap=self._motion == LINE)
+    def gap(self, gaze: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """What lies between two poses, the shorter way round where opposite borders are joined."""
+        gap = super().gap(gaze, wanted)
+        if self._motion == LINE:
+            gap[..., :2] = (gap[..., :2] + 0.5 * SCENE) % SCENE - 0.5 * SCENE
+        return gap
 
-
-def _joined(gap: np.ndarray, motion: int) -> np.ndarray:
-    """Differences of positions, the shorter way round where opposite borders are joined."""
-    return (gap + 0.5 * SCENE) % SCENE - 0.5 * SCENE if motion == LINE else gap
+    def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w = worlds[row]
+        canvas.scene(w["objects"][: w["count"]], w["background"], self.fovea.channels, wrap=self._motion == LINE)
 
 
 @kernel
@@ -163,17 +158,15 @@ def _reset(
     all_settings: np.ndarray,
     shapes: np.ndarray,
     table: np.ndarray,
-    ranges: np.ndarray,
-    motion: int,
-    speed: np.ndarray,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
 ) -> None:
     settings = all_settings[0]
+    motion, speed = settings["motion"], settings["speed"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        set_background(w, key, ranges)
+        set_background(w, key, settings)
         x = keys.between(key, 10, START_RADIUS, SCENE - START_RADIUS)
         y = keys.between(key, 11, START_RADIUS, SCENE - START_RADIUS)
         pace = keys.between(key, 13, speed[0], speed[1])
@@ -185,7 +178,7 @@ def _reset(
         w["velocity"][1] = pace * math.sin(direction)
         w["joined"] = motion == LINE
         w["count"] = 1
-        place_object(w["objects"][0], key, 0, x, y, 0.0, shapes, table, ranges, w["background"])
+        place_object(w["objects"][0], key, 0, x, y, 0.0, settings, shapes, table, w["background"])
         w["wanted"][0] = x
         w["wanted"][1] = y
         w["wanted"][2] = 0.0
@@ -202,11 +195,8 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     strengths: np.ndarray,
-    low: float,
-    moves: np.ndarray,
     all_settings: np.ndarray,
-    motion: int,
-    largest_jump: float,
+    moves: np.ndarray,
     fields: np.ndarray,
     noise: np.ndarray,
     scratch: np.ndarray,
@@ -214,12 +204,13 @@ def _step(
     terminated: np.ndarray,
 ) -> None:
     settings = all_settings[0]
+    motion, largest_jump = settings["motion"], settings["largest_jump"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             gaze = w["gaze"]
             w["moves"] += 1
-            right, down, _ = displacement(strengths, i, low, moves)
+            right, down, _ = displacement(strengths, i, settings, moves)
             x, y = gaze[0] + right, gaze[1] + down
             if motion == LINE:
                 x, y = x % SCENE, y % SCENE

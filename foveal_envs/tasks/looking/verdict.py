@@ -12,13 +12,21 @@ from ...checks import require
 from ...compiled import kernel
 from ...fovea.fovea import FOVEA_LIMITS, Fovea, fovea_fields
 from ...limits import NUMBER, Limits
+from ...task import Observation
+from .shared import Looking
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
 
 REWARDS = ("dense", "final")
 SHARPNESS = 5.0  # logit of a score of 1
-Rules = tuple[int, int, int, bool]  # moves, number of classes, components of the saccade, whether every move earns
+RULES: list[tuple[Any, ...]] = [  # what kernels know of a verdict: part of a task's settings
+    ("moves", np.int64),
+    ("classes", np.int64),
+    ("jumps", np.int64),  # components of the saccade, which stand before the scores
+    ("dense", np.bool_),
+    ("proprioception", np.int64),  # 0 or 2 numbers
+]
 VERDICT: list[tuple[Any, ...]] = [
     ("label", np.int64),
     ("answer", np.int64),  # class of the last scores, -1 before the first
@@ -26,8 +34,10 @@ VERDICT: list[tuple[Any, ...]] = [
 ]
 
 
-class Verdict:
-    """Configuration of observation, action and reward of a task of recognition.
+class Recognition(Looking):
+    """Abstract: every action is a saccade and a score for each class; records have the fields of ``verdict_fields``.
+
+    A subclass sets ``world``, ``limits`` and ``_settings``, and writes ``reset``, ``step`` and ``oracle``.
 
     Args:
         fovea: the fovea that looks.
@@ -37,6 +47,10 @@ class Verdict:
         moves: length of an episode.
         proprioception: whether the gaze (x, y) stands behind the glimpse.
 
+    Attributes:
+        observed: numbers of an observation.
+        rules: values of the fields of RULES, for ``record``.
+
     Raises:
         ValueError: an unknown name or impossible number.
     """
@@ -44,23 +58,26 @@ class Verdict:
     def __init__(self, fovea: Fovea, names: tuple[str, ...], reward: str, moves: int, proprioception: bool) -> None:
         require(reward in REWARDS, "reward", REWARDS, reward)
         require(moves >= 1, "moves", "at least 1", moves)
-        self.names, self.own = names, 2 if proprioception else 0
-        self.observed = fovea.values + self.own
+        self.fovea, self.names, own = fovea, names, 2 if proprioception else 0
+        self.observed = fovea.values + own
         low = np.zeros(self.observed, np.float32)
         low[fovea.values :] = -1.0
         self.observation_space = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
-        self.jumps = len(fovea.moves)
-        self.action_space = gym.spaces.Box(-1.0, 1.0, (self.jumps + len(names),), np.float32)
-        self.rules: Rules = moves, len(names), self.jumps, reward == "dense"
+        self._jumps, self._moves = len(fovea.moves), moves
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (self._jumps + len(names),), np.float32)
+        self.rules = {
+            "moves": moves,
+            "classes": len(names),
+            "jumps": self._jumps,
+            "dense": reward == "dense",
+            "proprioception": own,
+        }
 
-    def fields(self) -> list[tuple[Any, ...]]:
-        """Of the record: those of a fovea, and of a verdict."""
-        return fovea_fields(self.observed) + VERDICT
+    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
+        _show(worlds, rows, observation)
 
-    def limits(self) -> Limits:
-        """Of the fields."""
-        last = len(self.names) - 1
-        return {**FOVEA_LIMITS, "label": (0, last), "answer": (-1, last), "log_score": NUMBER}
+    def stored(self, worlds: np.ndarray) -> Observation | None:
+        return worlds["glimpse"][:, : self.observed]
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         """``is_success``: the last scores name the label; ``label``, ``answer`` and ``log_score``, each (R,)."""
@@ -72,26 +89,36 @@ class Verdict:
             "log_score": worlds["log_score"][rows],
         }
 
-    def actions(self, jumps: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-        """Actions (N, ...) of saccades (N, jumps) with scores that know the labels (N,), or have no opinion."""
-        actions = np.zeros((len(jumps), self.jumps + len(self.names)), np.float32)
-        actions[:, : self.jumps] = jumps
-        if labels is not None:
-            actions[:, self.jumps :] = -1.0
-            actions[np.arange(len(jumps)), self.jumps + labels] = 1.0
+    def targets(self, worlds: np.ndarray) -> np.ndarray | None:
+        return None
+
+    def aim(self, worlds: np.ndarray, places: np.ndarray, turns: float | np.ndarray = 0.0) -> np.ndarray:
+        """Actions (N, ...) that look at places (N, 2) and have no opinion; see `Task.aim`."""
+        jumps = super().aim(worlds, places, turns)
+        return np.concatenate([jumps, np.zeros((len(jumps), len(self.names)), np.float32)], axis=1)
+
+    def say(self, actions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        actions = actions.copy()
+        actions[:, self._jumps :] = -1.0
+        actions[np.arange(len(actions)), self._jumps + labels] = 1.0
         return actions
 
-    def draw(self, canvas: Canvas, w: np.void, fovea: Fovea, reveal: bool) -> None:
-        """Fields, scanpath, glimpse and the answer."""
-        if reveal:
-            canvas.fovea(fovea.retina.table, w["gaze"])
-            canvas.status("label", self.names[int(w["label"])])
-        else:
-            canvas.glimpse(fovea.retina.table, w["gaze"], w["glimpse"][: fovea.values], fovea.channels)
-        canvas.scanpath(w["trail"], int(w["moves"]))
-        canvas.retina_inset("Retina", fovea.retina.table, w["glimpse"][: fovea.values], fovea.channels)
-        canvas.status("glimpse", f"{w['moves'] + 1} / {self.rules[0]}" if w["moves"] < self.rules[0] else "over")
+    def mark(self, w: np.void, canvas: Canvas) -> None:
+        canvas.status("label", self.names[int(w["label"])])
+
+    def tell(self, w: np.void, canvas: Canvas) -> None:
+        canvas.status("glimpse", f"{w['moves'] + 1} / {self._moves}" if w["moves"] < self._moves else "over")
         canvas.status("answer", "–" if w["answer"] < 0 else self.names[int(w["answer"])])
+
+
+def verdict_fields(observed: int) -> list[tuple[Any, ...]]:
+    """Fields of a task of recognition's record: those of a fovea, and of a verdict."""
+    return fovea_fields(observed) + VERDICT
+
+
+def verdict_limits(classes: int) -> Limits:
+    """Limits of ``verdict_fields``."""
+    return {**FOVEA_LIMITS, "label": (0, classes - 1), "answer": (-1, classes - 1), "log_score": NUMBER}
 
 
 @kernel
@@ -103,9 +130,9 @@ def begin_verdict(w: np.void, label: int) -> None:
 
 
 @kernel
-def judge(w: np.void, actions: np.ndarray, i: int, rules: Rules) -> float:
+def judge(w: np.void, actions: np.ndarray, i: int, settings: np.void) -> float:
     """What the scores of lane ``i`` earn at move ``w["moves"]``."""
-    moves, classes, jumps, dense = rules
+    moves, classes, jumps = settings["moves"], settings["classes"], settings["jumps"]
     best = 0
     for c in range(classes):
         if _score(actions, i, jumps + c) > _score(actions, i, jumps + best):
@@ -116,7 +143,7 @@ def judge(w: np.void, actions: np.ndarray, i: int, rules: Rules) -> float:
         total += math.exp(SHARPNESS * (_score(actions, i, jumps + c) - most))
     w["answer"] = best
     w["log_score"] = SHARPNESS * (_score(actions, i, jumps + w["label"]) - most) - math.log(total)
-    if dense:
+    if settings["dense"]:
         return float(w["log_score"] / moves)
     return 1.0 if w["moves"] == moves and best == w["label"] else 0.0
 
@@ -127,14 +154,7 @@ def _score(actions: np.ndarray, i: int, c: int) -> float:
 
 
 @kernel
-def tell_gaze(w: np.void, at: int, own: int, half: float) -> None:
-    """The gaze in [-1, 1] behind the glimpse, if ``own`` is 2."""
-    for axis in range(own):
-        w["glimpse"][at + axis] = w["gaze"][axis] / half - 1.0
-
-
-@kernel
-def show_glimpses(worlds: np.ndarray, rows: np.ndarray, observation: np.ndarray) -> None:
+def _show(worlds: np.ndarray, rows: np.ndarray, observation: np.ndarray) -> None:
     """Copy the stored observations of the worlds of ``rows``."""
     for row in rows:
         glimpse = worlds[row]["glimpse"]

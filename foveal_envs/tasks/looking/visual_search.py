@@ -11,17 +11,29 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import FOVEA_LIMITS, POSE, SCENE, TRAIL, Fovea, begin_gaze, displacement, fovea_fields, move_gaze
-from ...fovea.goals import FORMATS
-from ...fovea.sensing import add_noise
+from ...compiled import kernel, record
+from ...fovea.fovea import (
+    EYE,
+    FOVEA_LIMITS,
+    POSE,
+    SCENE,
+    TRAIL,
+    Fovea,
+    begin_gaze,
+    displacement,
+    fovea_fields,
+    move_gaze,
+)
+from ...fovea.goals import GoalSpace
+from ...fovea.sensing import add_noise, tell_gaze
 from ...limits import COUNT
 from ...retinas import Retina
+from ...scenes.bank import Bank
 from ...scenes.objects import FIXED_SHAPES, OBJECT, OBJECT_LIMITS, copy_shape, shape_table
 from ...scenes.pictures import Images
-from ...task import Observation, Task
-from .pictures import PICTURE, View, look_over_picture, paint_picture, picture_view, shares_of_areas
-from .verdict import tell_gaze
+from ...task import Observation
+from .pictures import PICTURE, look_over_picture, paint_picture, picture_bank, shares_of_areas
+from .shared import Looking
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -35,9 +47,22 @@ FIXATED = 16.0  # pixels from gaze to centre within which an object is fixated
 TOLD = (False, True, "saccade")
 WIDE = {"name": "multiscale", "size": 8, "scales": 4, "pixel": 4.0}
 PLACE_STREAM, CLASS_STREAM = 1, 2
+SETTINGS = np.dtype(
+    [
+        ("items", np.int64),
+        ("pictures", np.int64),
+        ("contrast", np.float64),
+        ("dwell", np.int64),
+        ("moves", np.int64),
+        ("sparse", np.bool_),
+        ("proprioception", np.int64),  # 0 or 2 numbers
+        ("saccades", np.bool_),  # whether they tell the last saccade, and not the gaze
+        *EYE,
+    ]
+)
 
 
-class VisualSearch(Task):
+class VisualSearch(Looking):
     """Find the object of the wanted class among look-alikes, and rest on it.
 
     Objects of equal area and darkness lie on a texture, one of them of the wanted class. Farther than 64 pixels from
@@ -109,27 +134,22 @@ class VisualSearch(Task):
         require(dwell >= 1, "dwell", "at least 1", dwell)
         require(moves >= 1, "moves", "at least 1", moves)
         require(reward in REWARDS, "reward", REWARDS, reward)
-        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
         require(proprioception in TOLD, "proprioception", TOLD, proprioception)
         self.columns = GRID
         self.shapes = tuple(shapes)
         self.fovea = fovea = Fovea(retina, actuators, largest_jump, 1.0, False, 1, noise)
-        self.bank, self._view = picture_view(images, fovea, exact, memory)
+        self.bank = picture_bank(images, fovea, exact, memory)
         self.action_space, own = fovea.action_space, 2 if proprioception else 0
-        self._observed, self._sparse = fovea.values + own, reward == "sparse"
-        low = np.zeros(self._observed, np.float32)
+        self._sparse, self._dwell, self._moves = reward == "sparse", dwell, moves
+        low = np.zeros(fovea.values + own, np.float32)
         low[fovea.values :] = -1.0
         box = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
         classes = gym.spaces.Box(0.0, 1.0, (len(shapes),), np.float32)
-        self.observation_space = gym.spaces.Dict(
-            {"observation": box, "achieved_goal": classes, "desired_goal": classes}
-        )
-        if goal_format == "concat":
-            lows, highs = np.concatenate([low, classes.low]), np.concatenate([box.high, classes.high])
-            self.observation_space = gym.spaces.Box(lows, highs, dtype=np.float32)
+        self._space = GoalSpace(box, classes, goal_format)
+        self.observation_space = self._space.space
         scene = [("wanted", np.float64, (3,)), ("count", np.int64), ("objects", OBJECT, (items,)), *PICTURE]
         course = [("kind", np.int64, (items,)), *((name, np.int64) for name in ("target", "fixated", "rested"))]
-        self.world = np.dtype([*fovea_fields(self._observed), *scene, *course])
+        self.world = np.dtype([*fovea_fields(len(low)), *scene, *course])
         number = 0, items - 1
         self.limits = {
             **FOVEA_LIMITS, "wanted": POSE, "count": (0, items), "objects": OBJECT_LIMITS,
@@ -138,33 +158,42 @@ class VisualSearch(Task):
         }  # fmt: skip
         table = shape_table(RADIUS)[[FIXED_SHAPES.index(name) for name in shapes]]
         self._table, self._scales = table, shares_of_areas(table)
-        feels = proprioception == "saccade"
-        self._rules = items, len(self.bank), dwell, moves, self._sparse, own, fovea.noisy, contrast, feels
+        self._settings = record(
+            SETTINGS,
+            items=items,
+            pictures=len(self.bank),
+            contrast=contrast,
+            dwell=dwell,
+            moves=moves,
+            sparse=self._sparse,
+            proprioception=own,
+            saccades=proprioception == "saccade",
+            **fovea.settings,
+        )
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self._rules, self._table, self._scales, self._view, self.fovea.noise)
+        fovea = self.fovea
+        _reset(
+            worlds, rows, keys, self._settings, self._table, self._scales, fovea.retina.fields, fovea.noise,
+            fovea.scratch, self.bank.arrays,
+        )  # fmt: skip
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
         fovea = self.fovea
         _step(
-            worlds, active, fovea.strengths(actions), fovea.low, fovea.moves, self._rules, self._view, fovea.noise,
-            rewards, terminated,
+            worlds, active, fovea.strengths(actions), self._settings, fovea.moves, fovea.retina.fields, fovea.noise,
+            fovea.scratch, self.bank.arrays, rewards, terminated,
         )  # fmt: skip
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        if isinstance(observation, dict):
-            achieved, desired = observation["achieved_goal"], observation["desired_goal"]
-            _observe(worlds, rows, self._rules[2], observation["observation"], achieved, desired)
-        else:
-            seen, desired = observation[:, : self._observed], observation[:, self._observed :]
-            _observe(worlds, rows, self._rules[2], seen, observation[:, :0], desired)
+        _observe(worlds, rows, self._dwell, *self._space.parts(observation))
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         some = worlds[rows]
         return {
-            "is_success": _found(some, self._rules[2]),
+            "is_success": _found(some, self._dwell),
             "distance": np.hypot(*(some["gaze"] - some["wanted"])[:, :2].T),
             "fixated": some["fixated"],
             "target": some["target"],
@@ -183,27 +212,16 @@ class VisualSearch(Task):
         return self.fovea.aim_at(worlds["gaze"], worlds["wanted"][:, :2])
 
     def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        """The scene alone: picture and objects."""
         paint_picture(canvas, self.bank, worlds[row], 1)
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        w, table = worlds[row], self.fovea.retina.table
-        if self.reveal:
-            self.paint(worlds, row, canvas)
-            canvas.fovea(table, w["gaze"])
-            canvas.circle(w["wanted"][0], w["wanted"][1], 1.6 * RADIUS, "#00a676", 3.0)
-        else:
-            canvas.glimpse(table, w["gaze"], w["glimpse"][: self.fovea.values])
-        canvas.scanpath(w["trail"], int(w["moves"]))
-        canvas.retina_inset("Retina", table, w["glimpse"][: self.fovea.values])
-        canvas.status("move", f"{w['moves']} / {self._rules[3]}")
+    def mark(self, w: np.void, canvas: Canvas) -> None:
+        canvas.circle(w["wanted"][0], w["wanted"][1], 1.6 * RADIUS, "#00a676", 3.0)
+
+    def tell(self, w: np.void, canvas: Canvas) -> None:
+        canvas.status("move", f"{w['moves']} / {self._moves}")
         if w["count"]:
             canvas.status("wanted", self.shapes[int(w["kind"][w["target"]])])
             canvas.status("fixated", "–" if w["fixated"] < 0 else self.shapes[int(w["kind"][w["fixated"]])])
-
-
-# items, pictures, dwell, moves, whether sparse, numbers of proprioception, whether noisy, contrast, whether of saccades
-Rules = tuple[int, int, int, int, bool, int, bool, float, bool]
 
 
 def _found(worlds: np.ndarray, dwell: int) -> np.ndarray:
@@ -220,16 +238,17 @@ def _tell_saccade(w: np.void, at: int) -> None:
 
 
 @kernel
-def _perceive(w: np.void, rules: Rules, view: View, noise: np.ndarray) -> None:
+def _perceive(
+    w: np.void, settings: np.void, fields: np.ndarray, noise: np.ndarray, scratch: np.ndarray, bank: Bank
+) -> None:
     """Glimpse, and how long the gaze has rested on which object."""
-    gaze, values = w["gaze"], view[5]
-    look_over_picture(w, view, gaze[0], gaze[1], 0.0, w["glimpse"])
-    if rules[6]:
-        add_noise(w, noise, 1, w["moves"], w["glimpse"])
-    if rules[8]:
-        _tell_saccade(w, values)
+    gaze = w["gaze"]
+    look_over_picture(w, settings, gaze[0], gaze[1], 0.0, fields, scratch, bank, w["glimpse"])
+    add_noise(w, settings, noise)
+    if settings["saccades"]:
+        _tell_saccade(w, settings["values"])
     else:
-        tell_gaze(w, values, rules[5], 0.5 * SCENE)
+        tell_gaze(w, settings)
     before = w["fixated"]
     w["fixated"] = -1
     for j in range(w["count"]):
@@ -248,17 +267,20 @@ def _reset(
     worlds: np.ndarray,
     rows: np.ndarray,
     episode_keys: np.ndarray,
-    rules: Rules,
+    all_settings: np.ndarray,
     table: np.ndarray,
     scales: np.ndarray,
-    view: View,
+    fields: np.ndarray,
     noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
 ) -> None:
-    items, pictures, contrast, classes, cell = rules[0], rules[1], rules[7], table.shape[0], SCENE / GRID
+    settings = all_settings[0]
+    items, contrast, classes, cell = settings["items"], settings["contrast"], table.shape[0], SCENE / GRID
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         places, kinds = keys.split(key, PLACE_STREAM), keys.split(key, CLASS_STREAM)
-        w["picture"] = keys.below(key, 0, pictures)
+        w["picture"] = keys.below(key, 0, settings["pictures"])
         w["target"] = keys.below(key, 1, items)
         wanted = keys.below(key, 2, classes)
         w["count"] = items
@@ -283,7 +305,7 @@ def _reset(
         w["fixated"] = -1
         w["rested"] = 0
         begin_gaze(w, key, keys.between(key, 3, 0.0, SCENE), keys.between(key, 4, 0.0, SCENE), 0.0)
-        _perceive(w, rules, view, noise)
+        _perceive(w, settings, fields, noise, scratch, bank)
 
 
 @kernel
@@ -291,22 +313,24 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     strengths: np.ndarray,
-    low: float,
+    all_settings: np.ndarray,
     moves: np.ndarray,
-    rules: Rules,
-    view: View,
+    fields: np.ndarray,
     noise: np.ndarray,
+    scratch: np.ndarray,
+    bank: Bank,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    dwell, longest, sparse = rules[2], rules[3], rules[4]
+    settings = all_settings[0]
+    dwell, longest, sparse = settings["dwell"], settings["moves"], settings["sparse"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             w["moves"] += 1
-            right, down, _ = displacement(strengths, i, low, moves)
+            right, down, _ = displacement(strengths, i, settings, moves)
             move_gaze(w, right, down, 0.0)
-            _perceive(w, rules, view, noise)
+            _perceive(w, settings, fields, noise, scratch, bank)
             resting = w["fixated"] >= 0 and w["rested"] >= dwell
             found = resting and w["fixated"] == w["target"]
             if not found:

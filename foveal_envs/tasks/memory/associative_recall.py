@@ -9,23 +9,22 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
+from ...compiled import kernel, record
 from ...fovea.fovea import CAPACITIES
-from ...task import Observation, Task
+from ...task import Observation
 from .shared import (
     FIRST,
     NOTHING,
     SECOND,
+    Stream,
     answer_question,
     begin_stream,
     draw_tape,
     recall_limits,
-    recall_measures,
     recall_record,
     show,
     shown,
     tape_size,
-    wanted_answers,
 )
 
 if TYPE_CHECKING:
@@ -34,9 +33,18 @@ if TYPE_CHECKING:
 LABELS = ("key", "value")
 LARGEST = 1024  # alphabet
 KEY_STREAM, VALUE_STREAM, QUERY_STREAM = 1, 2, 3
+SETTINGS = np.dtype(
+    [
+        ("pairs", np.int64),
+        ("queries", np.int64),
+        ("keys", np.int64),  # size of the alphabet
+        ("values", np.int64),
+        ("pool", np.int64),  # number of keys to draw from again and again; 0: each is drawn once
+    ]
+)
 
 
-class AssociativeRecall(Task):
+class AssociativeRecall(Stream):
     """Read pairs of a key and a value, one a step; then answer queries, keys without their values.
 
     Associative retrieval as in Ba, Hinton, Mnih, Leibo & Ionescu, "Using fast weights to attend to the recent past"
@@ -83,6 +91,8 @@ class AssociativeRecall(Task):
         most = 2 * keys if reused else keys
         require(1 <= pairs <= most, "pairs", f"1 to {most}, as there are {keys} keys", pairs)
         require(queries is None or queries >= 1, "queries", "None or at least 1", queries)
+        queries = pairs if queries is None else queries
+        super().__init__(pairs + queries)
         capacity = next(size for size in CAPACITIES if size >= keys)
         self.world = recall_record(("deck", np.int16, (capacity,)), ("bound", np.int16, (capacity,)))
         key, value = keys - 1, values - 1
@@ -90,25 +100,19 @@ class AssociativeRecall(Task):
         self.observation_space = gym.spaces.Box(0.0, 1.0, (keys + values,), np.float32)
         self.action_space = gym.spaces.Discrete(values)
         self._keys, self._values = keys, values
-        # pairs, queries, sizes of both alphabets, number of keys to draw from again and again (0: each is drawn once)
-        self._sizes = pairs, pairs if queries is None else queries, keys, values, (pairs + 1) // 2 if reused else 0
+        pool = (pairs + 1) // 2 if reused else 0
+        self._settings = record(SETTINGS, pairs=pairs, queries=queries, keys=keys, values=values, pool=pool)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self._sizes)
+        _reset(worlds, rows, keys, self._settings)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self._sizes, rewards, terminated)
+        _step(worlds, active, actions, self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, self._keys, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return recall_measures(worlds, rows, self._sizes[0] + self._sizes[1])
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return wanted_answers(worlds)
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         letters = [chr(ord("A") + i) if self._keys <= 26 else str(i) for i in range(self._keys)]
@@ -120,9 +124,6 @@ class AssociativeRecall(Task):
         draw_tape(canvas, worlds[row], LABELS, tokens, digits)
 
 
-Sizes = tuple[int, int, int, int, int]
-
-
 @kernel
 def _key_of(w: np.void, pair: int, pool: int) -> int:
     """The key of a pair of the episode."""
@@ -131,13 +132,12 @@ def _key_of(w: np.void, pair: int, pool: int) -> int:
 
 
 @kernel
-def _next(w: np.void, sizes: Sizes) -> None:
+def _next(w: np.void, settings: np.void) -> None:
     """Show the next pair or query, or nothing after the last."""
-    pairs, queries, _, values, pool = sizes
-    move = w["moves"]
+    pairs, queries, pool, move = settings["pairs"], settings["queries"], settings["pool"], w["moves"]
     if move < pairs:
         key = _key_of(w, move, pool)
-        value = keys.below(keys.split(w["key"], VALUE_STREAM), move, values)
+        value = keys.below(keys.split(w["key"], VALUE_STREAM), move, settings["values"])
         w["bound"][key] = value
         show(w, key, value, NOTHING)
     elif move < pairs + queries:
@@ -148,20 +148,21 @@ def _next(w: np.void, sizes: Sizes) -> None:
 
 
 @kernel
-def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, sizes: Sizes) -> None:
-    pairs, queries, alphabet, _, pool = sizes
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray) -> None:
+    settings = all_settings[0]
+    alphabet, pool = settings["keys"], settings["pool"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        begin_stream(w, key, queries)
+        begin_stream(w, key, settings["queries"])
         deck, shuffle = w["deck"], keys.split(key, KEY_STREAM)
         for n in range(alphabet):
             deck[n] = n
-        for n in range(pool if pool else pairs):
+        for n in range(pool if pool else settings["pairs"]):
             other = n + keys.below(shuffle, n, alphabet - n)
             card = deck[n]
             deck[n] = deck[other]
             deck[other] = card
-        _next(w, sizes)
+        _next(w, settings)
 
 
 @kernel
@@ -169,16 +170,17 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
-    sizes: Sizes,
+    all_settings: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             rewards[i] = answer_question(w, actions[i])
-            _next(w, sizes)
-            terminated[i] = w["moves"] >= sizes[0] + sizes[1]
+            _next(w, settings)
+            terminated[i] = w["moves"] >= settings["pairs"] + settings["queries"]
 
 
 @kernel

@@ -10,8 +10,8 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...fovea.fovea import FOVEA_LIMITS, SCENE, Fovea, begin_gaze, fovea_fields, move_gaze
+from ...compiled import kernel, record
+from ...fovea.fovea import EYE, FOVEA_LIMITS, SCENE, Fovea, begin_gaze, fovea_fields, move_gaze
 from ...fovea.sensing import look
 from ...limits import COUNT, KEY
 from ...retinas import Retina
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 VIEWS = ("plain", "pixels", "foveal")
 WIDE = {"name": "multiscale", "size": 8, "scales": 3, "pixel": 16.0}  # from the middle it holds the whole board
 LARGEST = 128
+BOARD = np.dtype(
+    [
+        ("size", np.int64),
+        ("visible", np.int64),  # number of observations that show the ball
+        ("paddle", np.int64),  # width
+        ("drift", np.bool_),
+    ]
+)
+SETTINGS = np.dtype(EYE)
 BALL, PADDLE, GHOST, GRID = "#263238", "#1e88e5", "#b0bec5", "#eceff1"
 
 
@@ -87,8 +96,8 @@ class Catch(Task):
         require(1 <= paddle < size, "paddle", f"1 to {size - 1} cells", paddle)
         require((2 if drift else 1) <= visible <= size, "visible", f"1 to {size}, with drift at least 2", visible)
         fields: list[tuple[Any, ...]] = [(name, np.int64) for name in ("column", "row", "way", "paddle")]
-        self._sizes = size, visible, paddle
-        self._drift, self._view = drift, view
+        self._board = record(BOARD, size=size, visible=visible, paddle=paddle, drift=drift)
+        self._size, self._visible, self._paddle, self._view = size, visible, paddle, view
         self.fovea: Fovea | None = None
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(3)
         if view == "foveal":
@@ -99,7 +108,7 @@ class Catch(Task):
             self.action_space = gym.spaces.MultiDiscrete([3, len(fovea.moves)])
             scene = [*fovea_fields(fovea.values), ("count", np.int64), ("objects", OBJECT, (2,))]
             self._things = _things(SCENE / size, paddle)
-            self._eye = fovea.retina.fields, fovea.retina.reach, fovea.values, fovea.scratch
+            self._settings = record(SETTINGS, **fovea.settings)
         else:
             numbers = 4 if view == "plain" else size * size
             self.observation_space = gym.spaces.Box(0.0, 1.0, (numbers,), np.float32)
@@ -110,36 +119,40 @@ class Catch(Task):
         self.limits = {"key": KEY, "moves": COUNT, **eye, **body}
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self._sizes, self._drift)
+        _reset(worlds, rows, keys, self._board)
         if self.fovea is not None:
-            _open_eye(worlds, rows, self._things, self._sizes, self._eye)
+            fields, scratch = self.fovea.retina.fields, self.fovea.scratch
+            _open_eye(worlds, rows, self._board, self._settings, self._things, fields, scratch)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        if self.fovea is None:
-            _step(worlds, active, actions, self._sizes, rewards, terminated)
+        fovea = self.fovea
+        if fovea is None:
+            _step(worlds, active, actions, self._board, rewards, terminated)
             return
-        _step(worlds, active, actions[:, 0], self._sizes, rewards, terminated)
-        _move_eye(worlds, active, actions[:, 1], self.fovea.moves, self._sizes, self._eye)
+        _step(worlds, active, actions[:, 0], self._board, rewards, terminated)
+        _move_eye(
+            worlds, active, actions[:, 1], self._board, self._settings, fovea.moves, fovea.retina.fields, fovea.scratch
+        )
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         if self.fovea is not None:
-            _observe_glimpse(worlds, rows, self.fovea.values, self._sizes, observation)
+            _observe_glimpse(worlds, rows, self._board, self.fovea.values, observation)
         elif self._view == "pixels":
-            _observe_pixels(worlds, rows, self._sizes, observation)
+            _observe_pixels(worlds, rows, self._board, observation)
         else:
-            _observe_places(worlds, rows, self._sizes, observation)
+            _observe_places(worlds, rows, self._board, observation)
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        size, _, width = self._sizes
+        size, width = self._size, self._paddle
         left, column = worlds["paddle"][rows], worlds["column"][rows]
         caught = (worlds["row"][rows] == size - 1) & (left <= column) & (column < left + width)
         return {"is_success": caught, "distance": np.abs(left + 0.5 * (width - 1) - column)}
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
         """The paddle goes to where the ball will come down, the eye to the ball."""
-        size, _, width = self._sizes
+        size, width = self._size, self._paddle
         bounce = 2 * (size - 1)  # a straight path on a board folded out
         path = (worlds["column"] + worlds["way"] * (size - 1 - worlds["row"])) % bounce
         left = np.minimum(path, bounce - path) - width // 2
@@ -151,8 +164,8 @@ class Catch(Task):
             gap[:, axis] = (worlds[name] + 0.5) * SCENE / size - worlds["gaze"][:, axis]
         return np.stack([hand, self.fovea.aim(gap, worlds["gaze"][:, 2])], axis=1)
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        (size, visible, width), w = self._sizes, worlds[row]
+    def paint(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        size, visible, width, w = self._size, self._visible, self._paddle, worlds[row]
         cell = SCENE / size
         canvas.fill("white")
         for i in range(1, size):
@@ -163,14 +176,18 @@ class Catch(Task):
         canvas.polygon([(left, top), (right, top), (right, SCENE), (left, SCENE)], PADDLE)
         x, y, seen = (w["column"] + 0.5) * cell, (w["row"] + 0.5) * cell, w["moves"] < visible
         canvas.circle(x, y, 0.5 * cell, BALL if seen else GHOST, 0.0 if seen else 2.0)
+
+    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
+        w = worlds[row]
+        self.paint(worlds, row, canvas)
         if self.fovea is not None:
             table = self.fovea.retina.table
             canvas.fovea(table, w["gaze"])
             canvas.scanpath(w["trail"], int(w["moves"]))
             canvas.retina_inset("Retina", table, w["glimpse"][: self.fovea.values])
-        canvas.status("ball", "visible" if seen else "hidden")
-        canvas.status("rows to fall", str(size - 1 - int(w["row"])))
-        if w["row"] == size - 1:
+        canvas.status("ball", "visible" if w["moves"] < self._visible else "hidden")
+        canvas.status("rows to fall", str(self._size - 1 - int(w["row"])))
+        if w["row"] == self._size - 1:
             canvas.status("caught", "yes" if self.info(worlds, np.array([row]))["is_success"][0] else "no")
 
 
@@ -187,13 +204,10 @@ def _things(cell: float, width: int) -> np.ndarray:
     return things
 
 
-Sizes = tuple[int, int, int]  # of the board, number of observations that show the ball, width of the paddle
-Eye = tuple[np.ndarray, float, int, np.ndarray]  # fields and reach of the retina, size of a glimpse, work space
-
-
 @kernel
-def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, sizes: Sizes, drift: bool) -> None:
-    size, _, width = sizes
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, boards: np.ndarray) -> None:
+    board = boards[0]
+    size, width = board["size"], board["paddle"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         w["key"] = key
@@ -201,7 +215,7 @@ def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, sizes
         w["column"] = keys.below(key, 0, size)
         w["row"] = 0
         w["paddle"] = keys.below(key, 1, size - width + 1)
-        w["way"] = keys.below(key, 2, 3) - 1 if drift else 0
+        w["way"] = keys.below(key, 2, 3) - 1 if board["drift"] else 0
 
 
 @kernel
@@ -209,11 +223,11 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
-    sizes: Sizes,
+    boards: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    size, _, width = sizes
+    size, width = boards[0]["size"], boards[0]["paddle"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -229,8 +243,9 @@ def _step(
 
 
 @kernel
-def _observe_places(worlds: np.ndarray, rows: np.ndarray, sizes: Sizes, observation: np.ndarray) -> None:
-    size, visible, width = sizes
+def _observe_places(worlds: np.ndarray, rows: np.ndarray, boards: np.ndarray, observation: np.ndarray) -> None:
+    board = boards[0]
+    size, visible, width = board["size"], board["visible"], board["paddle"]
     for row in rows:
         w = worlds[row]
         seen = w["moves"] < visible
@@ -241,21 +256,24 @@ def _observe_places(worlds: np.ndarray, rows: np.ndarray, sizes: Sizes, observat
 
 
 @kernel
-def _observe_pixels(worlds: np.ndarray, rows: np.ndarray, sizes: Sizes, observation: np.ndarray) -> None:
-    size, visible, width = sizes
+def _observe_pixels(worlds: np.ndarray, rows: np.ndarray, boards: np.ndarray, observation: np.ndarray) -> None:
+    board = boards[0]
+    size, visible, width = board["size"], board["visible"], board["paddle"]
     for row in rows:
-        w, board = worlds[row], observation[row]
-        for k in range(board.shape[0]):
-            board[k] = 0.0
+        w, out = worlds[row], observation[row]
+        for k in range(out.shape[0]):
+            out[k] = 0.0
         for k in range(width):
-            board[size * (size - 1) + w["paddle"] + k] = 1.0
+            out[size * (size - 1) + w["paddle"] + k] = 1.0
         if w["moves"] < visible and w["row"] < size:  # below the board only in a snapshot from outside
-            board[size * w["row"] + w["column"]] = 1.0
+            out[size * w["row"] + w["column"]] = 1.0
 
 
 @kernel
-def _observe_glimpse(worlds: np.ndarray, rows: np.ndarray, values: int, sizes: Sizes, observation: np.ndarray) -> None:
-    size, _, width = sizes
+def _observe_glimpse(
+    worlds: np.ndarray, rows: np.ndarray, boards: np.ndarray, values: int, observation: np.ndarray
+) -> None:
+    size, width = boards[0]["size"], boards[0]["paddle"]
     for row in rows:
         w, out = worlds[row], observation[row]
         glimpse = w["glimpse"]
@@ -267,37 +285,53 @@ def _observe_glimpse(worlds: np.ndarray, rows: np.ndarray, values: int, sizes: S
 
 
 @kernel
-def _see(w: np.void, sizes: Sizes, eye: Eye) -> None:
+def _see(w: np.void, board: np.void, settings: np.void, fields: np.ndarray, scratch: np.ndarray) -> None:
     """Put paddle and ball where they are now, and look."""
-    size, visible, width = sizes
-    fields, reach, values, scratch = eye
+    size, visible, width = board["size"], board["visible"], board["paddle"]
     cell, objects, gaze = SCENE / size, w["objects"], w["gaze"]
     objects[0]["x"] = (w["paddle"] + 0.5 * width) * cell
     objects[0]["y"] = SCENE - 0.5 * cell
     objects[1]["x"] = (w["column"] + 0.5) * cell
     objects[1]["y"] = (w["row"] + 0.5) * cell
     w["count"] = 2 if w["moves"] < visible else 1
-    look(w, gaze[0], gaze[1], 0.0, fields, reach, 1, values, scratch, w["glimpse"])
+    look(w, settings, gaze[0], gaze[1], 0.0, fields, scratch, w["glimpse"])
 
 
 @kernel
-def _open_eye(worlds: np.ndarray, rows: np.ndarray, things: np.ndarray, sizes: Sizes, eye: Eye) -> None:
+def _open_eye(
+    worlds: np.ndarray,
+    rows: np.ndarray,
+    boards: np.ndarray,
+    all_settings: np.ndarray,
+    things: np.ndarray,
+    fields: np.ndarray,
+    scratch: np.ndarray,
+) -> None:
     """The gaze in the middle of the board, on a scene of paddle and ball."""
+    board, settings = boards[0], all_settings[0]
     for row in rows:
         w = worlds[row]
         begin_gaze(w, w["key"], 0.5 * SCENE, 0.5 * SCENE, 0.0)
         for i in range(2):
             copy_shape(things[i], w["objects"][i], 1.0)
             w["objects"][i]["value"][0] = things[i]["value"][0]
-        _see(w, sizes, eye)
+        _see(w, board, settings, fields, scratch)
 
 
 @kernel
 def _move_eye(
-    worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, moves: np.ndarray, sizes: Sizes, eye: Eye
+    worlds: np.ndarray,
+    active: np.ndarray,
+    actions: np.ndarray,
+    boards: np.ndarray,
+    all_settings: np.ndarray,
+    moves: np.ndarray,
+    fields: np.ndarray,
+    scratch: np.ndarray,
 ) -> None:
+    board, settings = boards[0], all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             move_gaze(w, moves[actions[i], 0], moves[actions[i], 1], 0.0)
-            _see(w, sizes, eye)
+            _see(w, board, settings, fields, scratch)

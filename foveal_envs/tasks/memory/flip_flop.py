@@ -10,22 +10,21 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...task import Observation, Task
+from ...compiled import kernel, record
+from ...task import Observation
 from .shared import (
     FIRST,
     WANTED,
+    Stream,
     answer,
     begin_stream,
     count,
     draw_tape,
     recall_limits,
-    recall_measures,
     recall_record,
     show,
     shown,
     tape_size,
-    wanted_answers,
 )
 
 if TYPE_CHECKING:
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
 
 A, B = 0, 1
 EVENTS = ("A", "B", "C")
+SETTINGS = np.dtype([("moves", np.int64), ("a", np.float64), ("a_or_b", np.float64)])  # length, and probabilities
 
 
-class FlipFlop(Task):
+class FlipFlop(Stream):
     """Watch a stream of events and say 1 the first time that B comes after an A, else 0.
 
     The flip-flop with unknown time lags of Schmidhuber (FKI-126-90, 1990; Neural Computation 4(1), 1992, there with
@@ -77,63 +77,60 @@ class FlipFlop(Task):
         valid = p.shape == (3,) and (p >= 0).all() and p[A] > 0 and p[B] > 0 and abs(p.sum() - 1.0) < 1e-6
         require(bool(valid), "probabilities", "three numbers that sum to 1, the first two above 0", p.tolist())
         require(moves >= 1, "moves", "at least 1", moves)
+        super().__init__(moves)
         self.world = recall_record(("armed", np.bool_))
         self.limits = recall_limits(2, 0, 1, 1, armed=(0, 1))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (3,), np.float32)
         self.action_space = gym.spaces.Discrete(2)
-        self._limits = float(p[A]), float(p[A] + p[B])
-        self._moves = moves
+        self._settings = record(SETTINGS, moves=moves, a=p[A], a_or_b=p[A] + p[B])
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self._moves, self._limits)
+        _reset(worlds, rows, keys, self._settings)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self._moves, self._limits, rewards, terminated)
+        _step(worlds, active, actions, self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, observation)
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         moves, wrong = worlds["moves"][rows], worlds["asked"][rows] - worlds["right"][rows]
-        return {**recall_measures(worlds, rows, self._moves), "accuracy": (moves - wrong) / np.maximum(moves, 1)}
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return wanted_answers(worlds)
+        return {**super().info(worlds, rows), "accuracy": (moves - wrong) / np.maximum(moves, 1)}
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         draw_tape(canvas, worlds[row], EVENTS, lambda event, _: ["." if event == i else "" for i in range(3)], "01")
 
 
 @kernel
-def _event(key: np.uint64, move: int, limits: tuple[float, float]) -> int:
+def _event(key: np.uint64, move: int, a: float, a_or_b: float) -> int:
     """The event of a move, a pure function of the episode's key."""
     u = keys.uniform(key, move)
-    return 0 if u < limits[0] else 1 if u < limits[1] else 2
+    return 0 if u < a else 1 if u < a_or_b else 2
 
 
 @kernel
-def _happen(w: np.void, limits: tuple[float, float]) -> None:
+def _happen(w: np.void, a: float, a_or_b: float) -> None:
     """The event of the present move, and the answer that it wants."""
-    event = _event(w["key"], w["moves"], limits)
+    event = _event(w["key"], w["moves"], a, a_or_b)
     show(w, event, 0, 1 if event == B and w["armed"] else 0)
     if event != 2:
         w["armed"] = event == A
 
 
 @kernel
-def _reset(
-    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, moves: int, limits: tuple[float, float]
-) -> None:
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray) -> None:
+    settings = all_settings[0]
+    moves, a, a_or_b = settings["moves"], settings["a"], settings["a_or_b"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
         questions = 0
         for move in range(moves):
-            questions += _event(key, move, limits) == B
+            questions += _event(key, move, a, a_or_b) == B
         begin_stream(w, key, questions)
         w["armed"] = False
-        _happen(w, limits)
+        _happen(w, a, a_or_b)
 
 
 @kernel
@@ -141,11 +138,12 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
-    moves: int,
-    limits: tuple[float, float],
+    all_settings: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
+    moves, a, a_or_b = settings["moves"], settings["a"], settings["a_or_b"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -155,7 +153,7 @@ def _step(
             elif not right:
                 rewards[i] = count(w, False) - w["worth"]
             answer(w, actions[i])
-            _happen(w, limits)
+            _happen(w, a, a_or_b)
             terminated[i] = w["moves"] >= moves
 
 

@@ -9,21 +9,20 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
-from ...task import Observation, Task
+from ...compiled import kernel, record
+from ...task import Observation
 from .shared import (
     FIRST,
     NOTHING,
+    Stream,
     answer_question,
     begin_stream,
     draw_tape,
     recall_limits,
-    recall_measures,
     recall_record,
     show,
     shown,
     tape_size,
-    wanted_answers,
 )
 
 if TYPE_CHECKING:
@@ -32,11 +31,12 @@ if TYPE_CHECKING:
 SLOTS, UNITS = 3, 7
 QUERY = 64  # the bit of the last unit
 DRIVING = -1
+SETTINGS = np.dtype([("moves", np.int64), *((name, np.float64) for name in ("stop", "finish", "query"))])
 LABELS = ("slot 1", "slot 2", "slot 3", "noise", "noise", "noise", "where?")
 STREET = 120.0  # height of the picture of car and slots, pixels
 
 
-class Parking(Task):
+class Parking(Stream):
     """Remember where the car is parked: a variable that is bound for a while, then bound anew.
 
     An experiment of Schmidhuber, "Learning to control fast-weight memories" (Neural Computation 4(1), 1992;
@@ -77,30 +77,24 @@ class Parking(Task):
         require(moves >= 1, "moves", "at least 1", moves)
         for name, value in (("stop", stop), ("finish", finish), ("query", query)):
             require(0 < value <= 1, name, "a probability in (0, 1]", value)
+        super().__init__(moves)
         self.world = recall_record(("slot", np.int64))
         last = SLOTS - 1
         self.limits = recall_limits((1 << UNITS) - 1, 0, last, last, slot=(DRIVING, last))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (UNITS,), np.float32)
         self.action_space = gym.spaces.Discrete(SLOTS)
-        self._chances = float(stop), float(finish), float(query)
-        self._moves = moves
+        self._settings = record(SETTINGS, moves=moves, stop=stop, finish=finish, query=query)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        _reset(worlds, rows, keys, self._moves, self._chances)
+        _reset(worlds, rows, keys, self._settings)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self._moves, self._chances, rewards, terminated)
+        _step(worlds, active, actions, self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return recall_measures(worlds, rows, self._moves)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return wanted_answers(worlds)
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w = worlds[row]
@@ -129,19 +123,19 @@ def _draw_street(canvas: Canvas, slot: int) -> None:
 
 
 @kernel
-def _happen(w: np.void, chances: tuple[float, float, float]) -> bool:
+def _happen(w: np.void, settings: np.void) -> bool:
     """One step of car, distractors and query, drawn from key and move; whether there is a query."""
     key, draw = w["key"], 4 * w["moves"]
     units = keys.below(key, draw, 8) << SLOTS
     chance = keys.uniform(key, draw + 1)
     wanted = NOTHING
     if w["slot"] == DRIVING:
-        if chance < chances[0]:
+        if chance < settings["stop"]:
             w["slot"] = keys.below(key, draw + 2, SLOTS)
             units |= 1 << w["slot"]
-    elif chance < chances[1]:
+    elif chance < settings["finish"]:
         w["slot"] = DRIVING
-    elif keys.uniform(key, draw + 2) < chances[2]:
+    elif keys.uniform(key, draw + 2) < settings["query"]:
         units |= QUERY
         wanted = w["slot"]
     show(w, units, 0, wanted)
@@ -149,24 +143,23 @@ def _happen(w: np.void, chances: tuple[float, float, float]) -> bool:
 
 
 @kernel
-def _begin(w: np.void, key: np.uint64, questions: int, chances: tuple[float, float, float]) -> bool:
+def _begin(w: np.void, key: np.uint64, questions: int, settings: np.void) -> bool:
     begin_stream(w, key, questions)
     w["slot"] = DRIVING
-    return _happen(w, chances)
+    return _happen(w, settings)
 
 
 @kernel
-def _reset(
-    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, moves: int, chances: tuple[float, float, float]
-) -> None:
+def _reset(worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray) -> None:
     """Begin twice, because the worth of an answer depends on how many queries the stream holds."""
+    settings = all_settings[0]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
-        questions = int(_begin(w, key, 0, chances))
-        for _ in range(moves - 1):
+        questions = int(_begin(w, key, 0, settings))
+        for _ in range(settings["moves"] - 1):
             w["moves"] += 1
-            questions += _happen(w, chances)
-        _begin(w, key, questions, chances)
+            questions += _happen(w, settings)
+        _begin(w, key, questions, settings)
 
 
 @kernel
@@ -174,17 +167,17 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
-    moves: int,
-    chances: tuple[float, float, float],
+    all_settings: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             rewards[i] = answer_question(w, actions[i])
-            _happen(w, chances)
-            terminated[i] = w["moves"] >= moves
+            _happen(w, settings)
+            terminated[i] = w["moves"] >= settings["moves"]
 
 
 @kernel

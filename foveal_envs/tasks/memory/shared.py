@@ -9,6 +9,7 @@ import numpy as np
 
 from ...compiled import kernel
 from ...limits import COUNT, KEY, Limits
+from ...task import Task
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -42,6 +43,29 @@ def recall_limits(*largest: int, **more: Any) -> Limits:
     """Limits of a ``recall_record`` with the largest number of each column of its trail, and of further fields."""
     counts = dict.fromkeys(("moves", "asked", "right"), COUNT)
     return {"key": KEY, **counts, "worth": (0.0, 1.0), "trail": (NOTHING, largest), **more}
+
+
+class Stream(Task):
+    """Abstract: a stream of cues and questions, in records of ``recall_record``. A subclass writes ``reset``, ``step``,
+    ``observe`` and ``draw``; it may add to ``info``.
+
+    Args:
+        moves: length of an episode.
+    """
+
+    def __init__(self, moves: int) -> None:
+        self._moves = moves
+
+    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """``is_success`` (R,) bool: the episode is over and all answers were right; ``correct`` (R,): share so far."""
+        is_success, correct = np.empty(len(rows), np.bool_), np.empty(len(rows))
+        _measure(worlds, rows, self._moves, is_success, correct)
+        return {"is_success": is_success, "correct": correct}
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """The right answers (N,) int64 to what is on show, 0 where nothing is asked."""
+        wanted: np.ndarray = worlds["trail"][np.arange(len(worlds)), worlds["moves"] % TRAIL, WANTED]
+        return wanted.clip(0).astype(np.int64)
 
 
 @kernel
@@ -94,13 +118,6 @@ def answer_question(w: np.void, action: int) -> float:
     return reward
 
 
-def recall_measures(worlds: np.ndarray, rows: np.ndarray, moves: int) -> dict[str, np.ndarray]:
-    """``is_success`` (R,) bool: the episode is over and every answer was right; ``correct`` (R,): the share so far."""
-    is_success, correct = np.empty(len(rows), np.bool_), np.empty(len(rows))
-    _measure(worlds, rows, moves, is_success, correct)
-    return {"is_success": is_success, "correct": correct}
-
-
 @kernel
 def _measure(worlds: np.ndarray, rows: np.ndarray, moves: int, is_success: np.ndarray, correct: np.ndarray) -> None:
     for i in range(rows.shape[0]):
@@ -108,12 +125,6 @@ def _measure(worlds: np.ndarray, rows: np.ndarray, moves: int, is_success: np.nd
         asked, right = w["asked"], w["right"]
         is_success[i] = w["moves"] >= moves and asked > 0 and right == asked
         correct[i] = right / max(asked, 1)
-
-
-def wanted_answers(worlds: np.ndarray) -> np.ndarray:
-    """The right answers (N,) int64 to what is on show, 0 where nothing is asked."""
-    wanted: np.ndarray = worlds["trail"][np.arange(len(worlds)), worlds["moves"] % TRAIL, WANTED]
-    return wanted.clip(0).astype(np.int64)
 
 
 def tape_size(labels: Sequence[str], above: float = 0.0) -> tuple[float, float]:

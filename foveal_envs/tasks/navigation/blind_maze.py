@@ -1,4 +1,4 @@
-"""What HQMaze and KeyDoorMaze share: a table of states, an observation of four walls, and one kernel."""
+"""BlindMaze: what HQMaze and KeyDoorMaze share, a table of states and an observation of four walls."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ import gymnasium as gym
 import numpy as np
 
 from ...checks import require
-from ...compiled import kernel
+from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT
 from ...scenes.mazes import UNREACHED, read_layout, shortest_steps
-from ...task import Observation
+from ...task import Observation, Table, Task
 from .shared import draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
 
 
-RECORD = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
-Table = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]
-ACTIONS = gym.spaces.Discrete(4)
-OBSERVATIONS = gym.spaces.Discrete(16)
+SETTINGS = np.dtype(
+    [
+        ("start", np.int64),
+        ("goal", np.int64),
+        ("prize", np.float64),
+        ("cost", np.float64),
+        ("moves", np.int64),
+    ]
+)
 
 
 def choose_layout(layout: str | Sequence[str], layouts: dict[str, tuple[str, ...]], marks: str) -> np.ndarray:
@@ -38,8 +43,8 @@ def choose_layout(layout: str | Sequence[str], layouts: dict[str, tuple[str, ...
     return read_layout(layout, marks)
 
 
-class BlindMaze:
-    """A maze in which the agent feels only the walls around it: tables of states, and what a Task does with them.
+class BlindMaze(Task):
+    """Abstract: a maze in which the agent feels only the walls around it. A subclass is a constructor and a docstring.
 
     Args:
         grid: (H, W) characters.
@@ -54,6 +59,9 @@ class BlindMaze:
     Attributes:
         steps: (S,) least number of moves to the goal.
     """
+
+    world = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
+    observation_space, action_space = gym.spaces.Discrete(16), gym.spaces.Discrete(4)
 
     def __init__(
         self,
@@ -72,23 +80,23 @@ class BlindMaze:
         self.start, self.goal = start, goal
         self.limits = {"moves": COUNT, "state": (0, len(codes) - 1), "trail": (-(2**15), 2**15 - 1)}  # large mazes wrap
         self.steps = shortest_steps(moves_to, goal)
-        self.size = float(grid.shape[1]), float(grid.shape[0])
-        self._rules = prize, cost, moves, goal
+        self.render_size = float(grid.shape[1]), float(grid.shape[0])
+        self._settings = record(SETTINGS, start=start, goal=goal, prize=prize, cost=cost, moves=moves)
 
     @property
     def table(self) -> Table:
-        """States that actions lead to (S, 4), observations (S,), rewards (S, 4), ends (S,), start, longest episode."""
-        prize, cost, moves, goal = self._rules
-        ends = np.arange(len(self.codes)) == goal
-        return self.moves_to, self.codes, np.where(ends[self.moves_to], prize, 0.0) - cost, ends, self.start, moves
+        settings = self._settings[0]
+        ends = np.arange(len(self.codes)) == self.goal
+        rewards = np.where(ends[self.moves_to], settings["prize"], 0.0) - settings["cost"]
+        return self.moves_to, self.codes, rewards, ends, self.start, int(settings["moves"])
 
-    def reset(self, worlds: np.ndarray, rows: np.ndarray) -> None:
-        _reset(worlds, rows, self.start)
+    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
+        _reset(worlds, rows, self._settings)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self.moves_to, self._rules, rewards, terminated)
+        _step(worlds, active, actions, self._settings, self.moves_to, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, self.codes, observation)
@@ -111,7 +119,7 @@ class BlindMaze:
             canvas.text(str(self.grid[y, x]), x + 0.5, y + 0.5, "#546e7a", min(16.0, 0.6 * canvas.zoom))
         y, x = self.cells[self.goal % count] + 0.5
         draw_flag(canvas, x, y)
-        draw_walk(canvas, self.cells[[state % count for state in trail_of(w)]][:, ::-1] + 0.5)
+        draw_walk(canvas, self.cells[trail_of(w) % count][:, ::-1] + 0.5)
         code = int(self.codes[w["state"]])
         walls = "".join(letter for i, letter in enumerate("NESW") if code >> i & 1)
         canvas.status("steps", str(int(w["moves"])))
@@ -121,11 +129,9 @@ class BlindMaze:
             canvas.status("key", "in hand" if w["state"] >= count else "not found")
 
 
-Rules = tuple[float, float, int, int]  # prize, cost, longest episode, goal
-
-
 @kernel
-def _reset(worlds: np.ndarray, rows: np.ndarray, start: int) -> None:
+def _reset(worlds: np.ndarray, rows: np.ndarray, all_settings: np.ndarray) -> None:
+    start = all_settings[0]["start"]
     for row in rows:
         w = worlds[row]
         w["moves"] = 0
@@ -138,12 +144,13 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
+    all_settings: np.ndarray,
     moves_to: np.ndarray,
-    rules: Rules,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    prize, cost, moves, goal = rules
+    settings = all_settings[0]
+    goal = settings["goal"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -151,8 +158,8 @@ def _step(
             w["state"] = state
             w["moves"] += 1
             leave_mark(w["trail"], w["moves"], state)
-            rewards[i] = (prize if state == goal else 0.0) - cost
-            terminated[i] = state == goal or w["moves"] >= moves
+            rewards[i] = (settings["prize"] if state == goal else 0.0) - settings["cost"]
+            terminated[i] = state == goal or w["moves"] >= settings["moves"]
 
 
 @kernel

@@ -10,12 +10,12 @@ import numpy as np
 
 from ... import keys
 from ...checks import require
-from ...compiled import kernel
+from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT
 from ...scenes.mazes import FREE, UNREACHED, WALL, fault, neighbours, read_layout, require_reach, shortest_steps
-from ...task import Observation, Task
-from .shared import GoalSpace, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
+from ...task import Observation
+from .shared import GoalNavigation, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -40,9 +40,10 @@ FORMS = ("coordinates", "one_hot")
 SPLITS = ("all", "train", "held_out")
 REWARDS = ("sparse", "reached", "dense", "terminal")
 SPARSE, REACHED, DENSE, TERMINAL = range(4)
+SETTINGS = np.dtype([("reward", np.int64), ("moves", np.int64), ("farthest", np.int64)])  # farthest: steps to a goal
 
 
-class FourRooms(Task):
+class FourRooms(GoalNavigation):
     """Walk to a cell of four rooms with lava; every cell is a goal, and some goals can be held out.
 
     The kind of world on which Schaul, Horgan, Gregor & Silver, "Universal value function approximators" (ICML 2015)
@@ -125,9 +126,9 @@ class FourRooms(Task):
         self._goals = {"all": self._starts, "train": self.train_goals, "held_out": self.held_out_goals}[goals]
         require(len(self._goals) > 0, "held_out", "such that episodes have a goal", held_out)
         box = gym.spaces.Box(-1.0 if form == "coordinates" else 0.0, 1.0, self.vectors.shape[1:], np.float32)
-        self._form, self._spaces = FORMS.index(form), GoalSpace(box, box, goal_format)
-        self.observation_space, self.action_space = self._spaces.space, gym.spaces.Discrete(4)
-        self._rules = REWARDS.index(reward), moves, int(self.steps.max())
+        super().__init__(box, box, goal_format)
+        self.action_space, self._form = gym.spaces.Discrete(4), form
+        self._settings = record(SETTINGS, reward=REWARDS.index(reward), moves=moves, farthest=self.steps.max())
         self.render_size = (float(grid.shape[1]), float(grid.shape[0]))
 
     def _split(self, held_out: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +149,7 @@ class FourRooms(Task):
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self.moves_to, self.lava, self.steps, self._rules, rewards, terminated)
+        _step(worlds, active, actions, self._settings, self.moves_to, self.lava, self.steps, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, self.vectors, *self._spaces.parts(observation))
@@ -161,18 +162,15 @@ class FourRooms(Task):
 
     def cell_of(self, vectors: np.ndarray) -> np.ndarray:
         """Index (...) of the cell nearest to each goal vector (..., G)."""
-        if self._form == FORMS.index("one_hot"):
+        if self._form == "one_hot":
             largest: np.ndarray = np.argmax(vectors, axis=-1)
             return largest
         gaps = vectors[..., None, :] - self.vectors
         nearest: np.ndarray = np.argmin((gaps * gaps).sum(-1), axis=-1)
         return nearest
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
-        rewards = np.empty(len(achieved))
-        _rewards(self.cell_of(achieved), self.cell_of(desired), self.lava, self.steps, self._rules, rewards)
-        return rewards.reshape(shape)
+    def pay(self, achieved: np.ndarray, desired: np.ndarray, info: Any, rewards: np.ndarray) -> None:
+        _reward_pairs(self.cell_of(achieved), self.cell_of(desired), self._settings, self.lava, self.steps, rewards)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
         cell = self.cell_of(achieved_goal)
@@ -222,29 +220,31 @@ def _rooms(moves_to: np.ndarray) -> np.ndarray:
     return np.unique(room, return_inverse=True)[1]
 
 
-Rules = tuple[int, int, int]  # kind of reward, longest episode, largest distance
-
-
 @kernel
-def _reward(cell: int, goal: int, lava: np.ndarray, steps: np.ndarray, rules: Rules) -> float:
+def _reward(cell: int, goal: int, settings: np.void, lava: np.ndarray, steps: np.ndarray) -> float:
     """What it pays to be in a cell with a goal; "terminal" pays as "dense" does."""
-    kind, moves, largest = rules
+    kind = settings["reward"]
     if lava[cell]:
-        return 0.0 if kind == REACHED else -float(moves)
+        return 0.0 if kind == REACHED else -float(settings["moves"])
     if kind == REACHED:
         return 1.0 if cell == goal else 0.0
     if kind == SPARSE:
         return 0.0 if cell == goal else -1.0
     left = steps[cell, goal]
-    return -left / largest if left != UNREACHED else -1.0
+    return -left / settings["farthest"] if left != UNREACHED else -1.0
 
 
 @kernel
-def _rewards(
-    cells: np.ndarray, goals: np.ndarray, lava: np.ndarray, steps: np.ndarray, rules: Rules, rewards: np.ndarray
+def _reward_pairs(
+    cells: np.ndarray,
+    goals: np.ndarray,
+    all_settings: np.ndarray,
+    lava: np.ndarray,
+    steps: np.ndarray,
+    rewards: np.ndarray,
 ) -> None:
     for i in range(cells.shape[0]):
-        rewards[i] = _reward(cells[i], goals[i], lava, steps, rules)
+        rewards[i] = _reward(cells[i], goals[i], all_settings[0], lava, steps)
 
 
 @kernel
@@ -268,13 +268,14 @@ def _step(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
+    all_settings: np.ndarray,
     moves_to: np.ndarray,
     lava: np.ndarray,
     steps: np.ndarray,
-    rules: Rules,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
+    settings = all_settings[0]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -282,9 +283,9 @@ def _step(
             w["cell"] = cell
             w["moves"] += 1
             leave_mark(w["trail"], w["moves"], cell)
-            terminated[i] = cell == w["goal"] or lava[cell] or w["moves"] >= rules[1]
-            if rules[0] != TERMINAL or terminated[i]:
-                rewards[i] = _reward(cell, w["goal"], lava, steps, rules)
+            terminated[i] = cell == w["goal"] or lava[cell] or w["moves"] >= settings["moves"]
+            if settings["reward"] != TERMINAL or terminated[i]:
+                rewards[i] = _reward(cell, w["goal"], settings, lava, steps)
 
 
 @kernel

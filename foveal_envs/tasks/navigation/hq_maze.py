@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ...scenes.mazes import WALL, index_of, neighbours, place_of, require_reach, wall_codes
-from ...task import Observation, Task
-from .blind_maze import ACTIONS, OBSERVATIONS, RECORD, BlindMaze, Table, choose_layout
-
-if TYPE_CHECKING:
-    from ...rendering import Canvas
+from .blind_maze import BlindMaze, choose_layout
 
 LAYOUTS = {
     "published": (
@@ -53,7 +46,7 @@ LAYOUTS = {
 }
 
 
-class HQMaze(Task):
+class HQMaze(BlindMaze):
     """Find the goal of a maze that looks alike in many places: only memory tells them apart.
 
     The maze of Wiering & Schmidhuber, "HQ-learning" (Adaptive Behavior 6:219-246, 1997): 62 free squares on a board of
@@ -84,39 +77,10 @@ class HQMaze(Task):
         ValueError: an impossible keyword, or a layout without start, goal or a way, drawn with the fault marked.
     """
 
-    world = RECORD
-    observation_space, action_space = OBSERVATIONS, ACTIONS
-
     def __init__(self, layout: str | Sequence[str] = "published", moves: int = 1000) -> None:
         grid = choose_layout(layout, LAYOUTS, "SG")
         start, goal = place_of(grid, "S", "start"), place_of(grid, "G", "goal")
         require_reach(grid, grid != WALL, start, grid == "G", "the goal must be reachable from the start")
         cells, moves_to = neighbours(grid != WALL)
         ends = index_of(cells, start), index_of(cells, goal)
-        self.maze = BlindMaze(grid, cells, moves_to, wall_codes(moves_to), *ends, 100.0, 0.0, moves)
-        self.limits, self.render_size = self.maze.limits, self.maze.size
-
-    @property
-    def table(self) -> Table:
-        """The whole task as a table, for learners that can use it: see ``BlindMaze.table``."""
-        return self.maze.table
-
-    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        self.maze.reset(worlds, rows)
-
-    def step(
-        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
-    ) -> None:
-        self.maze.step(worlds, active, actions, rewards, terminated)
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.maze.observe(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return self.maze.info(worlds, rows)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.maze.oracle(worlds)
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        self.maze.draw(worlds, row, canvas)
+        super().__init__(grid, cells, moves_to, wall_codes(moves_to), *ends, 100.0, 0.0, moves)

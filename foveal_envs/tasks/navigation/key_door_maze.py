@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...scenes.mazes import UNREACHED, WALL, fault, index_of, neighbours, place_of, require_reach, steps_to, wall_codes
-from ...task import Observation, Task
-from .blind_maze import ACTIONS, OBSERVATIONS, RECORD, BlindMaze, Table, choose_layout
-
-if TYPE_CHECKING:
-    from ...rendering import Canvas
+from .blind_maze import BlindMaze, choose_layout
 
 LAYOUTS = {
     "published": (
@@ -80,7 +75,7 @@ LAYOUTS = {
 }
 
 
-class KeyDoorMaze(Task):
+class KeyDoorMaze(BlindMaze):
     """Find the key, then the door that it opens, then the goal, in a maze that looks alike in many places.
 
     The second task of Wiering & Schmidhuber, "HQ-learning" (Adaptive Behavior 6:219-246, 1997), with a shortest path of
@@ -111,9 +106,6 @@ class KeyDoorMaze(Task):
             goal cannot be reached after the door opens, or that needs no key: drawn with the fault marked.
     """
 
-    world = RECORD
-    observation_space, action_space = OBSERVATIONS, ACTIONS
-
     def __init__(self, layout: str | Sequence[str] = "published", moves: int = 1000) -> None:
         grid = choose_layout(layout, LAYOUTS, "SKDG")
         places = [
@@ -130,30 +122,4 @@ class KeyDoorMaze(Task):
         before = np.where(after == door, np.arange(count)[:, None], after)
         codes = np.concatenate([wall_codes(before), wall_codes(after)])
         moves_to = np.concatenate([np.where(before == key, key + count, before), after + count])  # no key, then key
-        self.maze = BlindMaze(grid, cells, moves_to, codes, start, goal + count, 500.0, 0.1, moves)
-        self.limits, self.render_size = self.maze.limits, self.maze.size
-
-    @property
-    def table(self) -> Table:
-        """The whole task as a table, for learners that can use it: see ``BlindMaze.table``."""
-        return self.maze.table
-
-    def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        self.maze.reset(worlds, rows)
-
-    def step(
-        self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
-    ) -> None:
-        self.maze.step(worlds, active, actions, rewards, terminated)
-
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        self.maze.observe(worlds, rows, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return self.maze.info(worlds, rows)
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        return self.maze.oracle(worlds)
-
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        self.maze.draw(worlds, row, canvas)
+        super().__init__(grid, cells, moves_to, codes, start, goal + count, 500.0, 0.1, moves)

@@ -10,11 +10,12 @@ import gymnasium as gym
 import numpy as np
 
 from ...checks import require
-from ...fovea.fovea import TRAIL, Fovea, wrap
+from ...compiled import record
+from ...fovea.fovea import Fovea, wrap
 from ...retinas import Retina
 from ...scenes.geodesics import graph_record
 from ...scenes.mazes import FREE, WALL, fault, place_of, read_layout, require_reach
-from ...task import Observation, Task
+from ...task import Observation
 from .maze_rules import (
     ARRIVAL,
     CELL,
@@ -29,7 +30,7 @@ from .maze_rules import (
     reward_pairs,
     step_mazes,
 )
-from .shared import BEST, GoalSpace, draw_flag, draw_squares, draw_walk, path_measures
+from .shared import BEST, GoalNavigation, draw_flag, draw_squares, draw_walk, path_measures, trail_of
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -42,7 +43,7 @@ LARGEST_STEP = 0.7  # along each axis, so that no diagonal is longer than a bloc
 SIDES = (24, 48, 96)  # blocks, so that few sizes of record are ever compiled
 
 
-class MazeNavigation(Task):
+class MazeNavigation(GoalNavigation):
     """Find a place in a maze never seen before, with a fovea that sees only the walls nearby.
 
     Every episode has a new maze of ``cells`` x ``cells`` cells: a random spanning tree, in which a share of the walls
@@ -103,7 +104,7 @@ class MazeNavigation(Task):
         view: float = 3.0,
         goal: str = "place",
         rotate: bool = False,
-        retina: str | Mapping[str, Any] | Retina = "att1",
+        retina: str | Mapping[str, Any] | Retina = "rings",
         actuators: str = "saccade",
         largest_step: float = 0.5,
         largest_turn: float = math.radians(50.0),
@@ -127,39 +128,44 @@ class MazeNavigation(Task):
         size = len(self._walls)
         side = next(side for side in SIDES if side >= size)
         table = self._body.retina.table * np.float32(CELL * view / self._body.retina.reach)
-        self.table = table  # (K, 3) of (u, v, diameter), units
+        self.receptive_fields = table  # (K, 3) of (u, v, diameter), units
         self._fields = table.astype(np.float64) * [1.0, 1.0, 0.5 * math.sqrt(math.pi)]
         self.world, self.limits = maze_record(side, len(table)), maze_limits(side, size)
         self._graph = np.zeros(1, graph_record(side))
         pose = (4 if rotate else 2) if proprioception else 0
-        settings = np.zeros(1, SETTINGS)
-        settings[0] = (
-            size, 0 if layout is not None else cells, loops, GOALS.index(goal), rotate, REWARDS.index(reward), moves,
-            len(table), pose,
-        )  # fmt: skip
-        self._settings, self._rotate, self._goal, self.view = settings, rotate, goal, view
+        self._settings = record(
+            SETTINGS,
+            size=size,
+            cells=0 if layout is not None else cells,
+            loops=loops,
+            goal=GOALS.index(goal),
+            rotate=rotate,
+            reward=REWARDS.index(reward),
+            moves=moves,
+            values=len(table),
+            pose=pose,
+            low=self._body.settings["low"],
+        )
+        self._goal, self.view = goal, view
         farthest = np.float32((0.5 if goal != "relative" else 1.0) * size / SCALE)
         low, high = np.zeros(len(table) + pose, np.float32), np.ones(len(table) + pose, np.float32)
         low[len(table) :], high[len(table) : len(table) + 2] = -1.0, farthest
         low[len(table) : len(table) + 2] = -farthest
         place = gym.spaces.Box(-farthest, farthest, (2,), np.float32)
         vector = gym.spaces.Box(0.0, 1.0, (len(table),), np.float32) if goal == "picture" else place
-        self._spaces = GoalSpace(gym.spaces.Box(low, high), vector, goal_format)
-        self.observation_space = self._spaces.space
+        super().__init__(gym.spaces.Box(low, high), vector, goal_format)
         self.render_size = (float(size), float(size))
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        given = self._walls, self._starts, self._goals
-        reset_mazes(worlds, rows, keys, self._settings, given, self._fields, self._graph)
+        walls, starts, goals = self._walls, self._starts, self._goals
+        reset_mazes(worlds, rows, keys, self._settings, walls, starts, goals, self._fields, self._graph)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
         body = self._body
         strengths = body.strengths(actions)
-        step_mazes(
-            worlds, active, strengths, body.low, body.moves, self._settings, self._fields, rewards, terminated
-        )  # fmt: skip
+        step_mazes(worlds, active, strengths, self._settings, body.moves, self._fields, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         observe_mazes(worlds, rows, self._settings, *self._spaces.parts(observation))
@@ -169,11 +175,8 @@ class MazeNavigation(Task):
         distance = np.linalg.norm(w["goal"][:, :2] - w["pose"][:, :2], axis=1)
         return {**path_measures(w["arrived"] == 1, w["length"], w["shortest"]), "distance": distance}
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
-        rewards = np.empty(len(achieved))
+    def pay(self, achieved: np.ndarray, desired: np.ndarray, info: Any, rewards: np.ndarray) -> None:
         reward_pairs(achieved, desired, self._settings, rewards)
-        return rewards.reshape(shape)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
         """Arrival at a place; a picture alone does not tell where one is, and never ends an episode."""
@@ -205,12 +208,11 @@ class MazeNavigation(Task):
         draw_squares(canvas, np.where(w["walls"][:size, :size] == 1, WALL, FREE), {})
         canvas.line(self._way(worlds[row : row + 1]), BEST, 3.0)
         draw_flag(canvas, *w["goal"][:2])
-        canvas.fovea(self.table, w["pose"])
-        numbers = range(max(0, int(w["moves"]) - TRAIL + 1), int(w["moves"]) + 1)
-        draw_walk(canvas, np.array([w["trail"][m % TRAIL] for m in numbers]))
-        canvas.retina_inset("View", self.table, w["view"][: len(self.table)])
+        canvas.fovea(self.receptive_fields, w["pose"])
+        draw_walk(canvas, trail_of(w))
+        canvas.retina_inset("View", self.receptive_fields, w["view"][: len(self.receptive_fields)])
         if self._goal == "picture":
-            canvas.retina_inset("Goal", self.table, w["desired"][: len(self.table)])
+            canvas.retina_inset("Goal", self.receptive_fields, w["desired"][: len(self.receptive_fields)])
         canvas.status("moves", str(int(w["moves"])))
         canvas.status("path", f"{w['length']:.1f}")
         canvas.status("shortest path", f"{w['shortest']:.1f}")

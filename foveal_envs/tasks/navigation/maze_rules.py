@@ -34,9 +34,9 @@ SETTINGS = np.dtype(  # what the kernels know of a task's configuration
         ("moves", np.int64),
         ("values", np.int64),
         ("pose", np.int64),  # numbers of proprioception: 0, 2 or 4
+        ("low", np.float64),  # smallest strength of a move; the largest is 1
     ]
 )
-Given = tuple[np.ndarray, np.ndarray, np.ndarray]  # walls, squares of starts, squares of goals
 
 
 def maze_record(side: int, values: int) -> np.dtype[np.void]:
@@ -144,13 +144,14 @@ def reset_mazes(
     rows: np.ndarray,
     episode_keys: np.ndarray,
     all_settings: np.ndarray,
-    given: Given,
+    walls: np.ndarray,
+    starts: np.ndarray,
+    goals: np.ndarray,
     fields: np.ndarray,
     graph: np.ndarray,
 ) -> None:
-    """New mazes (or the given one), starts, goals and their shortest paths."""
+    """New mazes (or the given walls), starts and goals in squares (P, 2), and their shortest paths."""
     settings = all_settings[0]
-    walls, starts, goals = given
     size, rotate = settings["size"], settings["rotate"]
     for row in rows:
         w, key = worlds[row], episode_keys[row]
@@ -187,9 +188,8 @@ def step_mazes(
     worlds: np.ndarray,
     active: np.ndarray,
     strengths: np.ndarray,
-    low: float,
-    moves: np.ndarray,
     all_settings: np.ndarray,
+    moves: np.ndarray,
     fields: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
@@ -201,7 +201,7 @@ def step_mazes(
         if active[i]:
             w = worlds[i]
             pose = w["pose"]
-            right, down, turn = displacement(strengths, i, low, moves)
+            right, down, turn = displacement(strengths, i, settings, moves)
             cos, sin = math.cos(pose[2]), math.sin(pose[2])
             w["length"] += walk(w["walls"], settings["size"], pose, cos * right - sin * down, sin * right + cos * down)
             pose[2] = (pose[2] + turn + math.pi) % (2.0 * math.pi) - math.pi

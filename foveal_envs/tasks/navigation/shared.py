@@ -1,4 +1,4 @@
-"""What the tasks of navigation share: spaces with goals, measures of a path, and the pictures of mazes."""
+"""What the tasks of navigation share: rewards of goals, measures of a path, and the pictures of mazes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from ...checks import require
 from ...compiled import kernel
 from ...fovea.fovea import TRAIL
-from ...fovea.goals import FORMATS
+from ...fovea.goals import GoalSpace
 from ...scenes.mazes import WALL
-from ...task import Observation
+from ...task import Task
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -22,50 +21,31 @@ BLOCK, FLOOR, LINE = "#455a64", "#ffffff", "#e3e8eb"
 HERE, WALKED, WANTED, BEST = "#1e88e5", "#f4511e", "#00a676", "#9fdcc8"
 
 
-class GoalSpace:
-    """Space of an observation and a goal, as the three goal keys or as one Box.
+class GoalNavigation(Task):
+    """Abstract: the way to a goal that its goal vector describes. A subclass writes what `Task` asks for and `pay`.
 
     Args:
         observation: Box of a vector.
         goal: Box of a vector.
         goal_format: "dict", or "concat": one Box (observation, desired_goal).
 
-    Attributes:
-        space: the observation space.
-
     Raises:
         ValueError: an unknown format.
     """
 
     def __init__(self, observation: gym.spaces.Box, goal: gym.spaces.Box, goal_format: str) -> None:
-        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
-        self._observed, self.length = observation.shape[0], goal.shape[0]
-        self.space: gym.Space[Any]
-        if goal_format == "dict":
-            self.space = gym.spaces.Dict({"observation": observation, "achieved_goal": goal, "desired_goal": goal})
-        else:
-            low, high = (
-                np.concatenate([getattr(box, side) for box in (observation, goal)]) for side in ("low", "high")
-            )
-            self.space = gym.spaces.Box(low, high, dtype=np.float32)
+        self._spaces = GoalSpace(observation, goal, goal_format)
+        self.observation_space = self._spaces.space
 
-    def parts(self, observation: Observation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The arrays to write to: observation (N, K), achieved goal (N, G) or (N, 0), desired goal (N, G)."""
-        if isinstance(observation, dict):
-            return observation["observation"], observation["achieved_goal"], observation["desired_goal"]
-        return observation[:, : self._observed], observation[:, :0], observation[:, self._observed :]
+    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
+        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
+        rewards = np.empty(len(achieved))
+        self.pay(achieved, desired, info, rewards)
+        return rewards.reshape(shape)
 
-    def pairs(self, achieved: np.ndarray, desired: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
-        """Goals (..., G) broadcast, as two (P, G) float32 arrays, and the leading shape.
-
-        Raises:
-            ValueError: goals of another length.
-        """
-        first, second = np.broadcast_arrays(achieved, desired)
-        if first.shape[-1:] != (self.length,):
-            raise ValueError(f"goals must have shape (..., {self.length}), got {first.shape}")
-        flat = [np.ascontiguousarray(goals, np.float32).reshape(-1, self.length) for goals in (first, second)]
-        return flat[0], flat[1], first.shape[:-1]
+    def pay(self, achieved: np.ndarray, desired: np.ndarray, info: Any, rewards: np.ndarray) -> None:
+        """Write the rewards (P,) of pairs of goals (P, G) float32; ``info`` as of ``compute_reward``."""
+        raise NotImplementedError
 
 
 def path_measures(is_success: np.ndarray, length: np.ndarray, shortest: np.ndarray) -> dict[str, np.ndarray]:
@@ -106,10 +86,11 @@ def leave_mark(trail: np.ndarray, move: int, state: int) -> None:
     trail[move % TRAIL] = state
 
 
-def trail_of(w: np.void) -> list[int]:
-    """The last squares, oldest first, of a record with ``moves`` and ``trail``."""
+def trail_of(w: np.void) -> np.ndarray:
+    """Where the last moves led (P, ...), oldest first, of a record with ``moves`` and ``trail``."""
     moves = int(w["moves"])
-    return [int(w["trail"][m % TRAIL]) for m in range(max(0, moves - TRAIL + 1), moves + 1)]
+    trail: np.ndarray = w["trail"][np.arange(max(0, moves - TRAIL + 1), moves + 1) % TRAIL]
+    return trail
 
 
 def draw_squares(canvas: Canvas, grid: np.ndarray, colours: dict[str, str]) -> None:

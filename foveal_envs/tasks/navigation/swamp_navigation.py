@@ -10,12 +10,23 @@ import gymnasium as gym
 import numpy as np
 
 from ...checks import require
+from ...compiled import record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT, NUMBER
 from ...scenes.swamps import CAPACITY, GRAPH
-from ...task import Observation, Task
-from .shared import BEST, GoalSpace, draw_flag, draw_walk, path_measures
-from .swamp_rules import COST, SPARSE, SUCCESS_RADIUS, aim, observe_swamps, reset_swamps, reward_pairs, step_swamps
+from ...task import Observation
+from .shared import BEST, GoalNavigation, draw_flag, draw_walk, path_measures, trail_of
+from .swamp_rules import (
+    COST,
+    SETTINGS,
+    SPARSE,
+    SUCCESS_RADIUS,
+    aim,
+    observe_swamps,
+    reset_swamps,
+    reward_pairs,
+    step_swamps,
+)
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -25,7 +36,7 @@ REWARDS = ("cost", "sparse", "dense", "terminal")
 LARGEST_RADIUS = 0.45
 
 
-class SwampNavigation(Task):
+class SwampNavigation(GoalNavigation):
     """Walk from a start to a goal in the plane, around swamps or through them.
 
     Schmidhuber, FKI-129-90 (1990); ICANN 1991:967-972; Schmidhuber & Wahnsiedler, SAB 1992:196-202: the world of the
@@ -114,15 +125,21 @@ class SwampNavigation(Task):
         low, high = np.full(2 + 4 * CAPACITY, -1.0, np.float32), np.ones(2 + 4 * CAPACITY, np.float32)
         low[4::4], low[5::4], high[5::4] = 0.0, 0.0, height
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self._spaces = GoalSpace(gym.spaces.Box(low, high), self.action_space, goal_format)
-        self.observation_space = self._spaces.space
+        super().__init__(gym.spaces.Box(low, high), self.action_space, goal_format)
         self.swamp_weight = swamp_weight
-        self._scene = fewest, most, float(least), float(largest), float(height), detour
-        self._rules = (
-            REWARDS.index(reward),
-            moves,
-            float(swamp_weight),
-            0.0 if actuators == "waypoint" else largest_step,
+        self._reward, self._largest_step = REWARDS.index(reward), 0.0 if actuators == "waypoint" else largest_step
+        self._settings = record(
+            SETTINGS,
+            fewest=fewest,
+            most=most,
+            smallest=least,
+            largest=largest,
+            height=height,
+            detour=detour,
+            reward=self._reward,
+            moves=moves,
+            weight=swamp_weight,
+            largest_step=self._largest_step,
         )
         self._graph = np.zeros(1, GRAPH)
         scene, positive = (-1.0, 1.0), (0.0, NUMBER[1])
@@ -134,12 +151,12 @@ class SwampNavigation(Task):
         }  # fmt: skip
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
-        reset_swamps(worlds, rows, keys, self._scene, self._graph)
+        reset_swamps(worlds, rows, keys, self._settings, self._graph)
 
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        step_swamps(worlds, active, actions, self._rules, rewards, terminated)
+        step_swamps(worlds, active, actions, self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         observe_swamps(worlds, rows, *self._spaces.parts(observation))
@@ -158,17 +175,14 @@ class SwampNavigation(Task):
             "cost_ratio": cost / w["shortest"],
         }
 
-    def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
-        achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
+    def pay(self, achieved: np.ndarray, desired: np.ndarray, info: Any, rewards: np.ndarray) -> None:
         costs = np.zeros(len(achieved))
-        if self._rules[0] == COST:
+        if self._reward == COST:
             infos = [info] if isinstance(info, Mapping) else list(info)
             if not all("leg_cost" in one for one in infos):
                 raise ValueError("reward='cost' needs the info of every move, with 'leg_cost': keep the infos")
             costs[:] = [one["leg_cost"] for one in infos]
-        rewards = np.empty(len(achieved))
-        reward_pairs(achieved, desired, costs, self._rules[0], rewards)
-        return rewards.reshape(shape)
+        reward_pairs(achieved, desired, costs, self._reward, rewards)
 
     def compute_terminated(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any) -> np.ndarray:
         achieved, desired, shape = self._spaces.pairs(achieved_goal, desired_goal)
@@ -181,7 +195,7 @@ class SwampNavigation(Task):
         """Along the shortest path that enters no swamp."""
         targets = np.empty((len(worlds), 2))
         aim(worlds, self._graph, targets)
-        step = self._rules[3]
+        step = self._largest_step
         if step == 0.0:
             return targets.astype(np.float32)
         way = (targets - worlds["position"]) / step
@@ -196,8 +210,7 @@ class SwampNavigation(Task):
             canvas.circle(x + 1, y + 1, radius, "#4e7a58", 1.5)
         canvas.line(_way(worlds[row : row + 1], self._graph) + 1, BEST, 3.0)
         draw_flag(canvas, w["goal"][0] + 1, w["goal"][1] + 1)
-        numbers = range(max(0, int(w["moves"]) - TRAIL + 1), int(w["moves"]) + 1)
-        draw_walk(canvas, np.array([w["trail"][m % TRAIL] + 1 for m in numbers]))
+        draw_walk(canvas, trail_of(w) + 1)
         canvas.status("length", f"{w['length']:.2f}")
         canvas.status("swamp area", f"{w['area']:.3f}")
         canvas.status("cost", f"{w['length'] + self.swamp_weight * w['area']:.2f}")

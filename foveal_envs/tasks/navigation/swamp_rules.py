@@ -18,24 +18,36 @@ HURRY = 0.1  # cost of a move, with reward="cost"
 ATTEMPTS = 1000
 TURN = 0.2  # radians between the sides of the polygon on which the oracle walks around a swamp
 
-Scene = tuple[int, int, float, float, float, bool]  # fewest and most swamps, least and largest radius, height, detour
-Rules = tuple[int, int, float, float]  # kind of reward, longest episode, weight, largest step (0: waypoints)
+SETTINGS = np.dtype(
+    [
+        ("fewest", np.int64),  # swamps
+        ("most", np.int64),
+        ("smallest", np.float64),  # radius
+        ("largest", np.float64),
+        ("height", np.float64),
+        ("detour", np.bool_),
+        ("reward", np.int64),
+        ("moves", np.int64),
+        ("weight", np.float64),
+        ("largest_step", np.float64),  # 0: waypoints
+    ]
+)
 
 
 @kernel
-def _place(key: np.uint64, attempt: int, scene: Scene, w: np.void, graph: np.void) -> bool:
+def _place(key: np.uint64, attempt: int, settings: np.void, w: np.void, graph: np.void) -> bool:
     """Draw swamps, start and goal; whether they make a task."""
-    fewest, most, least, largest, height, detour = scene
+    fewest, smallest, largest = settings["fewest"], settings["smallest"], settings["largest"]
     draws = keys.split(key, attempt)
-    count = fewest + keys.below(draws, 0, most - fewest + 1)
+    count = fewest + keys.below(draws, 0, settings["most"] - fewest + 1)
     swamps, position, goal = w["swamps"], w["position"], w["goal"]
     w["count"] = count
     for i in range(CAPACITY):
-        radius = keys.between(draws, 3 * i + 1, least, largest) if i < count else 0.0
+        radius = keys.between(draws, 3 * i + 1, smallest, largest) if i < count else 0.0
         swamps[i, 0] = keys.between(draws, 3 * i + 2, radius - BORDER, BORDER - radius) if i < count else 0.0
         swamps[i, 1] = keys.between(draws, 3 * i + 3, radius - BORDER, BORDER - radius) if i < count else 0.0
         swamps[i, 2] = radius
-        swamps[i, 3] = height if i < count else 0.0
+        swamps[i, 3] = settings["height"] if i < count else 0.0
     for axis in range(2):
         position[axis] = keys.between(draws, 20 + axis, -BORDER, BORDER)
         goal[axis] = keys.between(draws, 22 + axis, -BORDER, BORDER)
@@ -43,7 +55,7 @@ def _place(key: np.uint64, attempt: int, scene: Scene, w: np.void, graph: np.voi
         return False
     if inside(position[0], position[1], 0.0, swamps, count) or inside(goal[0], goal[1], SUCCESS_RADIUS, swamps, count):
         return False
-    if detour and leg_area(position[0], position[1], goal[0], goal[1], swamps, count) == 0.0:
+    if settings["detour"] and leg_area(position[0], position[1], goal[0], goal[1], swamps, count) == 0.0:
         return False
     w["shortest"] = shortest_way(position[0], position[1], goal[0], goal[1], swamps, count, graph)
     return bool(w["shortest"] < math.inf)
@@ -51,13 +63,13 @@ def _place(key: np.uint64, attempt: int, scene: Scene, w: np.void, graph: np.voi
 
 @kernel
 def reset_swamps(
-    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, scene: Scene, graph: np.ndarray
+    worlds: np.ndarray, rows: np.ndarray, episode_keys: np.ndarray, all_settings: np.ndarray, graph: np.ndarray
 ) -> None:
     """New swamps, starts and goals, and the shortest dry paths."""
     for row in rows:
         w = worlds[row]
         for attempt in range(ATTEMPTS):  # about one in two is a task
-            if _place(episode_keys[row], attempt, scene, w, graph[0]):
+            if _place(episode_keys[row], attempt, all_settings[0], w, graph[0]):
                 break
         w["moves"] = 0
         w["length"] = 0.0
@@ -90,12 +102,13 @@ def step_swamps(
     worlds: np.ndarray,
     active: np.ndarray,
     actions: np.ndarray,
-    rules: Rules,
+    all_settings: np.ndarray,
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
     """One leg of every active point."""
-    kind, moves, weight, largest_step = rules
+    settings = all_settings[0]
+    kind, largest_step = settings["reward"], settings["largest_step"]
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
@@ -110,11 +123,11 @@ def step_swamps(
             w["moves"] += 1
             w["length"] += length
             w["area"] += area
-            w["leg_cost"] = length + weight * area
+            w["leg_cost"] = length + settings["weight"] * area
             slot = w["trail"][w["moves"] % TRAIL]
             slot[0] = position[0]
             slot[1] = position[1]
-            terminated[i] = _reward(slot, goal[0], goal[1], 0.0, SPARSE) == 0.0 or w["moves"] >= moves
+            terminated[i] = _reward(slot, goal[0], goal[1], 0.0, SPARSE) == 0.0 or w["moves"] >= settings["moves"]
             if kind != TERMINAL or terminated[i]:
                 rewards[i] = _reward(slot, goal[0], goal[1], w["leg_cost"], kind)
 

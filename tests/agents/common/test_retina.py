@@ -30,7 +30,7 @@ def test_it_sees_what_the_bank_sees(name: str, channels: int, exact: bool) -> No
 
 
 def test_gradients_with_respect_to_gaze_and_picture() -> None:
-    layer = Retina(make_retina("att1").table).double()
+    layer = Retina(make_retina("rings").table).double()
     picture = torch.rand(1, 1, 40, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     gaze = torch.tensor([[19.3, 21.7, 0.4]], dtype=torch.float64, requires_grad=True)
     layer(picture, gaze).square().sum().backward()

@@ -140,7 +140,7 @@ def test_aim_inverts_the_moves() -> None:
     rng = np.random.default_rng(0)
     wanted, angles = rng.uniform(-14, 14, (40, 3)) * [1, 1, 0.05], rng.uniform(-3, 3, 40)
     for actuators in ("saccade", "muscles"):
-        fovea = Fovea("att1", actuators, 20.0, 0.9, True, 1, 0.0)
+        fovea = Fovea("rings", actuators, 20.0, 0.9, True, 1, 0.0)
         moves = fovea.strengths(fovea.aim(wanted, angles)) @ fovea.moves
         turned = np.exp(1j * angles) * (moves[:, 0] + 1j * moves[:, 1])
         np.testing.assert_allclose(turned, wanted[:, 0] + 1j * wanted[:, 1], atol=1e-4)
@@ -169,7 +169,7 @@ def test_noise_is_averaged_over_a_field() -> None:
     clean = lanes("Foveal/TargetDetection-v0", 2000).reset(seed=0)[0]["observation"]
     noisy = lanes("Foveal/TargetDetection-v0", 2000, noise=0.5).reset(seed=0)[0]["observation"]
     inner, outer = (np.where((clean > 0.2) & (clean < 0.8), noisy - clean, np.nan)[:, k] for k in (0, 39))
-    radius = 0.5 * Fovea("att1", "saccade", 20.0, 1.0, False, 1, 0.0).retina.table[[0, 39], 2]
+    radius = 0.5 * Fovea("rings", "saccade", 20.0, 1.0, False, 1, 0.0).retina.table[[0, 39], 2]
     for error, r in ((inner, radius[0]), (outer, radius[1])):
         assert np.nanstd(error) == pytest.approx(0.5 / np.sqrt(np.pi * r**2), rel=0.25)
 

@@ -136,7 +136,7 @@ def test_the_oracle_looks_at_the_ball() -> None:
         ({"paddle": 24}, "1 to 23"),
         ({"visible": 0}, "1 to 24"),
         ({"visible": 1, "drift": True}, "with drift at least 2"),
-        ({"view": "foveal", "retina": "eagle"}, "'att1'"),
+        ({"view": "foveal", "retina": "eagle"}, "'rings'"),
         ({"view": "foveal", "largest_jump": 0.0}, "pixels"),
     ],
 )

@@ -205,7 +205,7 @@ def test_bodies_never_enter_walls_and_count_their_way() -> None:
 def test_the_view_is_the_share_of_wall_in_each_field(rotate: bool) -> None:
     env = lanes("MazeNavigation", 20, cells=5, rotate=rotate)
     observation, _ = env.reset(seed=0)
-    table, offsets = env.unwrapped.task.table, (np.arange(40) + 0.5) / 40 - 0.5
+    table, offsets = env.unwrapped.task.receptive_fields, (np.arange(40) + 0.5) / 40 - 0.5
     assert np.hypot(table[:, 0], table[:, 1]).max() + 0.5 * table[:, 2].max() == pytest.approx(6.0)
     for lane, w in enumerate(env.get_state()["worlds"]):
         walls = np.pad(w["walls"][:11, :11], 20, constant_values=1)
@@ -341,7 +341,7 @@ def test_faulty_layouts_are_drawn(name: str, layout: Any, message: str) -> None:
         ("MazeNavigation", {"view": 4.0}, "cells"),
         ("MazeNavigation", {"goal": "smell"}, "'place', 'relative', 'picture'"),
         ("MazeNavigation", {"goal_format": "list"}, "'dict', 'concat'"),
-        ("MazeNavigation", {"retina": "eagle"}, "'att1'"),
+        ("MazeNavigation", {"retina": "eagle"}, "'rings'"),
     ],
 )
 def test_impossible_keywords_name_the_allowed_values(name: str, keywords: dict[str, Any], message: str) -> None:
