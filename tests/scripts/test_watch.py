@@ -82,7 +82,7 @@ def test_no_display_names_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("Foveal/Nothing-v0", None, (), "cannot make Foveal/Nothing-v0"),
         (ID, None, ("shape=Q",), "'triangle', 'L'"),
-        (ID, None, ("rotation=1",), "no keyword 'rotation'"),
+        (ID, None, ("rotation=1",), "argument 'rotation'"),
         (ID, None, ("rotate",), "KEY=VALUE"),
         (ID, "nobody", (), "no agent 'nobody': give random, oracle"),
         (".", None, (), "no run folder"),
