@@ -33,21 +33,21 @@ def restore(arrays: Mapping[str, np.ndarray], state: Any, limits: Limits) -> Non
     missing = [name for name in arrays if name not in state]
     if missing:
         raise ValueError(f"a state needs {', '.join(map(repr, arrays))}; {', '.join(map(repr, missing))} is missing")
-    given = {name: state[name] for name in arrays}
-    for name, own in arrays.items():
-        _check_kind(name, own, given[name])
-        _check(name, given[name], limits[name])
+    given = {name: _plain(name, own, state[name]) for name, own in arrays.items()}
+    for name, array in given.items():
+        _check(name, array, limits[name])
     for name, own in arrays.items():
         own[...] = given[name]
 
 
-def _check_kind(name: str, own: np.ndarray, given: Any) -> None:
-    """Check dtype and shape of one array of a snapshot."""
-    wanted, found = _kind(own), _kind(given) if isinstance(given, np.ndarray) else repr(given)
+def _plain(name: str, own: np.ndarray, given: Any) -> np.ndarray:
+    """One array of a snapshot, of the dtype and shape of our own, without the ways of a subclass (masks)."""
+    wanted, found = _kind(own), _kind(given) if isinstance(given, np.ndarray) else type(given).__name__
     if found != wanted:
         raise ValueError(f"state {name!r} must be an array of {wanted}, got {found}")
     if given.dtype != own.dtype:
         raise ValueError(f"state {name!r} holds records of another task, or of one configured in another way")
+    return np.asarray(given)
 
 
 def _kind(array: np.ndarray) -> str:
@@ -63,7 +63,8 @@ def _check(name: str, values: np.ndarray, limits: Any) -> None:
         for part in dtype.names:
             _check(f"{name}.{part}", values[part], limits.get(part, _undeclared(values[part].dtype)))
     elif dtype.kind == "b":
-        _require(name, values, values.view(np.uint8) <= 1, "be True or False")
+        whole = values.view(np.uint8)
+        _require(name, whole, whole <= 1, "be True or False")
     elif dtype.kind in "iuf":
         low, high = (np.asarray(end, dtype if dtype.kind == "f" else None) for end in limits)
         _require(name, values, (low <= values) & (values <= high), "lie in [{}, {}]", low, high)

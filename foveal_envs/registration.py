@@ -32,7 +32,7 @@ _MODULES = {
 }
 # Our own tasks have bare names in specs, which survive moves of modules.
 OWN = {name: f"foveal_envs.tasks.{module}:{name}" for name, module in _MODULES.items()}
-_registered: set[str] = set()  # every "module:Class" that ``register`` was given
+_REGISTERED: set[str] = set()  # every "module:Class" that ``register`` was given
 
 
 def register(
@@ -89,19 +89,19 @@ def make_task(task: str | type[Task] | Task, keywords: dict[str, Any]) -> Task:
     return kind(**keywords)
 
 
-class _Registered(str):
+class _Path(str):
     """The ``"module:Class"`` of a registered task in a spec. Whoever unpickles it may import it, too: a worker that is
     handed an environment to make has not called ``register`` itself.
     """
 
     __slots__ = ()
 
-    def __new__(cls, path: str) -> _Registered:
-        _registered.add(path)
+    def __new__(cls, path: str) -> _Path:
+        _REGISTERED.add(path)
         return super().__new__(cls, path)
 
-    def __reduce__(self) -> tuple[type[_Registered], tuple[str]]:
-        return _Registered, (str(self),)
+    def __reduce__(self) -> tuple[type[_Path], tuple[str]]:
+        return _Path, (str(self),)
 
 
 def _name_of(task: str | type[Task]) -> str:
@@ -113,7 +113,7 @@ def _name_of(task: str | type[Task]) -> str:
             raise ValueError(
                 f"task must be a subclass of Task, 'module:Class', or one of {', '.join(OWN)}; got {task!r}"
             )
-        return task if task in OWN else _Registered(task)
+        return task if task in OWN else _Path(task)
     if not _is_task(task):
         raise TypeError(f"task must be a subclass of Task or 'module:Class'; got {task!r}")
     path = f"{task.__module__}:{task.__qualname__}"
@@ -121,18 +121,18 @@ def _name_of(task: str | type[Task]) -> str:
         return task.__name__
     try:
         known = _load(path) is task
-    except AttributeError:
+    except (AttributeError, ImportError):
         known = False
     if not known:
         raise ValueError(f"{path} is not {task!r}: give the class a name of its own at the top of its module")
-    return _Registered(path)
+    return _Path(path)
 
 
 def _find(name: str) -> Any:
     """What a registered name stands for."""
     if name in OWN:
         return _load(OWN[name])
-    if name in _registered:
+    if name in _REGISTERED:
         return _load(name)
     _require_new_name(name)
     raise ValueError(
