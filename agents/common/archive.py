@@ -12,28 +12,21 @@ import json
 import os
 import stat
 import zipfile
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from gymnasium import spaces
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from stable_baselines3.common import torch_layers
-from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
-from torch import Tensor
+
+from .data import Reader, Writer
 
 File = str | Path | io.BufferedIOBase  # a path, or an open binary file
 FORMAT = 1
 MANIFEST = "manifest.json"
 PARTS = ("data.json", "tensors.safetensors", "arrays.npz")
-CLASSES: dict[str, type] = {  # that data may name, because making one runs nothing that its file could choose
-    name: getattr(torch_layers, name) for name in ("CombinedExtractor", "FlattenExtractor", "NatureCNN")
-}
 
 
 class ArchiveError(ValueError):
@@ -70,7 +63,7 @@ def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple
         content: None, numbers, strings, lists, tuples, dicts and deques of such; NumPy arrays and numbers, tensors,
             Gymnasium spaces and Stable-Baselines3's schedules. Anything else is left out, and its place returned.
     """
-    writer = _Writer()
+    writer = Writer()
     data = writer.mapping(content, "")
     parts = {"data.json": json.dumps(data).encode()}
     if writer.tensors:
@@ -84,13 +77,6 @@ def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple
     manifest = {"format": FORMAT, "kind": kind, "parts": listed, "not_data": writer.not_data}
     parts[MANIFEST] = json.dumps(manifest, indent=1).encode()
     return parts, tuple(writer.not_data)
-
-
-def not_data(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """The places of what `pack` cannot write, as "policy_kwargs.features"."""
-    writer = _Writer()
-    writer.mapping(content, "")
-    return tuple(writer.not_data)
 
 
 def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
@@ -184,7 +170,7 @@ def unpack(parts: Mapping[str, bytes], kind: str) -> Archive:
     held = {name: parts[name] for name in PARTS if name in listed}
     tensors = load_tensors(held["tensors.safetensors"]) if "tensors.safetensors" in held else {}
     arrays = _arrays(held["arrays.npz"]) if "arrays.npz" in held else {}
-    content = _Reader(tensors, arrays).value(json.loads(held["data.json"]))
+    content = Reader(tensors, arrays).value(json.loads(held["data.json"]))
     if not isinstance(content, dict):
         raise ValueError("its data is no mapping")
     return Archive(kind, content, tuple(str(place) for place in manifest["not_data"]))
@@ -252,129 +238,3 @@ def _arrays(part: bytes) -> dict[str, np.ndarray]:
 
 def _article(kind: object) -> str:
     return f"{'an' if str(kind)[:1] in 'aeiou' else 'a'} {kind}"
-
-
-# ---- data as JSON. What JSON has no form for is a dict of one key that begins with "$".
-
-
-class _Writer:
-    """Turns content into JSON, and collects its tensors and arrays."""
-
-    def __init__(self) -> None:
-        self.tensors: dict[str, Tensor] = {}
-        self.arrays: dict[str, np.ndarray] = {}
-        self.not_data: list[str] = []
-
-    def value(self, value: Any, place: str) -> Any:
-        if value is None or type(value) in (bool, int, float, str):
-            return value
-        if isinstance(value, Tensor):
-            return {"$tensor": self._keep(self.tensors, value.detach().cpu().clone().contiguous(), place)}
-        if isinstance(value, np.ndarray | np.generic) and not np.asarray(value).dtype.hasobject:
-            tag = "$array" if isinstance(value, np.ndarray) else "$number"
-            return {tag: self._keep(self.arrays, np.asarray(value), place)}
-        for name, (kind, arguments, _) in _OBJECTS.items():
-            if type(value) is kind:
-                return {f"${name}": self.value(arguments(value), place)}
-        if isinstance(value, Mapping):
-            return self.mapping(value, place)
-        if isinstance(value, list):
-            return self._items(value, place)
-        if isinstance(value, tuple) and not hasattr(value, "_fields"):
-            return {"$tuple": self._items(value, place)}
-        if isinstance(value, deque):
-            return {"$deque": [self._items(value, place), value.maxlen]}
-        for name, known_class in CLASSES.items():
-            if value is known_class:
-                return {"$class": name}
-        self.not_data.append(place)
-        return {"$not_data": place}
-
-    def mapping(self, mapping: Mapping[Any, Any], place: str) -> dict[str, Any]:
-        within = {key: self.value(part, f"{place}.{key}" if place else str(key)) for key, part in mapping.items()}
-        if all(type(key) is str and not key.startswith("$") for key in within):
-            return within
-        return {"$pairs": [[self.value(key, place), part] for key, part in within.items()]}
-
-    def _items(self, values: Any, place: str) -> list[Any]:
-        return [self.value(part, f"{place}.{i}") for i, part in enumerate(values)]
-
-    def _keep(self, where: dict[str, Any], value: Any, place: str) -> str:
-        name = f"{place}#{len(where)}"
-        where[name] = value
-        return name
-
-
-class _Reader:
-    """Turns JSON back into content."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray]) -> None:
-        self.tensors, self.arrays = tensors, arrays
-
-    def value(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self.value(part) for part in value]
-        if not isinstance(value, dict):
-            return value
-        tag = next(iter(value), "")
-        if not tag.startswith("$"):
-            return {key: self.value(part) for key, part in value.items()}
-        (part,) = value.values()
-        return self._special(tag, part)
-
-    def _special(self, tag: str, part: Any) -> Any:
-        if tag == "$tensor":
-            return self.tensors[part]
-        if tag == "$array":
-            return self.arrays[part]
-        if tag == "$number":
-            return self.arrays[part][()]
-        if tag == "$tuple":
-            return tuple(self.value(part))
-        if tag == "$pairs":
-            return {self.value(key): self.value(within) for key, within in part}
-        if tag == "$deque":
-            return deque(self.value(part[0]), part[1])
-        if tag == "$class":
-            return CLASSES[part]
-        if tag == "$not_data":
-            return None
-        if tag[1:] not in _OBJECTS:
-            raise ValueError(f"its data has an unknown kind {tag[:40]!r}")
-        _, _, make = _OBJECTS[tag[1:]]
-        return make(*self.value(part))
-
-
-def _box(low: np.ndarray, high: np.ndarray, dtype: str) -> spaces.Box:
-    return spaces.Box(low, high, dtype=np.dtype(dtype).type)
-
-
-# Objects by name: class, the arguments that make an equal one, and what makes it of them.
-_OBJECTS: dict[str, tuple[type, Callable[[Any], list[Any]], Callable[..., Any]]] = {
-    "Box": (spaces.Box, lambda space: [space.low, space.high, str(space.dtype)], _box),
-    "Discrete": (
-        spaces.Discrete,
-        lambda space: [int(space.n), int(space.start)],
-        lambda n, start: spaces.Discrete(n, start=start),
-    ),
-    "MultiDiscrete": (
-        spaces.MultiDiscrete,
-        lambda space: [space.nvec, space.start],
-        lambda nvec, start: spaces.MultiDiscrete(nvec, start=start),
-    ),
-    "MultiBinary": (spaces.MultiBinary, lambda space: [space.n], spaces.MultiBinary),
-    "Dict": (
-        spaces.Dict,
-        lambda space: [list(space.spaces.items())],
-        spaces.Dict,
-    ),
-    "Tuple": (spaces.Tuple, lambda space: [list(space.spaces)], spaces.Tuple),
-    "FloatSchedule": (FloatSchedule, lambda schedule: [schedule.value_schedule], FloatSchedule),
-    "ConstantSchedule": (ConstantSchedule, lambda schedule: [schedule.val], ConstantSchedule),
-    "LinearSchedule": (
-        LinearSchedule,
-        lambda schedule: [schedule.start, schedule.end, schedule.end_fraction],
-        LinearSchedule,
-    ),
-    "device": (torch.device, lambda device: [str(device)], torch.device),
-}

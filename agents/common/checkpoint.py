@@ -31,7 +31,8 @@ from stable_baselines3.common.vec_env import (
 )
 
 from .agent import Agent
-from .archive import Archive, ArchiveError, not_data, one_line, read_folder, sync_folder, write_folder, write_through
+from .archive import Archive, ArchiveError, one_line, read_folder, sync_folder, write_folder, write_through
+from .data import not_data
 from .vec_env import GymnasiumVecEnv
 
 AgentType = TypeVar("AgentType", bound=Agent)

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.utils import check_for_correct_spaces
+from stable_baselines3.common.utils import check_for_correct_spaces, get_system_info
 from torch import Tensor
 from typing_extensions import Self
 
-from .archive import Archive, ArchiveError, File, PickledError, not_data, one_line, read_zip, write_zip
+from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, write_zip
+from .data import check_alike, not_data
 
 # Keywords that are not the agent's own to keep: they are given when it is made or loaded.
 _GIVEN = ("env", "device", "_init_setup_model")
@@ -141,7 +141,8 @@ class SavedAlgorithm(BaseAlgorithm):
             device: where the nets shall live.
             custom_objects, keywords: settings in place of those of the file; parts of a dict are taken over one by one.
                 What the file could not hold must be given here.
-            print_system_info, force_reset: not used; Stable-Baselines3 has them.
+            print_system_info: prints the versions of this system.
+            force_reset: not used, as every load begins new episodes; Stable-Baselines3 has it.
             trust: also read a file from before this format, which is pickled: what it holds is run.
 
         Raises:
@@ -152,6 +153,8 @@ class SavedAlgorithm(BaseAlgorithm):
             path = Path(path).with_name(f"{Path(path).name}.zip")
         source = str(path) if isinstance(path, str | Path) else "the file"
         given = {**(custom_objects or {}), **keywords}
+        if print_system_info:
+            get_system_info()
         try:
             archive = read_zip(path, "agent")
         except PickledError:
@@ -175,7 +178,8 @@ class SavedAlgorithm(BaseAlgorithm):
             if content["class"] != cls.__name__:
                 raise ValueError(f"it holds a {content['class']}, not a {cls.__name__}")
             agent = cls._made(content, archive.not_data, env, device, given)
-            agent.set_parameters(content["parameters"], exact_match=True, device=agent.device)
+            parameters = {**agent.get_parameters(), **content["parameters"]}  # its own where they were left out
+            agent.set_parameters(parameters, exact_match=True, device=agent.device)
             for name in cls.PROGRESS:
                 if name in content["progress"]:
                     agent.check_state(name, content["progress"][name])
@@ -220,30 +224,6 @@ class SavedAlgorithm(BaseAlgorithm):
             "action_space": data["action_space"],
         }
         return Archive("agent", content)
-
-
-def check_alike(name: str, own: Any, given: Any) -> None:
-    """Raises ValueError where two values differ in kind, dtype or shape; None is like anything."""
-    if own is None or given is None:
-        return
-    kinds: Any = (int, float) if isinstance(own, float) else type(own)
-    of_the_kind: bool = isinstance(given, kinds) and isinstance(given, bool) == isinstance(own, bool)
-    if not of_the_kind:
-        raise ValueError(f"{name} must be of type {type(own).__name__}, not {type(given).__name__}")
-    if isinstance(own, np.ndarray | Tensor) and (own.dtype, own.shape) != (given.dtype, given.shape):
-        wanted, got = (f"{part.dtype} of shape {tuple(part.shape)}" for part in (own, given))
-        raise ValueError(f"{name} must be {wanted}, not {got}")
-    if isinstance(own, tuple):
-        if len(own) != len(given):
-            raise ValueError(f"{name} must have {len(own)} parts, not {len(given)}")
-        for own_part, part in zip(own, given, strict=True):
-            check_alike(name, own_part, part)
-
-
-def check_range(name: str, given: np.ndarray, low: int, high: int) -> None:
-    """Raises ValueError where whole numbers are not in [low, high]."""
-    if given.size and not (low <= given.min() and given.max() <= high):
-        raise ValueError(f"{name} must lie in [{low}, {high}], got {given.min()} to {given.max()}")
 
 
 def constructor_keywords(kind: type) -> tuple[str, ...]:

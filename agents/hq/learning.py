@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..common.actor import Actor
 from ..common.agent import Agent, Step
-from ..common.saving import check_alike, check_range
+from ..common.data import check_alike, check_range
 from ..cores import State
 from .kernels import (
     COUNTS,

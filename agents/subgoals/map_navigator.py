@@ -16,8 +16,8 @@ from typing_extensions import Self
 
 from ..common.actor import Actor
 from ..common.agent import Agent, Step
+from ..common.data import check_alike, check_range
 from ..common.encoder import Encoder
-from ..common.saving import check_alike, check_range
 from ..cores import State
 from .leg_evaluator import LegEvaluator, regress
 from .map_kernels import FREE, UNSEEN, WALL, find_costs, find_path, find_waypoint, look

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from ..common.data import CLASSES
 from ..common.encoder import GOAL_KEYS, Encoder
 from ..cores.feedforward import Activation, FeedForward
 
@@ -157,3 +158,6 @@ def _require_equal(state_size: int, goal_size: int) -> None:
             f"symmetric needs goals that are states, but they have {state_size} and {goal_size} numbers; pass "
             "symmetric=False"
         )
+
+
+CLASSES["TwoStreamExtractor"] = TwoStreamExtractor  # files may name it

@@ -276,7 +276,7 @@ def test_scores_earn_their_logarithm(name: str) -> None:
     env = lanes(name, 6)
     _, infos = env.reset(seed=1)
     assert (infos["answer"] == -1).all()
-    moves = env.unwrapped.task._verdict.moves
+    moves = env.unwrapped.task.rules["moves"]
     for _ in range(moves):
         actions = env.action_space.sample()
         _, rewards, terminated, _, infos = env.step(actions)

@@ -103,7 +103,7 @@ def agents_needed(maze: Any) -> int:
     [("published", 62, 9, 28, 3), ("small", 44, 12, 18, 3), ("large", 76, 13, 36, 3)],
 )
 def test_layouts_have_the_stated_statistics(layout: str, squares: int, codes: int, steps: int, agents: int) -> None:
-    maze = task("HQMaze", layout=layout).maze
+    maze = task("HQMaze", layout=layout)
     assert set(LAYOUTS) == {"published", "small", "large"}
     assert len(maze.cells) == squares
     assert len(set(maze.codes.tolist())) == codes
@@ -117,7 +117,7 @@ def test_layouts_have_the_stated_statistics(layout: str, squares: int, codes: in
     [("published", 62, 8, 83), ("small", 40, 12, 40), ("large", 230, 14, 83)],
 )
 def test_the_door_needs_the_key(layout: str, squares: int, codes: int, steps: int) -> None:
-    maze = task("KeyDoorMaze", layout=layout).maze
+    maze = task("KeyDoorMaze", layout=layout)
     count = len(maze.cells)
     assert (count, len(set(maze.codes.tolist())), maze.steps[maze.start]) == (squares, codes, steps)
     assert layout == "large" or agents_needed(maze) == 3
