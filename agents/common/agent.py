@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,8 +23,7 @@ from .sequences import true_next
 from .workers import all_go_on
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One step of N lanes, as `Agent.remember` gets it.
 
     Attributes:
@@ -260,9 +259,17 @@ def check_finite(what: str, values: Any, steps: int) -> None:
         values: of N lanes.
         steps: made so far, for the message.
     """
-    for name, part in values.items() if isinstance(values, Mapping) else (("", values),):
-        if part.dtype.kind == "f" and not np.isfinite(part).all():
-            place = tuple(np.argwhere(~np.isfinite(part))[0].tolist())
+    for part in values.values() if isinstance(values, dict) else (values,):
+        # A sum of squares takes a microsecond, and is finite only where all numbers are.
+        if part.dtype.kind == "f" and not math.isfinite(np.vdot(part, part)):
+            _refuse_not_finite(what, values if isinstance(values, dict) else {"": values}, steps)
+
+
+def _refuse_not_finite(what: str, parts: dict[str, np.ndarray], steps: int) -> None:
+    for name, part in parts.items():
+        wrong = np.argwhere(~np.isfinite(part)) if part.dtype.kind == "f" else ()
+        if len(wrong):  # else the squares alone were too large
+            place = tuple(wrong[0].tolist())
             where = f"lane {place[0]}" + f", column {', '.join(map(str, place[1:]))}" * (len(place) > 1)
             raise FloatingPointError(
                 f"{what}{f' {name!r}' if name else ''} of {where} is {part[place]} after {steps:,} steps; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -140,7 +140,7 @@ class Recogniser(RecurrentPPO):
     def remember(self, step: Step) -> None:
         """See `Agent.remember`. The label of an episode comes with its end."""
         label = [info["label"] if end else UNKNOWN for info, end in zip(step.infos, step.ends, strict=True)]
-        super().remember(replace(step, act={**step.act, "label": torch.tensor(label, device=self.device)}))
+        super().remember(step._replace(act={**step.act, "label": torch.tensor(label, device=self.device)}))
 
     def train(self, steps: int) -> None:
         """See `RecurrentPPO.train`; every step has the label of the episode that it belongs to."""

@@ -307,7 +307,8 @@ class WorldModelController(Agent):
             self.compiled_descent.learn_controller(cast(Sequence, unrolled.trajectory), *slopes)
             return
         if self.saturation:
-            penalty = 0.5 * self.saturation / unrolled.nets.shape[1] * unrolled.nets.square().sum()
+            nets = unrolled.nets.flatten()
+            penalty = 0.5 * self.saturation / unrolled.nets.shape[1] * torch.dot(nets, nets)
             self.measures["train/saturation_loss"] = penalty.detach()
             loss = loss + penalty
         check_losses(self.num_timesteps, controller_loss=loss)

@@ -174,11 +174,11 @@ def test_act_and_remember_change_nothing_that_they_were_given(name: str, monkeyp
         return result
 
     def watched_remember(step: Step) -> None:
-        before = copy.deepcopy(vars(step))
+        before = copy.deepcopy(step._asdict())
         remember(step)
-        assert before.keys() == vars(step).keys()
+        assert before.keys() == step._asdict().keys()
         assert before["act"].keys() == step.act.keys()
-        assert [p.tobytes() for p in numbers(before)] == [p.tobytes() for p in numbers(vars(step))]
+        assert [p.tobytes() for p in numbers(before)] == [p.tobytes() for p in numbers(step._asdict())]
         compared.append("remember")
 
     monkeypatch.setattr(agent, "act", watched_act)
