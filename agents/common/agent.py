@@ -267,9 +267,9 @@ def check_finite(what: str, values: Any, steps: int) -> None:
 
 def _refuse_not_finite(what: str, parts: dict[str, np.ndarray], steps: int) -> None:
     for name, part in parts.items():
-        wrong = np.argwhere(~np.isfinite(part)) if part.dtype.kind == "f" else ()
+        wrong = np.argwhere(~np.isfinite(part)) if part.dtype.kind == "f" else np.empty((0, 0))
         if len(wrong):  # else the squares alone were too large
-            place = tuple(wrong[0].tolist())
+            place: tuple[int, ...] = tuple(wrong[0].tolist())
             where = f"lane {place[0]}" + f", column {', '.join(map(str, place[1:]))}" * (len(place) > 1)
             raise FloatingPointError(
                 f"{what}{f' {name!r}' if name else ''} of {where} is {part[place]} after {steps:,} steps; "
