@@ -35,7 +35,7 @@ class Actor(BasePolicy):
         """Actions (N, ...) for the environment, and the next state.
 
         Args:
-            obs: tensors (N, ...), or a dict of such.
+            obs: tensors (N, ...), or a dict of these.
             state: what the last call returned; None at the start.
             episode_start: (N,) bool, True for all lanes where `state` is None.
             deterministic: take the most likely action instead of a sample.

@@ -256,7 +256,7 @@ def check_finite(what: str, values: Any, steps: int) -> None:
 
     Args:
         what: name of the values, for the message.
-        values: an array (N, ...), or a dict of such.
+        values: an array (N, ...), or a dict of these.
         steps: environment steps so far, for the message.
     """
     for name, part in values.items() if isinstance(values, Mapping) else (("", values),):

@@ -68,7 +68,7 @@ def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple
 
     Args:
         kind: see `Archive`.
-        content: None, numbers, strings, lists, tuples, dicts and deques of such; NumPy arrays and numbers, tensors,
+        content: None, numbers, strings, lists, tuples, dicts and deques of these; NumPy arrays and numbers, tensors,
             Gymnasium spaces and Stable-Baselines3's schedules. Anything else is left out and its place returned.
     """
     writer = _Writer()

@@ -116,7 +116,7 @@ class Replay:
 
 
 class Rollout:
-    """The T newest steps of N columns, time-major: `fields[name]` is (T, N, ...), or a dict of such.
+    """The T newest steps of N columns, time-major: `fields[name]` is (T, N, ...), or a dict of these.
 
     Args:
         steps: T.
@@ -128,7 +128,7 @@ class Rollout:
         self.count = 0
 
     def add(self, **values: Any) -> None:
-        """Copies one step: a tensor (N, ...), or a dict of such, for each field; the first step creates the fields."""
+        """Copies one step: a tensor (N, ...), or a dict of these, for each field; the first step creates the fields."""
         if not self.fields:
             make = lambda part: part.new_empty(self.steps, *part.shape)  # noqa: E731
             self.fields = {name: each(value, make) for name, value in values.items()}

@@ -23,7 +23,7 @@ from ..common.sequences import each
 from ..cores import Core, State, make_core
 from ..cores.feedforward import ACTIVATIONS, Activation
 
-Obs = Any  # Tensor (B, ...), or a dict of such
+Obs = Any  # Tensor (B, ...), or a dict of these
 
 
 class RecurrentPolicy(Actor):
