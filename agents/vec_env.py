@@ -1,4 +1,4 @@
-"""The adapter to Stable-Baselines3 under the name by which users import it."""
+"""The adapter to Stable-Baselines3, under its public import path."""
 
 from .common.vec_env import GymnasiumVecEnv, make_sb3
 

@@ -1,4 +1,4 @@
-"""What all policies share: acting for one observation or a batch with a state of their own, saving and loading."""
+"""What all policies share: acting on one observation or a batch, with state from step to step; saving and loading."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .saving import constructor_keywords, merged, refuse_missing, refuse_unknown
 
 
 class Actor(BasePolicy):
-    """A policy with a state of its own from step to step. A subclass writes `act`."""
+    """A policy that carries state from step to step. Subclasses implement `act`."""
 
     _arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
-        """Remembers what the policy is made with, for `save`; refuses unknown keywords."""
+        """Records the constructor's arguments for `save`; refuses unknown keywords."""
         refuse_unknown(cls, keywords)
         made = super().__new__(cls)
         vars(made)["_arguments"] = {**dict(zip(constructor_keywords(cls), args, strict=False)), **keywords}
@@ -35,10 +35,10 @@ class Actor(BasePolicy):
         """Actions (N, ...) for the environment, and the next state.
 
         Args:
-            obs: tensors (N, ...), or a dict of such.
+            obs: tensors (N, ...), or a dict of these.
             state: what the last call returned; None at the start.
             episode_start: (N,) bool, True for all lanes where `state` is None.
-            deterministic: the most likely action instead of a random one.
+            deterministic: take the most likely action instead of a sample.
         """
 
     def predict(
@@ -51,10 +51,10 @@ class Actor(BasePolicy):
         """Actions for one observation or a batch; see Stable-Baselines3.
 
         Args:
-            observation: as the environment gives it, with or without a leading axis (N, ...).
+            observation: from the environment, with or without a leading axis (N, ...).
             state: what the last call returned; None at the start.
-            episode_start: (N,) bool; None: no lane starts anew.
-            deterministic: the most likely action instead of a random one.
+            episode_start: (N,) bool; None: no episode starts.
+            deterministic: take the most likely action instead of a sample.
 
         Returns:
             Actions with or without a leading axis, and the next state.
@@ -70,7 +70,7 @@ class Actor(BasePolicy):
         return (actions if batched else actions[0]), state
 
     def save(self, path: File) -> None:
-        """Writes the constructor's arguments and the parameters as an archive, which holds data alone."""
+        """Writes the constructor's arguments and the parameters as an archive, which holds only data."""
         content = {
             "class": type(self).__name__,
             "settings": self._get_constructor_parameters(),
@@ -80,16 +80,16 @@ class Actor(BasePolicy):
 
     @classmethod
     def load(cls, path: File, device: torch.device | str = "auto", **keywords: Any) -> Self:
-        """The policy of a file that `save` wrote. No code from the file runs.
+        """Loads a policy from a file that `save` wrote. No code from the file runs.
 
         Args:
             path: the file, or an open binary file.
-            device: where the parameters shall live.
-            keywords: arguments in place of those of the file. What it could not hold must be given.
+            device: device of the parameters.
+            keywords: arguments that replace those in the file. Those that it could not hold must be passed.
 
         Raises:
-            ArchiveError: a file that is none, is damaged or is of another class, or an argument that it could not hold
-                is not given. One line says which.
+            ArchiveError: the file is no archive, is damaged or of another class, or an argument that it could not hold
+                is missing. The message is one line.
         """
         source = str(path) if isinstance(path, str | Path) else "the file"
         archive = read_zip(path, "policy")
@@ -102,7 +102,7 @@ class Actor(BasePolicy):
                 keywords["device"] = get_device(device)
             policy = cls(**merged(content["settings"], keywords))
             policy.load_state_dict(content["parameters"])
-        except Exception as error:  # whatever is wrong with a file may raise anything
+        except Exception as error:  # a damaged file may raise anything
             raise ArchiveError(f"{source}: {one_line(error)}") from error
         return policy.to(get_device(device))
 

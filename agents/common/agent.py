@@ -1,4 +1,4 @@
-"""What all agents share: the learning loop, logging, and the refusal of what cannot be learned from."""
+"""What all agents share: the learning loop, logging, and the check that rewards and observations are finite."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from .workers import all_go_on
 
 
 class Step(NamedTuple):
-    """One step of N lanes, as `Agent.remember` gets it.
+    """One step of N lanes, the argument of `Agent.remember`.
 
     Attributes:
-        act: what `Agent.act` gave to be remembered.
-        episode_start: (N,) bool, whether an episode began with the observation that was acted on.
+        act: the dict that `Agent.act` returned.
+        episode_start: (N,) bool, whether this is the first step of an episode.
         rewards: (N,).
         ends: (N,) bool, whether an episode ended.
-        terminated: (N,) bool, whether it ended otherwise than by a time limit.
-        next_obs: (N, ...) what the step led to: the episode's last observation where one ended.
-        infos: of the lanes.
-        next_states: states of the cores after the step; `Agent.core_states` are still those before it.
+        terminated: (N,) bool, whether it ended for any reason but a time limit.
+        next_obs: (N, ...) observations after the step; where an episode ended, its last one.
+        infos: one dict per lane.
+        next_states: core states after the step; `Agent.core_states` still holds those before it.
     """
 
     act: Mapping[str, Any]
@@ -50,10 +50,10 @@ class Step(NamedTuple):
 class Agent(SavedAlgorithm):
     """A Stable-Baselines3 algorithm that alternates between `collect` and `train`.
 
-    A subclass writes `_setup_model`, `_setup_lanes`, `rollout_length`, `act`, `remember` and `train`, keeps every
-    keyword of its constructor as an attribute of the same name, and puts tensors or numbers to be logged into
-    `measures` by their logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent: there a
-    checkpoint is exact.
+    A subclass implements `_setup_model`, `_setup_lanes`, `rollout_length`, `act`, `remember` and `train`. It stores
+    every constructor keyword as an attribute of the same name, and puts the tensors or numbers to log into `measures`,
+    by logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent, so a checkpoint taken
+    there is exact.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("core_states",)
@@ -65,30 +65,30 @@ class Agent(SavedAlgorithm):
 
     @abstractmethod
     def _setup_lanes(self) -> None:
-        """Makes what depends on the number of lanes: states of cores, and room for experience."""
+        """Creates what depends on the number of lanes: core states and buffers for experience."""
 
     def check_lanes(self, count: int) -> None:
-        """Raises ValueError where so many lanes do not go with the agent's settings. By default any number does."""
+        """Raises ValueError if the agent's settings do not allow `count` lanes. By default any number is allowed."""
 
     @abstractmethod
     def rollout_length(self) -> int | None:
-        """Steps of every lane between two updates; None: until each has finished an episode."""
+        """Steps per lane between two updates; None: until every lane has finished an episode."""
 
     @abstractmethod
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
-        """What to do next.
+        """Chooses actions.
 
         Args:
-            obs: observations (N, ...) of the environment, not to be changed.
+            obs: (N, ...) observations of the environment; do not modify them.
             episode_start: (N,) bool.
 
         Returns:
-            Actions (N, ...) for the environment, what `remember` shall get, and the next states of the cores.
+            Actions (N, ...) for the environment, a dict for `remember`, and the next core states.
         """
 
     @abstractmethod
     def remember(self, step: Step) -> None:
-        """Keeps one step for `train`, and changes nothing of it."""
+        """Stores one step for `train`, without modifying it."""
 
     @abstractmethod
     def train(self, steps: int) -> None:
@@ -111,13 +111,13 @@ class Agent(SavedAlgorithm):
         Args:
             total_timesteps: steps of all lanes together.
             callback: Stable-Baselines3's callbacks.
-            log_interval: rollouts between two lines of the log; None: no log.
+            log_interval: rollouts between two log entries; None: no log.
             tb_log_name: name of the run for TensorBoard.
-            reset_num_timesteps: False goes on counting, and continues the running episodes.
+            reset_num_timesteps: False keeps counting steps and continues the running episodes.
             progress_bar: shows a bar with rate and time left (needs tqdm and rich).
 
         Raises:
-            FloatingPointError: a reward or an observation that is not finite; nothing has been learned from it.
+            FloatingPointError: a reward or an observation is not finite; nothing has been learned from it.
         """
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
@@ -140,10 +140,10 @@ class Agent(SavedAlgorithm):
         return self
 
     def collect(self, callback: BaseCallback) -> int | None:
-        """Steps every lane `rollout_length` times, and remembers it.
+        """Steps every lane `rollout_length` times and passes each step to `remember`.
 
         Returns:
-            The number of steps, or None when the callback ends the training.
+            The number of steps, or None if the callback stops training.
         """
         self.begin_rollout()
         self.collecting = True
@@ -183,7 +183,7 @@ class Agent(SavedAlgorithm):
         return steps
 
     def dump_logs(self) -> None:
-        """Writes the measures, the last episodes' means and the step count to the logger."""
+        """Logs the measures, means over the last episodes, and the step count."""
         for key, value in self.measures.items():
             self.logger.record(key, float(value))
         if self.ep_info_buffer:
@@ -196,32 +196,31 @@ class Agent(SavedAlgorithm):
 
     @property
     def lanes(self) -> int:
-        """N, the number of environments; 1 without one."""
+        """N, the number of environments; 1 if there is none yet."""
         return 1 if self.env is None else self.env.num_envs
 
     @property
     def training_env(self) -> Any:
-        """The VecEnv that it trains in.
+        """The VecEnv that the agent trains in.
 
         Raises:
             ValueError: there is none yet.
         """
         if self.env is None:
-            raise ValueError(f"this {type(self).__name__} has no environment: give it one by set_env")
+            raise ValueError(f"this {type(self).__name__} has no environment: call set_env first")
         return self.env
 
     def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
-        """Changes the environment, which may have another number of lanes.
+        """Replaces the environment. The new one may have a different number of lanes.
 
-        With another number of lanes, running episodes, states of cores and experience are given up; what was learned
-        stays.
+        If it does, running episodes, core states and experience are dropped; learned parameters are kept.
 
         Args:
-            env: whose spaces are those of the agent.
-            force_reset: whether new episodes begin; with another number of lanes they always do.
+            env: environment with the same spaces.
+            force_reset: whether to start new episodes; a different number of lanes always does.
 
         Raises:
-            ValueError: other spaces, or a number of lanes that does not go with the settings; nothing has changed.
+            ValueError: the spaces differ, or the settings do not allow this number of lanes; nothing has changed.
         """
         before = self.lanes if self.env is not None else None
         wrapped = self._wrap_env(env, self.verbose)
@@ -235,29 +234,29 @@ class Agent(SavedAlgorithm):
 
     @property
     def resumes_exactly(self) -> bool:
-        """Whether a checkpoint made now, of an environment that can be restored, continues to the same bits."""
+        """Whether a checkpoint made now resumes bit for bit, if the environment can be restored."""
         return self.workers == 1 and not self.collecting
 
     def _refuse_scaled_goals(self) -> None:
-        """Raises ValueError where VecNormalize scales the two goals, each by its own mean and variance."""
+        """Raises ValueError if VecNormalize scales the two goals, each by its own mean and variance."""
         normaliser = self._vec_normalize_env
         if normaliser is None or not normaliser.norm_obs or not isinstance(self.observation_space, spaces.Dict):
             return
         scaled = sorted(set(normaliser.norm_obs_keys or ()) & set(GOAL_KEYS))
         if scaled:
             raise ValueError(
-                f"VecNormalize scales {' and '.join(scaled)}, so that a goal that is reached no longer equals the one "
-                'that is desired; use VecNormalize(env, norm_obs_keys=["observation"])'
+                f"VecNormalize scales {' and '.join(scaled)}, so a goal that is reached no longer equals the desired "
+                'one; use VecNormalize(env, norm_obs_keys=["observation"])'
             )
 
 
 def check_finite(what: str, values: Any, steps: int) -> None:
-    """Raises FloatingPointError where an array (N, ...), or one of a dict of them, holds a number that is not finite.
+    """Raises FloatingPointError if a value is not finite.
 
     Args:
-        what: name of the values.
-        values: of N lanes.
-        steps: made so far, for the message.
+        what: name of the values, for the message.
+        values: an array (N, ...), or a dict of these.
+        steps: environment steps so far, for the message.
     """
     for part in values.values() if isinstance(values, dict) else (values,):
         # A sum of squares takes a microsecond, and is finite only where all numbers are.

@@ -1,7 +1,8 @@
-"""Archives: what agents, policies and checkpoints are saved as. They hold data; reading one never runs code from it.
+"""Archives, the format in which agents, policies and checkpoints are saved. Reading one never runs code from it.
 
 An archive has up to four parts: ``data.json``, ``tensors.safetensors``, ``arrays.npz`` and ``manifest.json``, which
-lists the format, what the archive holds, and size and SHA-256 of each other part. It is one zip file, or a folder.
+gives the format version, the kind of content, and the size and SHA-256 of every other part. It is a zip file or a
+folder.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ PARTS = ("data.json", "tensors.safetensors", "arrays.npz")
 
 
 class ArchiveError(ValueError):
-    """A file that cannot be read, or will not be; the message is one line that begins with the file's name."""
+    """A file that is damaged, foreign or unsafe to read; the message is one line that starts with its name."""
 
 
 class PickledError(ArchiveError):
-    """A file whose loading would run code that it holds."""
+    """A file that would run its own code when loaded."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Archive:
     Attributes:
         kind: "agent", "policy" or "checkpoint".
         content: plain data, arrays and tensors.
-        not_data: where in ``content`` something stood that is no data, as "policy_kwargs.features": it was left out.
+        not_data: places in ``content``, such as "policy_kwargs.features", whose value is not data and was left out.
     """
 
     kind: str
@@ -56,12 +57,12 @@ class Archive:
 
 
 def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """The parts of an archive by name, the manifest last, and the places of what could not be written.
+    """Returns an archive's parts by name, the manifest last, and the places in `content` that cannot be written.
 
     Args:
         kind: see `Archive`.
-        content: None, numbers, strings, lists, tuples, dicts and deques of such; NumPy arrays and numbers, tensors,
-            Gymnasium spaces and Stable-Baselines3's schedules. Anything else is left out, and its place returned.
+        content: None, numbers, strings, lists, tuples, dicts and deques of these; NumPy arrays and numbers, tensors,
+            Gymnasium spaces and Stable-Baselines3's schedules. Anything else is left out and its place returned.
     """
     writer = Writer()
     data = writer.mapping(content, "")
@@ -71,7 +72,7 @@ def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple
     if writer.arrays:
         file = io.BytesIO()
         save_arrays: Callable[..., None] = np.savez
-        save_arrays(file, **writer.arrays)  # none of which holds objects, so nothing is pickled
+        save_arrays(file, **writer.arrays)  # none holds objects, so nothing is pickled
         parts["arrays.npz"] = file.getvalue()
     listed = {name: {"size": len(part), "sha256": hashlib.sha256(part).hexdigest()} for name, part in parts.items()}
     manifest = {"format": FORMAT, "kind": kind, "parts": listed, "not_data": writer.not_data}
@@ -80,10 +81,10 @@ def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple
 
 
 def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
-    """Writes an archive as one zip file, whose parts are stored, not compressed.
+    """Writes an archive as one uncompressed zip file.
 
     Args:
-        path: the file, which is replaced when the new one is whole, or an open binary file.
+        path: file, replaced only when the new one is complete; or an open binary file.
         kind, content: see `pack`.
     """
     parts, _ = pack(kind, content)
@@ -101,7 +102,7 @@ def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
 
 
 def write_folder(folder: Path, kind: str, content: Mapping[str, Any]) -> tuple[str, ...]:
-    """Writes an archive as a new folder, each file and the folder itself down to the disk; see `pack`."""
+    """Writes an archive as a new folder, and waits until it is all on disk; see `pack`."""
     parts, not_data = pack(kind, content)
     folder.mkdir()
     for name, part in parts.items():
@@ -111,7 +112,7 @@ def write_folder(folder: Path, kind: str, content: Mapping[str, Any]) -> tuple[s
 
 
 def write_through(path: Path, content: bytes) -> None:
-    """Writes a file and waits until the disk has it."""
+    """Writes a file and waits until it is on disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -119,7 +120,7 @@ def write_through(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Waits until the disk has a folder's entries."""
+    """Waits until a folder's entries are on disk."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -132,15 +133,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_zip(path: File, kind: str) -> Archive:
-    """The archive in a zip file.
+    """Reads an archive from a zip file.
 
     Args:
         path: the file, or an open binary file.
-        kind: what it must hold.
+        kind: the kind of archive expected.
 
     Raises:
-        ArchiveError: it is none, is damaged, or holds something else; `PickledError` where it is a pickled file.
-        OSError: it cannot be opened.
+        ArchiveError: the file is no archive, is damaged, or is of another kind; `PickledError` if it is pickled.
+        OSError: the file cannot be opened.
     """
     if not isinstance(path, str | Path):
         return _read("the file", kind, lambda: _zip_parts(path))
@@ -149,15 +150,15 @@ def read_zip(path: File, kind: str) -> Archive:
 
 
 def read_folder(folder: Path, kind: str) -> Archive:
-    """The archive in a folder; see `read_zip`."""
+    """Reads an archive from a folder; see `read_zip`."""
     return _read(str(folder), kind, lambda: {name: _file(folder / name) for name in _names(folder)})
 
 
 def unpack(parts: Mapping[str, bytes], kind: str) -> Archive:
-    """The archive of these parts, in one of the many ways in which a damaged one raises."""
+    """Builds an archive from its parts; damaged parts may raise any exception."""
     manifest = json.loads(parts[MANIFEST])
     if manifest["format"] != FORMAT:
-        raise ValueError(f"its format is {manifest['format']!r}, and this version reads {FORMAT}")
+        raise ValueError(f"its format is {manifest['format']!r}, but this version reads {FORMAT}")
     if manifest["kind"] != kind:
         raise ValueError(f"it holds {_article(manifest['kind'])}, not {_article(kind)}")
     listed = manifest["parts"]
@@ -166,13 +167,13 @@ def unpack(parts: Mapping[str, bytes], kind: str) -> Archive:
         if part is None:
             raise ValueError(f"it lacks {name}")
         if len(part) != about["size"] or hashlib.sha256(part).hexdigest() != about["sha256"]:
-            raise ValueError(f"{name} is damaged: its size or hash is not that of the manifest")
+            raise ValueError(f"{name} is damaged: its size or hash does not match the manifest")
     held = {name: parts[name] for name in PARTS if name in listed}
     tensors = load_tensors(held["tensors.safetensors"]) if "tensors.safetensors" in held else {}
     arrays = _arrays(held["arrays.npz"]) if "arrays.npz" in held else {}
     content = Reader(tensors, arrays).value(json.loads(held["data.json"]))
     if not isinstance(content, dict):
-        raise ValueError("its data is no mapping")
+        raise ValueError("its data is not a mapping")
     return Archive(kind, content, tuple(str(place) for place in manifest["not_data"]))
 
 
@@ -185,7 +186,7 @@ def _read(source: str, kind: str, parts: Callable[[], dict[str, bytes]]) -> Arch
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, as one line that is not too long."""
+    """An exception's message as one line of at most 300 characters."""
     said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, KeyError):
         said = f"it lacks {said}"
@@ -197,18 +198,18 @@ def _zip_parts(file: io.BufferedIOBase) -> dict[str, bytes]:
         names = archive.namelist()
         if MANIFEST not in names and any("data" in name for name in names):
             raise PickledError(
-                "it is pickled, by Stable-Baselines3, PyTorch or an older version of this package, and loading it "
-                "would run code that it holds; if you trust it, pass trust=True"
+                "it was pickled by Stable-Baselines3, PyTorch or an older version of this package, and loading it "
+                "would run code from it; if you trust it, pass trust=True"
             )
         for name in names:
             if name not in (*PARTS, MANIFEST):
-                raise ValueError(f"it has an entry {name!r}, which no archive of this package has")
+                raise ValueError(f"it has an entry {name!r}, unknown in archives of this package")
         _check_entries(archive)
         return {name: archive.read(name) for name in names}
 
 
 def _check_entries(archive: zipfile.ZipFile) -> None:
-    """Raises ValueError where reading all entries would take more memory than the file is long."""
+    """Raises ValueError if reading all entries would take more memory than the size of the file."""
     entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries):
         raise ValueError("it is compressed; archives of this package never are")
@@ -223,7 +224,7 @@ def _names(folder: Path) -> list[str]:
 
 def _file(path: Path) -> bytes:
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError(f"{path.name} is no regular file")
+        raise ValueError(f"{path.name} is not a regular file")
     return path.read_bytes()
 
 

@@ -1,8 +1,7 @@
-"""Checkpoints: a training that is stopped and resumed ends in the same bits as one that was not.
+"""Checkpoints: a training run that is stopped and resumed ends with the same bits as one that was not.
 
-A folder of checkpoints holds ``step-000123456`` and the like, each an archive, and ``latest``, a file with the name of
-the newest. A checkpoint appears by one rename, when all of it is on the disk; whatever stops the process before that
-leaves the others as they are.
+A folder of checkpoints holds archives such as ``step-000123456``, and ``latest``, a file with the name of the newest.
+A checkpoint appears by one rename, once all of it is on disk. If the process stops earlier, the others are untouched.
 """
 
 from __future__ import annotations
@@ -47,16 +46,16 @@ def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
 
     Args:
         agent: any of `AGENTS`.
-        path: folder of one training, made if it is not there.
-        keep: how many of the newest stay, at least 1.
+        path: folder of one training run, created if missing.
+        keep: number of newest checkpoints to keep, at least 1.
 
     Returns:
-        Whether it resumes exactly: True where the agent says so, where the environment can be restored (it has
-        `get_state` and `set_state`), and where each wrapper around it is stateless, known, or names what it keeps
-        between steps in an attribute `STATE`, as agents do.
+        Whether training resumes exactly: True if the agent says so, the environment can be restored (it has
+        `get_state` and `set_state`), and each wrapper around it is stateless, known, or names what it keeps between
+        steps in an attribute `STATE`, as agents do.
 
     Raises:
-        OSError: it cannot be written; the checkpoints that were there stay.
+        OSError: the checkpoint cannot be written; earlier ones are kept.
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,34 +87,34 @@ def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
 
 
 def load_checkpoint(agent_class: type[AgentType], path: str | Path, env: VecEnv, **keywords: Any) -> AgentType:
-    """The agent of a checkpoint, in `env`, to be continued by `learn(steps, reset_num_timesteps=False)`.
+    """Loads an agent from a checkpoint. Continue with `learn(steps, reset_num_timesteps=False)`.
 
-    No code from the files runs. Warns where the continuation is only approximate, as running episodes start anew, and
-    where a newer checkpoint is damaged and was skipped.
+    No code from the files runs. Warns if the continuation is only approximate, for instance because running episodes
+    start again, and if a newer checkpoint is damaged and was skipped.
 
     Args:
         agent_class: class of the agent that was saved.
-        path: folder of checkpoints, of which the newest whole one is taken; or one checkpoint.
-        env: an environment made as the one trained in, with as many lanes.
-        keywords: see `Agent.load`; what the files could not hold must be given.
+        path: folder of checkpoints, of which the newest intact one is loaded; or one checkpoint.
+        env: an environment made like the one used in training, with as many lanes.
+        keywords: see `Agent.load`; settings that the files could not hold must be passed.
 
     Raises:
-        ArchiveError: no checkpoint is whole, or it is of another class or number of lanes, or something that it could
-            not hold is not given. One line says which.
+        ArchiveError: no checkpoint is intact, it is of another class or number of lanes, or a setting that it could
+            not hold is missing. The message is one line.
     """
     source, archive = _newest(Path(path))
     agent = agent_class.rebuild(archive, str(source), env, keywords.pop("device", "auto"), keywords)
     try:
         _restore(agent, archive)
-    except Exception as error:  # whatever is wrong with a file may raise anything
+    except Exception as error:  # a damaged file may raise anything
         raise ArchiveError(f"{source}: {one_line(error)}") from error
     if not archive.content["exact"]:
-        warnings.warn(f"{source} could not hold all of the training: this continuation is approximate", stacklevel=2)
+        warnings.warn(f"{source} lacks part of the training state: the continuation is approximate", stacklevel=2)
     return agent
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, newest first, whether whole or not."""
+    """The checkpoints in a folder, newest first, intact or not."""
     found = [path for path in folder.iterdir() if NAME.fullmatch(path.name) and path.is_dir()]
     latest = folder / LATEST
     name = latest.read_text(errors="replace") if latest.is_file() else ""
@@ -123,7 +122,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def environment_state(env: VecEnv | None) -> Any:
-    """The environment's snapshot, or None where it has none, or one that is no data."""
+    """The environment's snapshot, or None if it has none or it is not data."""
     try:
         state = env.unwrapped.get_state()  # type: ignore[union-attr]
     except AttributeError:
@@ -132,13 +131,13 @@ def environment_state(env: VecEnv | None) -> Any:
 
 
 class SaveCheckpoint(BaseCallback):
-    """Saves a checkpoint every so many environment steps, always between two rollouts.
+    """Saves a checkpoint every `every` environment steps, between two rollouts.
 
     Args:
         path: folder.
-        every: environment steps.
+        every: environment steps between checkpoints.
         keep: see `save_checkpoint`.
-        verbose: 1 says when it saves.
+        verbose: 1 prints a line for each checkpoint.
     """
 
     def __init__(self, path: str | Path, every: int = 50_000, keep: int = 3, verbose: int = 0) -> None:
@@ -155,7 +154,7 @@ class SaveCheckpoint(BaseCallback):
     def _on_rollout_start(self) -> None:
         agent = self.model
         if not isinstance(agent, Agent):
-            raise TypeError(f"checkpoints are of the agents of this package, not of {type(agent).__name__}")
+            raise TypeError(f"SaveCheckpoint needs an agent of this package, not a {type(agent).__name__}")
         if agent.num_timesteps >= self._next:
             self._next = agent.num_timesteps + self.every
             save_checkpoint(agent, self.path, self.keep)
@@ -164,7 +163,7 @@ class SaveCheckpoint(BaseCallback):
 
 
 def _free_name(folder: Path, steps: int) -> str:
-    """A name that no checkpoint of the folder has."""
+    """A name that no checkpoint in the folder has yet."""
     name, count = f"step-{steps:09d}", 1
     while (folder / name).exists():
         name, count = f"step-{steps:09d}.{count}", count + 1
@@ -172,9 +171,9 @@ def _free_name(folder: Path, steps: int) -> str:
 
 
 def _newest(path: Path) -> tuple[Path, Archive]:
-    """The newest whole checkpoint of a folder, or the one that the path is."""
+    """The newest intact checkpoint in a folder, or the checkpoint at the path itself."""
     if not path.is_dir():
-        raise ArchiveError(f"{path}: there is no checkpoint, as there is no such folder")
+        raise ArchiveError(f"{path}: there is no checkpoint: the folder does not exist")
     skipped = []
     for checkpoint in [path] if NAME.fullmatch(path.name) else checkpoints(path):
         try:
@@ -183,20 +182,20 @@ def _newest(path: Path) -> tuple[Path, Archive]:
             skipped.append(str(error))
             continue
         if skipped:
-            warnings.warn(f"skipped {'; '.join(skipped)}; {checkpoint} is taken", stacklevel=3)
+            warnings.warn(f"skipped {'; '.join(skipped)}; loaded {checkpoint} instead", stacklevel=3)
         return checkpoint, archive
     if skipped:
-        raise ArchiveError(f"{path}: no checkpoint is whole: {'; '.join(skipped)}")
+        raise ArchiveError(f"{path}: no checkpoint is intact: {'; '.join(skipped)}")
     old = (path / "state.pkl").exists()
-    why = "it is of an older version, whose files are pickled and no longer read" if old else "none is in this folder"
+    why = "an older version wrote it, with pickled files that are no longer read" if old else "the folder holds none"
     raise ArchiveError(f"{path}: there is no checkpoint: {why}")
 
 
 def _restore(agent: Agent, archive: Archive) -> None:
-    """All that a checkpoint holds beside what the agent was made of."""
+    """Restores what a checkpoint holds beyond what the agent was built from."""
     content, env = archive.content, agent.training_env
     if content["lanes"] != agent.lanes:
-        raise ValueError(f"it is of {content['lanes']} lanes, and the environment has {agent.lanes}: give it as many")
+        raise ValueError(f"it has {content['lanes']} lanes, but the environment has {agent.lanes}: use as many")
     lost = {place.split(".")[1] for place in archive.not_data if place.startswith("state.")}
     agent.set_state({**{name: getattr(agent, name) for name in lost}, **content["state"]} if lost else content["state"])
     held = [held for held in _wrappers(env) if held]
@@ -205,13 +204,13 @@ def _restore(agent: Agent, archive: Archive) -> None:
             setattr(holder, name, value)
     if content["environment"] is not None:
         env.unwrapped.set_state(content["environment"])
-        env.unwrapped._reset_seeds()  # the seeds of the agent's construction were for a first reset
+        env.unwrapped._reset_seeds()  # seeds set in the agent's constructor are for a first reset
         agent._last_obs, agent._last_original_obs, agent._last_episode_starts = content["last"]
     _set_random_state(agent, content["random"])
 
 
 def _wrappers(env: Any) -> list[list[tuple[Any, str]] | None]:
-    """For each wrapper around an environment, what it keeps between steps, as (holder, attribute); None: not known."""
+    """For each wrapper around an environment, what it keeps between steps, as (holder, attribute); None: unknown."""
     found: list[list[tuple[Any, str]] | None] = []
     while isinstance(env, VecEnvWrapper):
         found.append(_held(env))

@@ -1,7 +1,7 @@
 """Data as JSON, with arrays and tensors beside it: what an archive can hold, and nothing that could run.
 
-What JSON has no form for is a dict of one key that begins with "$". Lists, dicts, strings and numbers stand for
-themselves; tuples, deques, arrays, tensors, spaces and Stable-Baselines3's schedules have such forms.
+What JSON cannot express becomes a dict with one key that starts with "$": tuples, deques, arrays, tensors, spaces and
+Stable-Baselines3's schedules.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from stable_baselines3.common import torch_layers
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 from torch import Tensor
 
-CLASSES: dict[str, type] = {  # that data may name, because making one runs nothing that its file could choose
+CLASSES: dict[str, type] = {  # that an archive may name: none runs code that the file could choose
     name: getattr(torch_layers, name) for name in ("CombinedExtractor", "FlattenExtractor", "NatureCNN")
 }
 
 
 def not_data(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """The places of what `pack` cannot write, as "policy_kwargs.features"."""
+    """The places that `pack` cannot write, such as "policy_kwargs.features"."""
     writer = Writer()
     writer.mapping(content, "")
     return tuple(writer.not_data)
 
 
 def check_alike(name: str, own: Any, given: Any) -> None:
-    """Raises ValueError where two values differ in kind, dtype or shape; None is like anything."""
+    """Raises ValueError if two values differ in type, dtype or shape; None matches anything."""
     if own is None or given is None:
         return
     kinds: Any = (int, float) if isinstance(own, float) else type(own)
@@ -48,7 +48,7 @@ def check_alike(name: str, own: Any, given: Any) -> None:
 
 
 def check_range(name: str, given: np.ndarray, low: int, high: int) -> None:
-    """Raises ValueError where whole numbers are not in [low, high]."""
+    """Raises ValueError if an integer is outside [low, high]."""
     if given.size and not (low <= given.min() and given.max() <= high):
         raise ValueError(f"{name} must lie in [{low}, {high}], got {given.min()} to {given.max()}")
 
@@ -145,7 +145,7 @@ def _box(low: np.ndarray, high: np.ndarray, dtype: str) -> spaces.Box:
     return spaces.Box(low, high, dtype=np.dtype(dtype).type)
 
 
-# Objects by name: class, the arguments that make an equal one, and what makes it of them.
+# Objects by name: the class, a function that gives the arguments of an equal one, and one that builds it from them.
 _OBJECTS: dict[str, tuple[type, Callable[[Any], list[Any]], Callable[..., Any]]] = {
     "Box": (spaces.Box, lambda space: [space.low, space.high, str(space.dtype)], _box),
     "Discrete": (

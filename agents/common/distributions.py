@@ -1,7 +1,7 @@
-"""Stable-Baselines3's distributions of actions, without the checks that PyTorch makes of every number in every call.
+"""Stable-Baselines3's action distributions, without PyTorch's check of every number in every call.
 
-The checks take up to a seventh of a small net's training. Losses that are not finite are found by the learner, and
-actions that are not finite are refused by the environment.
+The checks take up to a seventh of the training time of a small net. The learner detects losses that are not finite,
+and the environment refuses actions that are not finite.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing_extensions import Self
 
 
 class ActionDistribution(Protocol):
-    """What a policy's actions are drawn from: Stable-Baselines3's distributions, and others of that form."""
+    """The distribution of a policy's actions: one of Stable-Baselines3's, or any with these methods."""
 
     def get_actions(self, deterministic: bool = False) -> Tensor:
-        """Actions (B, ...), the likeliest or drawn."""
+        """Actions (B, ...), sampled or the most likely."""
 
     def mode(self) -> Tensor:
-        """The likeliest actions (B, ...)."""
+        """The most likely actions (B, ...)."""
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """log pi(a) (B,) of actions (B, ...)."""
 
     def entropy(self) -> Tensor | None:
-        """(B,), None where it has no closed form."""
+        """(B,), or None if there is no closed form."""
 
 
 def make_distribution(space: spaces.Space[Any]) -> Distribution:
@@ -45,7 +45,7 @@ def make_distribution(space: spaces.Space[Any]) -> Distribution:
         space: Box, Discrete, MultiDiscrete or MultiBinary (n,).
 
     Raises:
-        NotImplementedError: another space.
+        NotImplementedError: any other space.
     """
     if isinstance(space, spaces.Discrete):
         return _Categorical(int(space.n))
@@ -55,7 +55,7 @@ def make_distribution(space: spaces.Space[Any]) -> Distribution:
         return _Bernoulli(get_action_dim(space))
     if isinstance(space, spaces.Box):
         return _DiagGaussian(get_action_dim(space))
-    raise NotImplementedError(f"actions are a Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
+    raise NotImplementedError(f"the action space must be Box, Discrete, MultiDiscrete or MultiBinary, got {space}")
 
 
 class _Categorical(CategoricalDistribution):

@@ -1,4 +1,4 @@
-"""From the environment's observation to the vectors that the nets read."""
+"""Turns the environment's observations into the vectors that the nets read."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ GOAL_KEYS = ("achieved_goal", "desired_goal")
 class Encoder:
     """Flattens an observation into three vectors: observation (B, D), achieved goal (B, G), desired goal (B, G).
 
-    A Box is the observation itself. In a Dict every key but the two goal keys belongs to the observation, in the
-    space's order. Without both goal keys G is 0.
+    A Box is the observation itself. In a Dict, all keys except the two goal keys form the observation, in the space's
+    order. Unless both goal keys are there, G is 0.
 
     `percept` is what the world model predicts: the observation and the achieved goal. Where their spaces are equal
     (retina goals: the achieved goal is the glimpse) one copy serves both; `check` compares the two on data.
 
     Args:
         space: a Box or a Dict of Boxes.
-        share: whether the achieved goal *is* the observation; None decides by the spaces.
-        device: where the vectors are wanted.
-        normalised: whether VecNormalize scales observations, so that they leave their space.
+        share: whether the achieved goal *is* the observation; None: if their spaces are equal.
+        device: device of the vectors.
+        normalised: whether VecNormalize scales observations, which may take them out of their space.
 
     Raises:
-        ValueError: another kind of space, or `share` where the spaces differ.
+        ValueError: any other kind of space, or `share` although the spaces differ.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Encoder:
         return torch.zeros(len(self.observation(obs)), 0, device=self.device)
 
     def check(self, obs: Any) -> None:
-        """Raises ValueError where `percept` stores one copy of two vectors that differ."""
+        """Raises ValueError if `percept` stores one copy of two vectors that differ."""
         if self.has_goal and self.shares_goal and not np.array_equal(obs["observation"], obs["achieved_goal"]):
             raise ValueError(
                 "observation and achieved_goal have the same space but different values: "

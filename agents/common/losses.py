@@ -25,9 +25,9 @@ def goal_error(achieved: Tensor, desired: Tensor) -> Tensor:
 
 
 def goal_match(achieved: Tensor, desired: Tensor, widths: Sequence[float]) -> Tensor:
-    """The mean over widths w of exp(-|d - x| / w): 1 at the goal, almost 0 far away, its slope does not fade near it.
+    """The mean over widths w of exp(-|d - x| / w): 1 at the goal, almost 0 far away, steep near the goal.
 
-    A wide term leads to the goal from afar, a narrow one tells the goal from what merely looks like it.
+    A wide term guides from afar, a narrow one tells the goal from what merely looks like it.
 
     Args:
         achieved: (..., G).
@@ -44,11 +44,11 @@ def goal_match(achieved: Tensor, desired: Tensor, widths: Sequence[float]) -> Te
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, ended: Tensor, td_lambda: float) -> Tensor:
     """TD(lambda) returns (Sutton 1988): G_t = r_t + g_t [(1 - l_t) V(x_t+1) + l_t G_t+1].
 
-    l_t is `td_lambda`, but 0 where an episode or the sequence ends, so that there the value stands for the rest.
+    l_t is `td_lambda`, but 0 at the end of an episode or of the sequence: there the value replaces the rest.
 
     Args:
-        rewards: (T, B), r_t is paid for arriving at x_t+1.
-        next_values: (T, B), V(x_t+1), of the episode's true last state where it ended.
+        rewards: (T, B), r_t is the reward for arriving at x_t+1.
+        next_values: (T, B), V(x_t+1); where the episode ended, of its true last state.
         discounts: (T, B), g_t, 0 where nothing follows.
         ended: (T, B) bool, whether the episode ended with this step.
         td_lambda: in [0, 1].
@@ -80,10 +80,10 @@ def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: float) -> Te
 
 
 def check_losses(steps: int, **losses: Tensor) -> None:
-    """Raises FloatingPointError where a loss is not finite. Call it before the gradient step.
+    """Raises FloatingPointError if a loss is not finite. Call it before the gradient step.
 
     Args:
-        steps: made so far, for the message.
+        steps: environment steps so far, for the message.
         losses: scalars by name.
     """
     wrong = [f"{name} = {loss.item()}" for name, loss in losses.items() if not math.isfinite(loss.item())]
@@ -95,14 +95,14 @@ def check_losses(steps: int, **losses: Tensor) -> None:
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | None = None) -> None:
-    """One step of the optimizer along the gradient of `loss` in its own parameters, and in no others.
+    """Takes one optimizer step along the gradient of `loss` in the optimizer's own parameters only.
 
-    Where several workers train, along the mean of their gradients.
+    With several workers, along the mean of their gradients.
 
     Args:
-        optimizer: of one parameter group.
+        optimizer: with one parameter group.
         loss: scalar.
-        max_norm: the gradient is scaled down to this norm; None: never.
+        max_norm: largest norm of the gradient, which is scaled down to it; None: no limit.
     """
     parameters = optimizer.param_groups[0]["params"]
     gradients = average(torch.autograd.grad(loss, parameters))

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-ROWS, FEWEST = 2, 16  # scan lines of a disc: a pixel, and at least
+ROWS, FEWEST = 2, 16  # scan lines of a disc: per pixel, and at least
 
 
 class Retina(nn.Module):
     """Mean darkness of discs of pictures around a gaze.
 
-    For every size of field, the area averages on a grid of a quarter of it, less 1/12 of their second differences;
-    between the points of the grid bilinear. This is what an image bank in its exact mode looks up, so that a network
-    trained here sees the same there.
+    For each field size, averages over discs are computed on a grid, reduced by 1/12 of their second differences, and
+    interpolated bilinearly. An image bank in exact mode looks up the same values, so a network trained here sees the
+    same there.
 
     Args:
         table: (K, 3) of (u, v, size): centre relative to the gaze and diameter, pixels.
-        stride: grid of a field's averages, in sizes of the field; 0.25 is the exact mode, 0.5 the fast one.
+        stride: grid spacing, in sizes of the field; 0.25 is the exact mode, 0.5 the fast one.
         outside: darkness around a picture; None: the mean of its border.
 
     Raises:
@@ -40,7 +40,7 @@ class Retina(nn.Module):
         self._sizes = sorted(set(values[:, 2].tolist()))
 
     def forward(self, pictures: Tensor, gaze: Tensor) -> Tensor:
-        """What the retina gives.
+        """Samples pictures around a gaze.
 
         Args:
             pictures: (B, C, S, S) in [0, 1], 0 is black.

@@ -1,4 +1,4 @@
-"""Saving and loading agents as archives, from what their classes declare: keywords, nets, progress and state."""
+"""Saves and loads agents as archives, from what their classes declare: keywords, nets, progress and state."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from typing_extensions import Self
 from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, write_zip
 from .data import check_alike, not_data
 
-# Keywords that are not the agent's own to keep: they are given when it is made or loaded.
+# Keywords that are not saved: the caller passes them whenever an agent is made or loaded.
 _GIVEN = ("env", "device", "_init_setup_model")
-# Where Stable-Baselines3 keeps a keyword under another name.
+# Keywords that Stable-Baselines3 stores under another name.
 _KEPT_AS = {"stats_window_size": "_stats_window_size"}
 
 
 class SavedAlgorithm(BaseAlgorithm):
-    """A Stable-Baselines3 algorithm whose files hold data alone: no pickles, so that loading one runs no code from it.
+    """A Stable-Baselines3 algorithm whose files hold only data: nothing is pickled, and loading one runs no code.
 
     Attributes:
-        STATE: names of the attributes that live from one rollout to the next, beside nets and optimizers; a checkpoint
-            holds them. Each is plain data (see `archive.pack`), or has `get_state` and `set_state`.
-        PROGRESS: names of the attributes that tell how far training has come; `save` keeps them, too.
-        RENAMED: present names of keywords by the names that they once had.
+        STATE: names of the attributes, besides nets and optimizers, that carry over from one rollout to the next.
+            Checkpoints hold them. Each is plain data (see `archive.pack`) or has `get_state` and `set_state`.
+        PROGRESS: names of the attributes that track the progress of training; `save` stores them too.
+        RENAMED: current names of keywords by former name.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ()
@@ -42,7 +42,7 @@ class SavedAlgorithm(BaseAlgorithm):
     RENAMED: ClassVar[Mapping[str, str]] = {}
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
-        """Refuses a keyword that the constructor does not have, and says which it has."""
+        """Refuses unknown keywords and lists the known ones."""
         for name in cls.RENAMED.keys() & keywords.keys():
             raise TypeError(f"{cls.__name__}() got the keyword {name!r}, which is now called {cls.RENAMED[name]!r}")
         refuse_unknown(cls, keywords)
@@ -50,14 +50,14 @@ class SavedAlgorithm(BaseAlgorithm):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The constructor's keywords, but for environment and device, with their present values."""
+        """The constructor's keywords, except environment and device, with their current values."""
         names = [name for name in constructor_keywords(type(self)) if name not in (*_GIVEN, "policy")]
         aliases = [alias for alias, known in self.policy_aliases.items() if known is self.policy_class]
         policy = aliases[0] if aliases else self.policy_class
         return {"policy": policy, **{name: getattr(self, _KEPT_AS.get(name, name)) for name in names}}
 
     def not_data(self) -> dict[str, Any]:
-        """Those settings that a file cannot hold, or not whole, such as a function: `load` must be given them."""
+        """The settings that a file cannot hold completely, such as functions; pass them to `load`."""
         settings = self.settings
         return {place.partition(".")[0]: settings[place.partition(".")[0]] for place in not_data(settings)}
 
@@ -67,10 +67,10 @@ class SavedAlgorithm(BaseAlgorithm):
         return {name: value.get_state() if hasattr(value, "get_state") else value for name, value in own.items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `get_state` gave.
+        """Restores what `get_state` returned.
 
         Raises:
-            ValueError: something in it is not as `check_state` demands.
+            ValueError: `check_state` refuses a value.
         """
         for name in self.STATE:
             own = getattr(self, name)
@@ -81,10 +81,10 @@ class SavedAlgorithm(BaseAlgorithm):
                 setattr(self, name, _on(self.device, state[name]))
 
     def check_state(self, name: str, given: Any) -> None:
-        """Raises ValueError where what a file gives for an attribute of `STATE` or `PROGRESS` cannot be its value.
+        """Raises ValueError if a file's value for an attribute in `STATE` or `PROGRESS` is invalid.
 
-        By default it must be of the kind, dtype and shape of the present one, unless that is None. A subclass says more
-        where loops would index by it.
+        By default it must have the type, dtype and shape of the current value, unless that is None. A subclass checks
+        more where loops use the value as an index.
         """
         check_alike(name, getattr(self, name), given)
 
@@ -97,9 +97,9 @@ class SavedAlgorithm(BaseAlgorithm):
         """Writes settings, nets, optimizers and progress.
 
         Args:
-            path: a file, to which ".zip" is added where it has no suffix, or an open binary file.
-            exclude: settings, nets, optimizers and progress to leave out, by name.
-            include: attributes named in `STATE` to add; `load` does not need them.
+            path: file, with ".zip" added if it has no suffix; or an open binary file.
+            exclude: names of settings, nets, optimizers and progress to leave out.
+            include: names of attributes in `STATE` to add; `load` does not need them.
         """
         content = self.content(set(exclude or ()))
         content["state"] = {name: value for name, value in self.get_state().items() if name in set(include or ())}
@@ -133,21 +133,21 @@ class SavedAlgorithm(BaseAlgorithm):
         trust: bool = False,
         **keywords: Any,
     ) -> Self:
-        """The agent of a file that `save` wrote. No code from the file runs.
+        """Loads an agent from a file that `save` wrote. No code from the file runs.
 
         Args:
             path: the file, ".zip" may be left out; or an open binary file.
-            env: to train in, with any number of lanes that goes with the settings; None: `set_env` gives one later.
-            device: where the nets shall live.
-            custom_objects, keywords: settings in place of those of the file; parts of a dict are taken over one by one.
-                What the file could not hold must be given here.
+            env: to train in, with any number of lanes that fits the settings; None: call `set_env` later.
+            device: device of the nets.
+            custom_objects, keywords: settings that replace those in the file; dicts are merged key by key. Settings
+                that the file could not hold must be passed here.
             print_system_info: prints the versions of this system.
-            force_reset: not used, as every load begins new episodes; Stable-Baselines3 has it.
-            trust: also read a file from before this format, which is pickled: what it holds is run.
+            force_reset: unused, as every load starts new episodes; part of Stable-Baselines3's signature.
+            trust: also read a pickled file, from before this format; this runs the code in it.
 
         Raises:
-            ArchiveError: a file that is none, is damaged, is of another class, or is pickled; or a setting that it
-                could not hold is not given. One line says which.
+            ArchiveError: the file is no archive, is damaged, pickled or of another class, or a setting that it could
+                not hold is missing. The message is one line.
         """
         if isinstance(path, str | Path) and not Path(path).is_file():
             path = Path(path).with_name(f"{Path(path).name}.zip")
@@ -172,7 +172,7 @@ class SavedAlgorithm(BaseAlgorithm):
         device: torch.device | str = "auto",
         given: Mapping[str, Any] | None = None,
     ) -> Self:
-        """The agent of an archive; see `load`."""
+        """Builds an agent from an archive; see `load`."""
         content, given = archive.content, given or {}
         try:
             if content["class"] != cls.__name__:
@@ -184,7 +184,7 @@ class SavedAlgorithm(BaseAlgorithm):
                 if name in content["progress"]:
                     agent.check_state(name, content["progress"][name])
                     setattr(agent, name, content["progress"][name])
-        except Exception as error:  # whatever is wrong with a file may raise anything
+        except Exception as error:  # a damaged file may raise anything
             raise ArchiveError(f"{source}: {one_line(error)}") from error
         return agent
 
@@ -197,7 +197,7 @@ class SavedAlgorithm(BaseAlgorithm):
         device: torch.device | str,
         given: Mapping[str, Any],
     ) -> Self:
-        """An untrained agent with the settings of the content and those given."""
+        """An untrained agent with the archive's settings, overridden by those given."""
         refuse_missing(places, given)
         settings = merged(content["settings"], given)
         agent = cls(env=env, device=device, _init_setup_model=False, **settings)
@@ -210,7 +210,7 @@ class SavedAlgorithm(BaseAlgorithm):
 
     @classmethod
     def _pickled(cls, file: Any, given: Mapping[str, Any]) -> Archive:
-        """The content of a file that Stable-Baselines3 wrote, whose policy is the class's first unless it is given."""
+        """The content of a file pickled by Stable-Baselines3; the policy is the class's first one, unless given."""
         policy = next(iter(cls.policy_aliases))
         data, parameters, _ = load_from_zip_file(file, device="cpu", custom_objects={"policy_class": policy, **given})
         data = {cls.RENAMED.get(name, name): value for name, value in (data or {}).items()}
@@ -227,7 +227,7 @@ class SavedAlgorithm(BaseAlgorithm):
 
 
 def constructor_keywords(kind: type) -> tuple[str, ...]:
-    """Names of a constructor's keywords, with those of the parent's where it passes others on to it."""
+    """Names of a constructor's keywords, and of the parent's where it passes other keywords on."""
     names: dict[str, None] = {}
     for parent in kind.__mro__:
         if "__init__" not in vars(parent):
@@ -241,7 +241,7 @@ def constructor_keywords(kind: type) -> tuple[str, ...]:
 
 
 def refuse_unknown(kind: type, keywords: Mapping[str, Any]) -> None:
-    """Raises TypeError for a keyword that the constructor of a class does not have."""
+    """Raises TypeError for a keyword that the class's constructor does not take."""
     known = constructor_keywords(kind)
     for name in keywords:
         if name not in known:
@@ -250,7 +250,7 @@ def refuse_unknown(kind: type, keywords: Mapping[str, Any]) -> None:
 
 
 def merged(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with those given in their place; parts of a dict one by one."""
+    """Settings, overridden by those given; dicts are merged key by key."""
     both = dict(settings)
     for name, value in given.items():
         old = both.get(name)
@@ -259,7 +259,7 @@ def merged(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
 
 
 def refuse_missing(places: Iterable[str], given: Mapping[str, Any]) -> None:
-    """Raises ValueError where a setting that an archive could not hold is not given.
+    """Raises ValueError if a setting that an archive could not hold is not given.
 
     Args:
         places: `Archive.not_data`.
@@ -269,11 +269,11 @@ def refuse_missing(places: Iterable[str], given: Mapping[str, Any]) -> None:
     missing = [place for place in missing if not _is_given(place, given)]
     if missing:
         keyword = missing[0].partition(".")[0]
-        raise ValueError(f"it could not hold {', '.join(missing)}, which is no data: pass {keyword}=... to load")
+        raise ValueError(f"it could not hold {', '.join(missing)}, which is not data: pass {keyword}=... to load")
 
 
 def _is_given(place: str, given: Any) -> bool:
-    """Whether keywords hold something at a place such as "policy_kwargs.features"."""
+    """Whether the keywords contain a place such as "policy_kwargs.features"."""
     for name in place.split("."):
         if not isinstance(given, Mapping):
             return True

@@ -42,7 +42,7 @@ class Sequence:
         return self[name].squeeze(-1) > 0.5
 
     def state(self, name: str, like: State) -> State:
-        """The core state before the first step, as it was when the experience was made, in the shapes of `like`."""
+        """The core state before the first step, as recorded with the experience, in the shapes of `like`."""
         if not like:
             return like
         parts = self[name][0].split_with_sizes([part[0].numel() for part in like], 1)
@@ -60,7 +60,7 @@ class Replay:
     Args:
         sizes: width of each field by name.
         columns: N, number of environments.
-        capacity: number of steps kept of each column.
+        capacity: number of steps kept per column.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Replay:
         self.count += 1
 
     def get_state(self) -> dict[str, Any]:
-        """What was written, oldest or not, and how many steps were."""
+        """The stored steps, in ring order, and the number of steps written so far."""
         return {"data": self.data[: len(self)], "count": self.count}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `get_state` gave.
+        """Restores what `get_state` returned.
 
         Raises:
-            ValueError: it is of another number of columns, of other fields, or longer than the capacity.
+            ValueError: the number of columns or the fields differ, or it is longer than the capacity.
         """
         data, count = state["data"], state["count"]
         if data.shape[1:] != self.data.shape[1:] or len(data) != min(count, len(self.data)):
@@ -105,7 +105,7 @@ class Replay:
         return Sequence(self.data[times], self.fields)
 
     def windows(self, steps: int, batch_size: int, newest: int | None = None) -> Sequence:
-        """`batch_size` windows of `steps` successive steps, drawn uniformly over columns and (the `newest`) times."""
+        """`batch_size` windows of `steps` consecutive steps, drawn uniformly over columns and (the `newest`) times."""
         capacity, columns, width = self.data.shape
         length = len(self) if newest is None else min(newest, len(self))
         first = self.count - length + torch.randint(length - steps + 1, (batch_size,))
@@ -116,7 +116,7 @@ class Replay:
 
 
 class Rollout:
-    """The T newest steps of N columns, time-major: `fields[name]` is (T, N, ...), or a dict of such.
+    """The T newest steps of N columns, time-major: `fields[name]` is (T, N, ...), or a dict of these.
 
     Args:
         steps: T.
@@ -128,7 +128,7 @@ class Rollout:
         self.count = 0
 
     def add(self, **values: Any) -> None:
-        """Copies one step: a tensor (N, ...), or a dict of such, of each field; the first step makes the fields."""
+        """Copies one step: a tensor (N, ...), or a dict of these, for each field; the first step creates the fields."""
         if not self.fields:
             make = lambda part: part.new_empty(self.steps, *part.shape)  # noqa: E731
             self.fields = {name: each(value, make) for name, value in values.items()}
@@ -146,22 +146,22 @@ class Rollout:
 
 
 def each(obs: Any, function: Callable[[Any], Any]) -> Any:
-    """`function` of an observation's tensor or array, or of each of a dict's."""
+    """Applies `function` to an observation's tensor or array, or to each of those in a dict."""
     return {key: function(part) for key, part in obs.items()} if isinstance(obs, Mapping) else function(obs)
 
 
 def exchange_goals(desired: Tensor, share: float) -> None:
-    """Gives a share of the columns, in place, the goals (T, B, G) of others, so that any start meets any goal."""
+    """Exchanges, in place, the goals (T, B, G) of a share of the columns, so that any start can meet any goal."""
     columns = desired.shape[1]
     exchanged = round(share * columns)
     desired[:, :exchanged] = desired[:, torch.randperm(columns)[:exchanged]]
 
 
 def true_next(obs: Any, ends: np.ndarray, infos: list[dict[str, Any]]) -> tuple[Any, np.ndarray]:
-    """What a VecEnv's step really led to: observations (N, ...) with each finished lane's last one, and `terminated`.
+    """What a VecEnv's step really led to: observations (N, ...), the last ones of finished episodes, and `terminated`.
 
     Args:
-        obs: observations that `step` returned, first ones of the next episode where one ended.
+        obs: observations that `step` returned; where an episode ended, the first one of the next.
         ends: (N,) bool.
         infos: with `terminal_observation` and `TimeLimit.truncated` where an episode ended.
     """

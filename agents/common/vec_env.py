@@ -17,36 +17,36 @@ from stable_baselines3.common.vec_env import VecEnv
 
 
 class NoInfo(dict[str, Any]):
-    """The empty info, shared by all lanes and steps, therefore immutable; `copy()` gives an ordinary dict."""
+    """An empty info, shared by all lanes and steps and therefore immutable; `copy()` returns an ordinary dict."""
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("this empty info is shared by all lanes: take info.copy() before you write into it")
+        raise TypeError("this empty info is shared by all lanes: write to info.copy() instead")
 
     __setitem__ = __ior__ = setdefault = update = _refuse
 
     def __reduce__(self) -> str:
-        return "NO_INFO"  # the one object, in any process
+        return "NO_INFO"  # the same object in every process
 
 
 NO_INFO = NoInfo()
 
 
 class GymnasiumVecEnv(VecEnv):
-    """Adapter from Gymnasium's vector API to Stable-Baselines3's, without a copy or a dict for each lane and step.
+    """Adapter from Gymnasium's vector API to Stable-Baselines3's, with no copy and no dict per lane and step.
 
-    Infos of lanes in the middle of an episode are one shared immutable empty mapping (unless the environment has
-    something to say). A lane that finishes gets a fresh dict with `terminal_observation`, `TimeLimit.truncated`,
-    `episode` (return, length, seconds; as Monitor writes it) and the environment's final info.
+    In mid-episode all lanes share one immutable empty info, unless the environment reports something. A lane that
+    finishes gets a fresh dict with `terminal_observation`, `TimeLimit.truncated`, `episode` (return, length, seconds;
+    as Monitor writes it) and the environment's final info.
 
-    SAME_STEP is passed on; DISABLED is reset here with `reset_mask`. In NEXT_STEP an episode's first action is
-    ignored by the environment, and no VecEnv can say so: such environments are refused, unless `accept_reset_steps`
+    SAME_STEP environments reset themselves; DISABLED ones are reset here with `reset_mask`. NEXT_STEP environments
+    ignore an episode's first action, which a VecEnv cannot express. They are refused, unless `accept_reset_steps`
     allows one false transition (from the last observation to the first, reward 0) at the start of each later episode.
 
     Args:
         env: vector environment of N lanes.
-        copy: True: every returned array is the caller's. False: two sets of arrays take turns, each valid until
-            the next but one step.
-        monitor: whether `episode` is filled in; pass False under VecMonitor.
+        copy: True: every returned array belongs to the caller. False: two sets of arrays alternate, each valid until
+            the step after the next.
+        monitor: whether to fill in `episode`; pass False under VecMonitor.
         accept_reset_steps: see above.
 
     Raises:
@@ -63,12 +63,12 @@ class GymnasiumVecEnv(VecEnv):
             raise ValueError(
                 f"{env} resets in NEXT_STEP mode, where the first action of an episode is ignored; make it with "
                 "autoreset_mode='same_step' (or vectorization_mode='sync', "
-                "vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}), or use make_sb3, which does; "
-                "accept_reset_steps=True takes it as it is"
+                "vector_kwargs={'autoreset_mode': AutoresetMode.SAME_STEP}), or use make_sb3, which does so; "
+                "accept_reset_steps=True accepts it as it is"
             )
         self.monitor = monitor
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self._fresh = getattr(env.unwrapped, "copy", None) is True  # its arrays are already the caller's
+        self._fresh = getattr(env.unwrapped, "copy", None) is True  # its arrays already belong to the caller
         self._buffers: list[Any] | None = None if copy else [None, None]
         self._turn = 0
         self._actions: Any = None
@@ -92,7 +92,7 @@ class GymnasiumVecEnv(VecEnv):
         return self._own(obs)
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Remembers actions (N, ...) for `step_wait`."""
+        """Stores actions (N, ...) for `step_wait`."""
         self._actions = actions
 
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
@@ -108,7 +108,7 @@ class GymnasiumVecEnv(VecEnv):
         return self._own(obs), rewards, ends, rows
 
     def _finish(self, obs: Any, infos: dict[str, Any], rows: list[Any], lanes: np.ndarray, timeouts: np.ndarray) -> Any:
-        """Writes the finished lanes' infos into `rows` and returns the observations to go on from."""
+        """Writes the finished lanes' infos into `rows` and returns the observations to continue from."""
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             last, final, first = infos["final_obs"], infos.get("final_info", {}), rows.copy()
         else:
@@ -154,7 +154,7 @@ class GymnasiumVecEnv(VecEnv):
         self.env.close()
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """One frame a lane, where the environment renders rgb_array."""
+        """One frame per lane, if the environment renders rgb_array."""
         frames: Any = self.env.render()
         return [None] * self.num_envs if frames is None else list(frames)
 
@@ -190,7 +190,7 @@ class GymnasiumVecEnv(VecEnv):
         return [values[lane] for lane in lanes]
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
-        """Whether a wrapper of this class is around the vector environment; Monitor's work is done here."""
+        """Whether the vector environment has a wrapper of this class; this adapter itself does the work of Monitor."""
         env, wrapped = self.env, wrapper_class is Monitor and self.monitor
         while not wrapped and isinstance(env, gym.vector.VectorWrapper):
             wrapped = isinstance(env, wrapper_class)
@@ -198,7 +198,7 @@ class GymnasiumVecEnv(VecEnv):
         return [wrapped for _ in self._get_indices(indices)]
 
     def get_state(self) -> dict[str, Any]:
-        """A snapshot of every lane, where the environment has `get_state`; see `save_checkpoint`."""
+        """A snapshot of every lane, if the environment has `get_state`; see `save_checkpoint`."""
         return {
             "env": self.innermost.get_state(),
             "returns": self._returns.copy(),
@@ -206,7 +206,7 @@ class GymnasiumVecEnv(VecEnv):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restores a snapshot of `get_state`."""
+        """Restores a snapshot from `get_state`."""
         self.innermost.set_state(state["env"])
         self._returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
@@ -234,9 +234,9 @@ class GymnasiumVecEnv(VecEnv):
 def make_sb3(
     env_id: str, num_envs: int = 256, seed: int | None = None, *, copy: bool = True, **kwargs: Any
 ) -> GymnasiumVecEnv:
-    """A Stable-Baselines3 VecEnv of a registered environment, of the fastest kind that resets correctly.
+    """Makes a Stable-Baselines3 VecEnv of a registered environment, in the fastest form that resets correctly.
 
-    The environment's native vector form is taken if it knows SAME_STEP, else Gymnasium's SyncVectorEnv.
+    That is the environment's own vector form if it supports SAME_STEP, else Gymnasium's SyncVectorEnv.
 
     Args:
         env_id: registered id, "module:id" included.
@@ -264,7 +264,7 @@ def make_sb3(
 
 
 def spread(infos: Mapping[str, Any], rows: list[Any]) -> list[Any]:
-    """Writes a vector info, arrays with `_key` masks, into one dict for each lane that has something to say."""
+    """Writes a vector info, arrays with `_key` masks, into one dict for each lane with an entry."""
     for key, value in infos.items():
         mask = infos.get(f"_{key}")
         if key in ("final_obs", "final_info") or key.startswith("_") or mask is None:

@@ -1,4 +1,4 @@
-"""Data-parallel training: copies of an agent in processes of their own, whose gradients are averaged."""
+"""Data-parallel training: copies of an agent in separate processes, with averaged gradients."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from torch import Tensor
 
 from .saving import SavedAlgorithm
 
-APART = 1_000_003  # between the seeds of two workers' environments
+APART = 1_000_003  # gap between the seeds of two workers' environments
 
 
 @contextmanager
 def working(agent: SavedAlgorithm, count: int, **learn: Any) -> Iterator[None]:
-    """While the block runs, which must have `agent` learn, `count` - 1 copies of it learn in other processes.
+    """Runs `count` - 1 copies of `agent` in other processes during the block, which must train `agent`.
 
-    Each has an environment of its own, a copy of the agent's with other seeds, and one thread; so has this process.
-    They find each other through a file and exchange tensors by gloo.
+    Each process has one thread and its own environment, a copy of the agent's with other seeds. They find each other
+    through a file and exchange tensors with gloo.
 
     Args:
         agent: with its environment, which is pickled.
@@ -34,7 +34,7 @@ def working(agent: SavedAlgorithm, count: int, **learn: Any) -> Iterator[None]:
         learn: keywords of `agent.learn` for the copies.
 
     Raises:
-        ValueError: an environment that cannot be pickled.
+        ValueError: the environment cannot be pickled.
     """
     saved = io.BytesIO()
     agent.save(saved)
@@ -62,7 +62,7 @@ def working(agent: SavedAlgorithm, count: int, **learn: Any) -> Iterator[None]:
 
 
 def _work(rank: int, saved: bytes, copy: bytes, count: int, meeting: str, seed: int) -> None:
-    """What another process does: load the agent, give it seeds of its own, and learn."""
+    """Runs in another process: loads the agent, gives it its own seeds, and trains it."""
     agent_class, env, not_data, learn = cloudpickle.loads(copy)
     agent = agent_class.load(io.BytesIO(saved), env=env, device="cpu", **not_data)
     agent.env.seed(seed + rank * APART)
@@ -78,7 +78,7 @@ def _join(rank: int, count: int, meeting: str) -> None:
 
 
 def average(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The mean over all workers of each tensor, by one exchange; the tensors themselves where nobody else works."""
+    """The mean of each tensor over all workers, in one exchange; without workers, the tensors themselves."""
     if not dist.is_initialized():
         return list(tensors)
     flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -88,5 +88,5 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def all_go_on(goes_on: bool) -> bool:
-    """Whether every worker goes on."""
+    """Whether every worker continues."""
     return bool(average([torch.tensor(float(goes_on))])[0] == 1)

@@ -56,7 +56,7 @@ CORES: dict[str, Callable[..., Core]] = {
 
 
 def make_core(name: str, input_size: int, **keywords: object) -> Core:
-    """A core by its name in `CORES`, its shapes checked by one step.
+    """Makes the core of a name in `CORES`, and checks its shapes with one step.
 
     Args:
         name: key of `CORES`; to use a core of your own, add it to that dictionary.
@@ -64,7 +64,7 @@ def make_core(name: str, input_size: int, **keywords: object) -> Core:
         keywords: the constructor's other keywords.
 
     Raises:
-        ValueError: an unknown name, or a core whose shapes break the contract, see `check_core`.
+        ValueError: the name is unknown, or the core's shapes break the contract, see `check_core`.
     """
     if name not in CORES:
         raise ValueError(f"core must be one of {sorted(CORES)}, not {name!r}; add your own class to agents.CORES")

@@ -18,27 +18,27 @@ State = tuple[Tensor, ...]
 class Core(nn.Module, ABC):
     """The part of a net between encoder and head that may carry state from step to step.
 
-    Sequences are time-major. A subclass writes `step`, and declares its state in its constructor with
+    Sequences are time-major. A subclass implements `step`, and declares its state in its constructor with
     `set_initial_state`. `forward` has several forms, each a method of that name, all exact even with resets inside the
     sequence:
 
     - loop: one step after the other; every core has it.
-    - packed: sequences are cut at resets, and the loop goes over all segments at once, see `Packing`.
-    - parallel: all steps at once, as a few products of matrices.
+    - packed: sequences are cut at resets, and the loop runs over all segments at once, see `Packing`.
+    - parallel: all steps at once, as a few matrix products.
     - compiled: a loop in machine code, for the CPU.
 
-    `forms` lists those that a core has; the first is the default. A core made of other cores may override
+    `forms` lists those of a core; the first is the default. A core made of other cores may override
     `initial_state` and `forward` as well.
 
     Args:
         input_size: D, width of the input.
         output_size: H, width of the output.
-        learn_initial_state: whether the state at an episode's start is learned; if not, it stays what it is at first,
-            in most cores zero.
-        form: how `forward` computes a sequence; None takes the first of `forms`. The attribute `form` may be set later.
+        learn_initial_state: whether the state at an episode's start is learned; if not, it is constant, in most cores
+            zero.
+        form: how `forward` computes a sequence; None: the first of `forms`. The attribute `form` can be set later.
 
     Raises:
-        ValueError: a form that this core does not have.
+        ValueError: this core does not have that form.
     """
 
     forms: tuple[Form, ...] = ("loop",)
@@ -56,7 +56,7 @@ class Core(nn.Module, ABC):
         self._parts = 0
 
     def set_initial_state(self, *parts: Tensor) -> None:
-        """Makes `parts`, each without the batch axis, the state at an episode's start: parameters if it is learned."""
+        """Sets the state at an episode's start to `parts`, each without batch axis: parameters if it is learned."""
         self._parts = len(parts)
         for i, part in enumerate(parts):
             if self.learn_initial_state:
@@ -76,7 +76,7 @@ class Core(nn.Module, ABC):
         Args:
             x: (B, D) input.
             state: tuple of (B, ...), from `initial_state` or the last `step`.
-            episode_start: (B,) bool; where True, the core forgets its state before it reads the input.
+            episode_start: (B,) bool; where True, the core resets its state before it reads the input.
 
         Returns:
             y (B, H) and the next state.
@@ -97,7 +97,7 @@ class Core(nn.Module, ABC):
         return compute(x, state, episode_start)
 
     def loop(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """`forward` one step after the other."""
+        """`forward`, one step after the other."""
         outputs = []
         for inputs, start in zip(x, episode_start, strict=True):
             output, state = self.step(inputs, state, start)
@@ -114,10 +114,10 @@ class Core(nn.Module, ABC):
 
 
 class Recurrence(Core):
-    """A core in three parts, of which only the middle one depends on the state and runs in the loop over time.
+    """A core in three parts; only the middle one depends on the state and runs in the loop over time.
 
-    `project` reads all inputs, `advance` makes one step, `emit` forms all outputs. A subclass writes the first two, and
-    may override `emit`, `step` and `scan`.
+    `project` reads all inputs, `advance` takes one step, `emit` computes all outputs. A subclass implements the first
+    two, and may override `emit`, `step` and `scan`.
     """
 
     forms: tuple[Form, ...] = ("packed", "loop")
@@ -128,7 +128,7 @@ class Recurrence(Core):
 
     @abstractmethod
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-        """From the projected inputs of one step (B, *) and a state to what is read (B, *) and the next state."""
+        """Maps the projected inputs of one step (B, *) and a state to what is read (B, *) and the next state."""
 
     def emit(self, read: Tensor, x: Tensor) -> Tensor:
         """y (..., H) from what `advance` read (..., *) and the inputs (..., D)."""
@@ -147,12 +147,12 @@ class Recurrence(Core):
         return packing.unpack(self.emit(read, x)), packing.end(state)
 
     def scan(self, inputs: tuple[Tensor, ...], state: State, counts: list[int]) -> tuple[Tensor, State]:
-        """Every step of every segment.
+        """Runs every step of every segment.
 
         Args:
-            inputs: of all rows (R, *), projected, in the order of `Packing`.
+            inputs: projected inputs of all rows (R, *), in the order of `Packing`.
             state: at the segments' starts (segments, ...).
-            counts: how many segments have a first, second, ... step.
+            counts: number of segments that have a first, second, ... step.
 
         Returns:
             What `advance` read (R, *), and the states at the segments' ends (segments, ...).
@@ -169,7 +169,7 @@ class Recurrence(Core):
 
 
 def check_core(core: Core, batch_size: int = 3) -> None:
-    """Tries one step from the initial state and checks the shapes.
+    """Takes one step from the initial state and checks the shapes.
 
     Raises:
         ValueError: a state or output whose first axis is not the batch, an output that is not `output_size` wide, or a

@@ -1,4 +1,4 @@
-"""Two delta memories one above the other: both are parallel over time."""
+"""Two stacked delta memories, both parallel over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .ops.chunked import chunked, read, write_delta
 
 @final
 class DeltaDelta(FastWeights):
-    """Delta memory 1 reads, as its o, the q, k, v and beta that programme delta memory 2.
+    """The output o of delta memory 1 is the q, k, v and beta that programme delta memory 2.
 
     S1 += beta phi(k) (v - S1^T phi(k))^T; [q', k', v', beta'] = S1^T phi(q); S2 likewise from those; o = S2^T phi(q').
     Irie, Schlag, Csordas & Schmidhuber, arXiv 2106.06295 (2021), "Delta-Delta net".

@@ -1,4 +1,4 @@
-"""Fast weights programmed by the delta rule, with and without a gate, once or several times a step."""
+"""Fast weights programmed by the delta rule, with or without a gate, once or several times per step."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from .ops.delta_scan import scanned
 class Delta(FastWeights):
     """S(t) = a (I - beta k k^T) S(t-1) + beta k v^T, o = S^T q, with q, k, v, beta from x(t), q and k through phi.
 
-    Schlag, Irie & Schmidhuber, arXiv 2102.11174 (2021): what the key reads is replaced by the value, in part beta.
+    Schlag, Irie & Schmidhuber, arXiv 2102.11174 (2021): what the key reads is replaced by the value, by a share beta.
     `gate` adds a = exp(-exp(A) softplus(w x + b)) in (0, 1] (gated delta: Yang, Kautz & Hatamizadeh, arXiv 2412.06464);
-    without it a = 1. `updates` writes several pairs (k, v, beta) a step before it reads (delta product: Siems et al.,
+    without it a = 1. `updates` writes several (k, v, beta) per step before it reads (delta product: Siems et al.,
     arXiv 2502.10297).
 
     Args:
         input_size: D, width of the input.
         features: name of the feature map; "elu" and "dpfp1" to "dpfp3" as in 2021, "silu" (unit keys) as in 2024.
-        gate: whether S decays by a learned share a per head and step.
-        updates: n >= 1, number of writes a step.
-        beta_max: beta = beta_max logistic(.); 1, or 2 for eigenvalues down to -1 (parity, tracking of a state).
+        gate: whether S decays by a learned factor a per head and step.
+        updates: n >= 1, number of writes per step.
+        beta_max: beta = beta_max logistic(.); 1, or 2 for eigenvalues down to -1 (parity, state tracking).
         options: keywords of `FastWeights` and `Core`.
 
     Raises:
@@ -56,7 +56,7 @@ class Delta(FastWeights):
         widths = (self.key_size, *[self.key_size, self.value_size, 1] * updates, *[1] * gate)
         self.slow = Heads(input_size, self.heads, widths)
         if gate:
-            # Rates of decay from 1 to 16, times steps from 0.001 to 0.1: memories of 1 to 1000 steps.
+            # Decay rates from 1 to 16, times step sizes from 0.001 to 0.1: memories of 1 to 1000 steps.
             step = torch.empty(self.heads).uniform_(-6.9, -2.3).exp()
             self.rate = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
             self.offset = nn.Parameter(step.expm1().log())
@@ -72,7 +72,7 @@ class Delta(FastWeights):
         return (self.phi(q), *updates, *gate)
 
     def _sort(self, parts: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor], Tensor | None]:
-        """q; the keys, values and betas of all updates, in turn; and the gate, if there is one."""
+        """q; the key, value and beta of each update in turn; and the gate, if there is one."""
         end = 1 + 3 * self.updates
         return parts[0], parts[1:end], parts[end] if self.gate else None
 
@@ -99,7 +99,7 @@ class Delta(FastWeights):
     def _over_time(
         self, rule: Callable[..., Any], x: Tensor, state: State, episode_start: Tensor
     ) -> tuple[Tensor, State]:
-        """All steps by `rule`; each of n updates is a step of its own, the last of which reads."""
+        """Runs all steps with `rule`. Each of n updates is its own step, and the last one reads."""
         q, pairs, gate = self._sort(self.project(x))
         key, value, beta = (self._interleave(pairs[i::3]) for i in range(3))
         out, memory = rule(

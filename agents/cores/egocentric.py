@@ -1,4 +1,4 @@
-"""One core at every place around an episode's first gaze, over which the view moves with the gaze."""
+"""One core at every place around an episode's first gaze; the view moves over them with the gaze."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 from .core import Core, State
 from .tiled import at_places, part, square
 
-WIDER = 1.5  # side of what is read, over that of the view
+WIDER = 1.5  # side of the area read, relative to the view's
 
 
 @final
@@ -20,28 +20,28 @@ class EgocentricMap(Core):
 
     The view is a map m of features around the gaze g(t) = g(t-1) + d(t), which is 0 before the first step d. At place
     k, m_k(t) is the view there and seen_k(t) = 1 if the view covers k, else both are 0; near_k(t) =
-    exp(-|k - g(t)|^2 / 2 s^2), s a quarter of a place's side. No core reads where it is: all places share what is
-    learned. The output is what the places around the gaze remember, m, and what all places remember. Views are
-    interpolated between their cells, and maps between their places, bilinearly. A spatial memory as in the Neural Map
+    exp(-|k - g(t)|^2 / 2 s^2), s a quarter of a place's side. No core reads its own position, so all places share what
+    is learned. The output is what the places around the gaze remember, m, and what all places remember. Views and maps
+    are interpolated bilinearly. A spatial memory as in the Neural Map
     (Parisotto & Salakhutdinov, arXiv 1702.08360), with any core at its places.
 
     Lengths are in halves of the view's side, x right and y down.
 
     Args:
-        core: it reads ``channels`` + 2 numbers at each place.
+        core: reads ``channels`` + 2 numbers at each place.
         channels: C of the view.
         side: n, cells along the view's side.
-        rest: how many numbers go past the map to the output.
+        rest: number of inputs that bypass the map.
         tiles: places along the map's side; the first gaze is in its middle.
         span: half of the map's side. The map is a torus: points 2 span apart share a place. A scene fits if its side
             is at most 2 span - 1.5: then only what is read beyond its two ends shares places.
 
-    The input is C n n numbers of the view, d (2,) and the rest. The output is (C_h + C) r r numbers around the gaze, as
-    close together as the view's cells, r = 1.5 n; C_h tiles tiles around it, as close as places, which is all of them;
-    and the rest.
+    The input is C n n numbers of the view, d (2,) and the rest. The output is (C_h + C) r r numbers around the gaze, at
+    the spacing of the view's cells, r = 1.5 n; C_h tiles tiles around it at the spacing of places, so all of them; and
+    the rest.
 
     Raises:
-        ValueError: a core with another number of inputs.
+        ValueError: the core has another number of inputs.
     """
 
     places: Tensor
@@ -103,7 +103,7 @@ class EgocentricMap(Core):
         """Places' outputs (B, K, C_h) around the gaze, and the view: (B, (C_h + C) r r + C_h K)."""
         maps = torch.unflatten(h, 1, (self.tiles, self.tiles)).movedim(-1, 1)
         maps = functional.pad(maps, [1] * 4, "circular")
-        padded = self.span * (self.tiles + 2) / self.tiles  # half of its side
+        padded = self.span * (self.tiles + 2) / self.tiles  # half of the padded map's side
         remembered = _between(maps, self._around(self.looks + gaze[:, None]) / padded).movedim(-1, 1)
         near, far = remembered.split_with_sizes((self.read**2, self.tiles**2), -1)
         around = functional.pad(view, [(self.read - self.view[1]) // 2] * 4)
@@ -120,5 +120,5 @@ def _centres(count: int, half: float) -> Tensor:
 
 
 def _between(maps: Tensor, at: Tensor) -> Tensor:
-    """Maps (B, C, n, n) over [-1, 1]^2, read at places (B, K, 2): (B, K, C), 0 outside."""
+    """Reads maps (B, C, n, n) over [-1, 1]^2 at places (B, K, 2): (B, K, C), 0 outside."""
     return functional.grid_sample(maps, at[:, None], align_corners=False)[:, :, 0].movedim(1, -1)

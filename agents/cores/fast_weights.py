@@ -1,4 +1,4 @@
-"""What cores with a fast weight matrix per head share."""
+"""Shared parts of cores with one fast weight matrix per head."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class FastWeights(Recurrence):
     """y = W_o norm(o) + W_x x, where o is what each head reads from its fast weights S (K', V).
 
     A slow net of one linear layer programs them; its queries and keys pass through the feature map phi: (K) -> (K').
-    The fast weights are the state. norm divides each head's o by its root mean square, so that neither the number of
-    writes nor the scale of a feature map matters; W_x leads the input past the memory.
+    The fast weights are the state. norm divides each head's o by its root mean square, so neither the number of writes
+    nor the scale of a feature map matters; W_x lets the input bypass the memory.
 
     Args:
         input_size: D, width of the input.
         size: H, width of the output.
-        heads: number of memories side by side.
+        heads: number of parallel memories.
         key_size: K, width of queries and keys before the feature map.
         value_size: V, width of the values.
         features: name of the feature map, see `FeatureMap`.
@@ -78,7 +78,7 @@ class FastWeights(Recurrence):
         return self.initial_state(1)[part] if self.learn_initial_state else None
 
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """One step; see `Core.step`. Where no gradient is needed, the compiled form computes it."""
+        """One step; see `Core.step`. If no gradient is needed, the compiled form computes it."""
         if self.form != "compiled" or torch.is_grad_enabled():
             return super().step(x, state, episode_start)
         y, state = self(x[None], state, episode_start[None])

@@ -17,16 +17,16 @@ class FastWeights1991(Recurrence):
     """y(t) = w(t-1)^T x(t), then w(t) = sigma(w(t-1) + change), the change from the slow net's outputs.
 
     Schmidhuber, FKI-147-91 (1991) and Neural Computation 4(1):131-139 (1992). Eq. 5: the change is FROM(t) TO(t)^T, an
-    outer product of what today are key and value. Eq. 4: one output of the slow net per fast weight. The fast net reads
-    before its weights change. sigma(a) = 1 / (1 + exp(-10 (a - 1/2))) keeps the weights in (0, 1), and near one of
-    both where nothing changes them. Slow and fast net are one layer each.
+    outer product of what are now called key and value. Eq. 4: one output of the slow net per fast weight. The fast net
+    reads before its weights change. sigma(a) = 1 / (1 + exp(-10 (a - 1/2))) keeps the weights in (0, 1), and near 0
+    or 1 while nothing changes them. Slow and fast net have one layer each.
 
     Args:
         input_size: D, width of the input.
         size: H, number of the fast net's outputs.
-        outer: Eq. 5, else Eq. 4.
-        fast_inputs: the components of x that the fast net reads, F of them; None is all.
-        slow_inputs: the components of x that the slow net reads; None is all.
+        outer: True: Eq. 5; False: Eq. 4.
+        fast_inputs: the F components of x that the fast net reads; None: all.
+        slow_inputs: the components of x that the slow net reads; None: all.
         steepness: of sigma, 10 above.
         bias: whether the slow net has biases.
         options: `learn_initial_state` and `form` of `Core`.

@@ -16,9 +16,9 @@ class FastWeights1993(Recurrence):
 
     Schmidhuber, Reducing the ratio between learning complexity and number of time-varying variables in fully recurrent
     nets, ICANN 1993:460-463: n units have n (n + D) weights as memory, addressed by "internal spotlights of attention".
-    g and h must be near zero except for extreme activations: here the third power, of inputs cut to [-1, 1]. sigma cuts
-    to [-bound, bound]. What is learned are the weights at an episode's start; the state is y and the difference of w
-    from these.
+    g and h must be near zero except for extreme activations: here the third power of inputs clipped to [-1, 1]. sigma
+    clips to [-bound, bound]. The weights at an episode's start are learned; the state is y and the difference between w
+    and these.
 
     Args:
         input_size: D, width of the input.

@@ -16,13 +16,13 @@ class FastWeights2016(Recurrence):
     """h_0 = f(W h + C x), then S times h_(s+1) = f(LN(W h + C x + A h_s)); A(t) = decay A(t-1) + rate h h^T, h = h_S.
 
     Ba, Hinton, Mnih, Leibo & Ionescu, NIPS 2016, arXiv 1610.06258; f is relu, LN layer normalisation (without it the
-    net explodes), W is 0.05 times the identity at first. y = h.
+    net explodes), W is initialised to 0.05 times the identity. y = h.
 
     Args:
         input_size: D, width of the input.
         size: H, number of units.
         inner_steps: S >= 0.
-        decay: share of A that is kept each step, in [0, 1].
+        decay: share of A kept per step, in [0, 1].
         rate: of the change of A.
         options: `learn_initial_state` and `form` of `Core`.
     """

@@ -1,4 +1,4 @@
-"""Fast weights with a gate for each of them."""
+"""Fast weights with a gate for each weight."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .ops.chunked import read
 class GatedFastWeights(FastWeights):
     """S(t) = T o H + (1 - T) o S(t-1), T = logistic(a b^T + bias), H = tanh(c d^T), o = S^T phi(q).
 
-    q, a, b, c and d are W x(t): two outer products per step, one of which gates where the other writes. Schlag &
+    q, a, b, c and d are W x(t): two outer products per step, one to gate what the other writes. Schlag &
     Schmidhuber, Gated fast weights for on-the-fly neural program generation, NIPS 2017 workshop on meta-learning. Their
     slow net is recurrent; here it is one layer, as in the other cores.
 
     Args:
         input_size: D, width of the input.
-        gate_bias: before learning, a weight keeps 95 % per step with -3, and half with 0.
+        gate_bias: before training, a weight keeps 95 % per step with -3, and half with 0.
         options: keywords of `FastWeights` and `Core`.
     """
 

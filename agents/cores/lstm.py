@@ -21,8 +21,8 @@ class LSTM(Recurrence):
     Args:
         input_size: D, width of the input.
         size: H, number of cells.
-        forget_bias: initial bias of the forget gate. With 3 a cell keeps 95 % per step, which long delays need; with 0
-            it loses half, and such tasks are hardly learned.
+        forget_bias: initial bias of the forget gate. With 3 a cell keeps 95 % per step, as long delays require; with 0
+            it loses half, and such tasks are hard to learn.
         options: `learn_initial_state` and `form` of `Core`.
     """
 

@@ -17,10 +17,10 @@ from .ops.chunked import read, write
 class SelfReferential(FastWeights):
     """[o, q, k, b] = W(t-1)^T phi(x), then W(t) = W(t-1) + phi(k) (beta o (W(t-1)^T (phi(q) - phi(k))))^T.
 
-    A delta rule: what phi(k) reads is replaced by what phi(q) reads, in part beta = logistic(b), four rates for the
-    parts of W that yield o, q, k and b; phi is softmax. Irie, Schlag, Csordas & Schmidhuber, ICML 2022, arXiv
-    2202.05780, after Schmidhuber 1992-93. The state is the difference from the slow W, a parameter, so that a reset
-    gives the slow W back.
+    A delta rule: what phi(k) reads is replaced by what phi(q) reads, by a share beta = logistic(b), with four rates
+    for the parts of W that give o, q, k and b; phi is softmax. Irie, Schlag, Csordas & Schmidhuber, ICML 2022, arXiv
+    2202.05780, after Schmidhuber 1992-93. The state is the difference from the slow W, a parameter, so a
+    reset restores the slow W.
 
     Args:
         input_size: D, width of the input.
@@ -53,12 +53,12 @@ class SelfReferential(FastWeights):
 
 @final
 class SelfReferential1992(Recurrence):
-    """A recurrent net whose units address its own connections: one reads a weight, one changes a weight, every step.
+    """A recurrent net whose units address its own connections: each step reads one weight and changes one.
 
     u(t) = f(w(t-1) [x(t), u(t-1), val(t-1), 1]); val(t) = sum_c g(|ana(t) - adr_c|^2) w_c(t-1);
     w_c(t) = w_c(t-1) + Delta(t) g(|mod(t) - adr_c|^2). Units ana and mod (logistic) spell the binary address adr_c of a
-    connection c, Delta and all others are tanh. Schmidhuber, ICANN 1993:446-451 and TR CU-CS-627-92. The evaluative
-    input of the paper, if the environment has one, is part of x. g(a) = exp(-sharpness a); with 4 log 2 the weights of
+    connection c, Delta and all others are tanh. Schmidhuber, ICANN 1993:446-451 and TR CU-CS-627-92. The paper's
+    evaluative input, if the environment has one, is part of x. g(a) = exp(-sharpness a); with 4 log 2 the weights of
     all 2^n addresses sum to 1 for an undecided address, and to at most 1.07^n. State: u, val, w minus the slow w.
 
     Args:

@@ -1,4 +1,4 @@
-"""Memories of the third order: entities in relations."""
+"""Third-order memories: entities in relations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bind(entity: Tensor, relation: Tensor) -> Tensor:
 
 
 def chained_reads(memory: Tensor, entity: Tensor, relations: list[Tensor], norm: nn.Module) -> list[Tensor]:
-    """n_i = norm(F[n_(i-1), relation_i]): each read yields the entity of the next; F (..., E R, E)."""
+    """n_i = norm(F[n_(i-1), relation_i]): each read gives the entity of the next; F (..., E R, E)."""
     reads = []
     for relation in relations:
         entity = norm(read(memory, bind(entity, relation)))
@@ -35,8 +35,8 @@ class TensorProduct(Recurrence):
 
     Schlag & Schmidhuber, Learning to reason with third-order tensor products, NIPS 2018, arXiv 1811.12143. Entities
     e1, e2, n and relations r1, r2, r3, l1, l2, l3 are the unit vectors of tanh(W x(t)). Each assignment is a delta rule
-    of rate 1 with the key e r^T. Each acts on what the last one left, so that each is a projection and F stays bounded;
-    the paper adds the three changes to the same F. y = W_o (n_1 + n_2 + n_3) + W_x x.
+    of rate 1 with the key e r^T. Each acts on the result of the last, so each is a projection and F stays bounded;
+    the paper adds all three changes to the same F. y = W_o (n_1 + n_2 + n_3) + W_x x.
 
     Args:
         input_size: D, width of the input.

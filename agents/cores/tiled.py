@@ -1,4 +1,4 @@
-"""One core at every place of a map: the same weights, a memory for each place."""
+"""One core at every place of a map, with shared weights and one memory per place."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Tiled(Core):
     neighbours. The number of weights does not depend on the number of places.
 
     Args:
-        core: at each place it reads the map's number there, the rest, and the place (x, y) in [-1, 1].
+        core: reads, at each place, the map's number there, the rest, and the place (x, y) in [-1, 1].
         input_size: D: a map x of K = n x n numbers, row by row, then the rest: numbers that all places read.
         places: K.
 
     Raises:
-        ValueError: a number of places that is no square, or a core with another number of inputs.
+        ValueError: the number of places is not a square, or the core has another number of inputs.
     """
 
     where: Tensor
@@ -57,7 +57,7 @@ class Tiled(Core):
         return y.flatten(-2), state
 
     def _spread(self, x: Tensor) -> Tensor:
-        """From inputs (..., B, D) of the map to those of its places (..., B, K, D')."""
+        """Maps inputs (..., B, D) of the map to those of its places (..., B, K, D')."""
         maps, rest = x[..., : self.places, None], x[..., None, self.places :]
         shape = maps.shape[:-1]
         parts = (maps, rest.expand(*shape, -1), self.where.expand(*shape, -1))
@@ -67,7 +67,7 @@ class Tiled(Core):
 def at_places(
     compute: Callable[[Tensor, State, Tensor], tuple[Tensor, State]], x: Tensor, state: State, episode_start: Tensor
 ) -> tuple[Tensor, State]:
-    """A core, or its `step`, with every place as a row of its batch: y (..., B, K, H) and the next state.
+    """Runs a core, or its `step`, with every place as a row of the batch: y (..., B, K, H) and the next state.
 
     Args:
         compute: the core or its `step`.
@@ -82,10 +82,10 @@ def at_places(
 
 
 def square(line: Tensor) -> Tensor:
-    """(n n, 2) points (x, y) whose coordinates are on a line (n,), row by row."""
+    """The grid points (n n, 2) of (x, y) with coordinates from a line (n,), row by row."""
     return torch.stack((line.repeat(len(line)), line.repeat_interleave(len(line))), -1)
 
 
 def part(state: State, places: int) -> State:
-    """(B K, ...) to (B, K, ...)."""
+    """Splits (B K, ...) into (B, K, ...)."""
     return tuple(torch.unflatten(rows, 0, (-1, places)) for rows in state)

@@ -17,7 +17,7 @@ class VSML(Recurrence):
     s_ij(t) = LSTM(s_ij(t-1), [x_i, a_i, b_j]); messages forward b_j = mean_i F s_ij and backward a_i = mean_j G s_ij of
     the step before; y_j is the first component of b_j(t). Kirsch & Schmidhuber, Meta learning backpropagation and
     improving it, NeurIPS 2021, arXiv 2012.14905. The number of parameters does not depend on D and H: what a net
-    learns is in its states. States equal for all j would stay equal, so the initial state is drawn at random, once.
+    learns is in its states. States equal for all j would stay equal, so the initial state is random, drawn once.
 
     Args:
         input_size: D, width of the input.

@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from .core import Form, State
 from .fast_weights import FastWeights, Heads
 
-EMPTY = -1e9  # bias of a place that holds no step; finite, so that buffers of states stay finite
+EMPTY = -1e9  # bias of an empty place; finite, so that buffers of states stay finite
 
 
 @final
 class WindowAttention(FastWeights):
     """o(t) = sum_j softmax_j(q(t).k(j) / sqrt(K) + p(t - j)) v(j) over the last n steps j <= t of the episode.
 
-    Vaswani et al., arXiv 1706.03762 (2017), with a learned bias p per head and distance in place of encoded positions,
-    because episodes have no maximal length. The state is the window: keys, values, and a bias that marks empty places.
+    Vaswani et al., arXiv 1706.03762 (2017), with a learned bias p per head and distance in place of position encodings,
+    because episodes have no maximum length. The state is the window: keys, values, and a bias that marks empty places.
     A learned initial state is a window of n learned keys, values and biases.
 
     Args:
         input_size: D, width of the input.
-        window: n, number of steps that are attended to, this one included.
+        window: n, number of steps to attend to, including the current one.
         options: keywords of `FastWeights`, without `features`, and of `Core`.
     """
 
@@ -80,7 +80,7 @@ class WindowAttention(FastWeights):
         return bias.masked_fill((lag < 0) | (lag >= self.window), -torch.inf)
 
     def _moved(self, state: State, fresh: State, k: Tensor, v: Tensor, count: Tensor, first: Tensor) -> State:
-        """The window after the last step: `count` (B, 1) steps of its episode are new, the others older."""
+        """The window after the last step: `count` (B, 1) of its steps are from this sequence, the others are older."""
         slots, steps = torch.arange(self.window, device=k.device), k.shape[2]
         lag = self.window - 1 - slots
         place = torch.where(lag < count, self.window + steps - 1 - lag, slots + count)

@@ -1,4 +1,4 @@
-"""HQ-learning's compiled loops: choosing, handing over and learning from a trial, and whole trials in a known table."""
+"""HQ-learning's compiled loops: choosing, handing over, learning from a trial, and whole trials in a known table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STEP = np.dtype([("obs", np.int64), ("action", np.int64), ("agent", np.int64), (
 
 
 def lane_record(agents: int) -> np.dtype[np.void]:
-    """What a lane knows of its trial: steps, active agent, whether it is a test, random state, each agent's subgoal."""
+    """A lane's trial: number of steps, active agent, whether it is a test, random state, each agent's subgoal."""
     fields = [("steps", np.int64), ("active", np.int64), ("test", np.int64), ("random", np.uint64)]
     return np.dtype([*fields, ("subgoals", np.int64, (agents,))])
 
@@ -67,9 +67,9 @@ def _best_action(q: np.ndarray, agent: int, obs: int) -> int:
 
 @compiled
 def _choose_subgoal(tables: Tables, lane: np.void, p_max: float) -> None:
-    """Max-Random: with probability p_max the best subgoal, else any observation met so far; the last agent has none.
+    """Max-Random: with probability p_max the best subgoal, else any observation seen so far; the last agent has none.
 
-    Ties are broken at random, but in tests by the first.
+    Ties are broken at random; in tests the first wins.
     """
     _, hq, seen = tables
     agent = lane["active"]
@@ -100,7 +100,7 @@ def _choose_subgoal(tables: Tables, lane: np.void, p_max: float) -> None:
 def _choose_action(q: np.ndarray, lane: np.void, obs: int, p_max: float, temperature: float) -> int:
     """Max-Boltzmann: with probability p_max the best action, else a draw from exp(Q / temperature).
 
-    Ties are broken at random, but in tests by the first.
+    Ties are broken at random; in tests the first wins.
     """
     agent = lane["active"]
     best = _best_action(q, agent, obs)
@@ -128,7 +128,7 @@ def _choose_action(q: np.ndarray, lane: np.void, obs: int, p_max: float, tempera
 
 @compiled
 def _p_max(lane: np.void, counts: np.void, rules: np.void) -> float:
-    """1 in tests; else it rises linearly with the finished trials."""
+    """1 in tests; otherwise it rises linearly with the finished trials."""
     if lane["test"]:
         return 1.0
     start = rules["p_start"]
@@ -138,7 +138,7 @@ def _p_max(lane: np.void, counts: np.void, rules: np.void) -> float:
 
 @compiled
 def _begin(tables: Tables, lane: np.void, obs: int, counts: np.void, rules: np.void) -> None:
-    """Start a trial: a test after every `test_every` trials, else one to learn from."""
+    """Start a trial: a test after every `test_every` trials, otherwise one to learn from."""
     _, _, seen = tables
     every = rules["test_every"]
     lane["steps"] = 0
@@ -157,7 +157,7 @@ def _notice(
     tables: Tables, lane: np.void, trace: np.ndarray, obs: int, action: int, reward: float, after: int, ended: bool,
     counts: np.void, rules: np.void,
 ) -> None:  # fmt: skip
-    """Write a step into the trace (L,); at its subgoal an agent hands over to the next, which chooses its own."""
+    """Write a step to the trace (L,). At its subgoal an agent hands over to the next, which chooses its own."""
     _, hq, seen = tables
     agent = lane["active"]
     step = trace[lane["steps"]]
@@ -199,8 +199,8 @@ def _learn(tables: Tables, subgoals: np.ndarray, trace: np.ndarray, rules: np.vo
     """
     q, hq, seen = tables
     gamma, td_lambda, rate, subgoal_rate = rules["gamma"], rules["td_lambda"], rules["rate"], rules["subgoal_rate"]
-    target = 0.0  # of the step after, lambda return
-    own = 0.0  # R_i: discounted rewards of the agent that acts
+    target = 0.0  # lambda return of the next step
+    own = 0.0  # R_i: discounted rewards of the active agent
     factor = 1.0  # gamma ** (steps of that agent)
     later, value = 0.0, 0.0  # the next agent's lambda return and HV
     last = len(trace) - 1
@@ -232,7 +232,7 @@ def act_all(
     tables: Tables, lanes: np.ndarray, obs: np.ndarray, starts: np.ndarray, counts: np.ndarray, rules: np.ndarray,
     actions: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write actions (N,) for observations (N,); a trial begins where ``starts`` (N,)."""
+    """Write actions (N,) for observations (N,); a trial starts where ``starts`` (N,) is True."""
     q, _, _ = tables
     count, rule = counts[0], rules[0]
     for i in range(len(lanes)):
@@ -246,7 +246,7 @@ def notice_all(
     tables: Tables, lanes: np.ndarray, trace: np.ndarray, obs: np.ndarray, actions: np.ndarray, rewards: np.ndarray,
     after: np.ndarray, ends: np.ndarray, counts: np.ndarray, rules: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write one step of every lane into its trace (N, L), and hand over; ``after`` (N,) are the next observations."""
+    """Write one step of every lane to its trace (N, L), and hand over; ``after`` (N,) are the next observations."""
     for i in range(len(lanes)):
         _notice(tables, lanes[i], trace[i], obs[i], actions[i], rewards[i], after[i], ends[i], counts[0], rules[0])
 
@@ -267,21 +267,21 @@ def run_trials(
     tables: Tables, lanes: np.ndarray, trace: np.ndarray, counts: np.ndarray, tests: np.ndarray, rules: np.ndarray,
     world: World, trials: int,
 ) -> int:  # fmt: skip
-    """Whole trials of one lane in a known table, as ``act_all``, ``notice_all`` and ``finish_all`` would do them.
+    """Run whole trials of one lane in a known table, with the results of ``act_all``, ``notice_all``, ``finish_all``.
 
     Args:
         tables: changed in place.
         lanes: (1,) of `lane_record`.
         trace: (1, L) of `STEP`, L at least the longest trial.
         counts: (1,) of `COUNTS`.
-        tests: (K, 3) trials before each test, its steps and its sum of rewards, with room for all tests to come.
+        tests: (K, 3), trials before each test, its steps and its sum of rewards, with room for all tests to come.
         rules: (1,) of `RULES`.
         world: the next states (S, A), observations (S,), rewards (S, A), whether a state is an end (S,), the first
             state, the longest trial.
-        trials: how many, tests included.
+        trials: number of trials, tests included.
 
     Returns:
-        How many steps were made.
+        Number of steps taken.
     """
     q, _, _ = tables
     lane, count, rule = lanes[0], counts[0], rules[0]
@@ -306,7 +306,7 @@ def run_trials(
 def predict_all(
     tables: Tables, obs: np.ndarray, starts: np.ndarray, active: np.ndarray, subgoals: np.ndarray, actions: np.ndarray
 ) -> None:
-    """Write greedy actions (N,); active agents and subgoals (N,) change where an agent starts or hands over."""
+    """Write greedy actions (N,); active agents and subgoals (N,) change when an agent starts or hands over."""
     q, hq, seen = tables
     for i in range(len(obs)):
         if starts[i]:

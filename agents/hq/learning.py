@@ -1,4 +1,4 @@
-"""HQ-learning: a sequence of reactive agents, each of which learns when to hand over to the next."""
+"""HQ-learning: a sequence of reactive agents; each learns when to hand over to the next."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from .kernels import (
     run_trials,
 )
 
-CHUNK = 100  # trials between two callbacks where the environment is a known table
+CHUNK = 100  # trials between two callbacks if the environment is a known table
 
 
 class HQPolicy(Actor):
-    """Tables Q (agents, observations, actions) and HQ (agents, observations), and which observations were met.
+    """Tables Q (agents, observations, actions) and HQ (agents, observations), and which observations were seen.
 
     Args:
         observation_space, action_space: Discrete.
@@ -69,8 +69,8 @@ class HQPolicy(Actor):
     def act(
         self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool
     ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """Greedy actions, as what was learned is a deterministic policy; the state is the active agents and their
-        subgoals, each (N,). See `Actor.act`."""
+        """See `Actor.act`. Actions are always greedy, because a deterministic policy was learned; the state holds the
+        active agents and their subgoals, each (N,)."""
         count, actions = len(episode_start), np.zeros(len(episode_start), np.int64)
         active, subgoals = np.zeros((2, count), np.int64) if state is None else np.array(state, np.int64)
         codes = obs.numpy().astype(np.int64) - int(self.observation_space.start)  # type: ignore[attr-defined]
@@ -81,16 +81,16 @@ class HQPolicy(Actor):
 class HQLearning(Agent):
     """HQ(lambda)-learning of Wiering & Schmidhuber (Adaptive Behavior 6:219-246, 1997); one agent: flat Q(lambda).
 
-    Agents C_1 .. C_M take turns; which one is active is the only memory. C_i chooses a subgoal, an observation, by
-    Max-Random on HQ_i and acts by Max-Boltzmann on Q_i; when what it sees equals its subgoal, C_i+1 takes over. After
-    each trial, backwards:
+    Agents C_1 .. C_M take turns; the index of the active one is the only memory. C_i chooses a subgoal, an observation,
+    by Max-Random on HQ_i and acts by Max-Boltzmann on Q_i; when it observes its subgoal, C_i+1 takes over. After each
+    trial, backwards in time:
 
     Q <- Q + a_Q [R + gamma ((1 - lambda) V_active(O') + lambda Q') - Q], V = max_a Q
     HQ_i <- HQ_i + a_HQ [R_i + gamma^dt_i ((1 - lambda) HV_i+1 + lambda HQ'_i+1) - HQ_i], HV = max_o HQ
 
-    with R_i the discounted rewards of the dt_i steps of C_i, and the primed numbers the targets of the step or agent
-    after. p_max, the probability of a greedy choice, rises linearly to 1. Lanes share the tables; a trial is learned
-    from when it ends, so one lane is the published algorithm.
+    where R_i is the discounted sum of rewards in the dt_i steps of C_i, and primes mark the targets of the next step or
+    agent. p_max, the probability of a greedy choice, rises linearly to 1. Lanes share the tables and learn from a trial
+    when it ends, so one lane is the published algorithm.
 
     Args:
         policy: "HQPolicy".
@@ -102,19 +102,19 @@ class HQLearning(Agent):
         td_lambda: lambda.
         temperature: of the Boltzmann distribution.
         p_start: p_max before the first trial.
-        trials: after so many p_max is 1.
-        test_every: after so many trials one greedy trial is a test, and nothing is learned from it; None: never.
-        table: an environment that says it is a deterministic table, by an attribute `table` (states that actions lead
-            to (S, A), observations (S,), rewards (S, A), ends (S,), first state, longest trial), is learned in compiled
-            loops if it has one lane: the same numbers, some hundred times faster, but a callback only every 100
-            trials. False: always step.
+        trials: number of trials after which p_max is 1.
+        test_every: trials between tests, greedy trials from which nothing is learned; None: no tests.
+        table: whether to use compiled loops for a single-lane environment that declares itself a deterministic table by
+            an attribute `table`: next states (S, A), observations (S,), rewards (S, A), ends (S,), first state, longest
+            trial. The results are the same, about a hundred times faster, but callbacks run only every 100 trials.
+            False: always step.
         policy_kwargs: other keywords of `HQPolicy`.
-        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, but that the CPU computes on
-            any device.
-        _init_setup_model: whether the tables are made at once.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, except that it always
+            runs on the CPU.
+        _init_setup_model: whether to make the tables at once.
 
     Attributes:
-        tests: (K, 3) trials before the test, steps and sum of rewards of each test.
+        tests: (K, 3), for each test the number of trials before it, its steps and its sum of rewards.
 
     Raises:
         ValueError: spaces that are not Discrete, or a number out of range.
@@ -176,7 +176,7 @@ class HQLearning(Agent):
             self._setup_model()
 
     def rollout_length(self) -> int:
-        """One step: a trial is learned from when it ends."""
+        """One step; a trial is learned from as soon as it ends."""
         return 1
 
     def _setup_model(self) -> None:
@@ -187,7 +187,7 @@ class HQLearning(Agent):
         self.policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, agents=self.agents, **self.policy_kwargs
         )  # the tables stay on the CPU
-        self._rules = np.zeros(1, RULES)  # but for the rate, which follows its schedule
+        self._rules = np.zeros(1, RULES)  # except the rate, which follows its schedule
         for name in ("gamma", "td_lambda", "subgoal_rate", "temperature", "p_start", "trials"):
             self._rules[name] = getattr(self, name)
         self._rules["test_every"] = self.test_every or 0
@@ -202,7 +202,7 @@ class HQLearning(Agent):
 
     def check_state(self, name: str, given: Any) -> None:
         """See `SavedAlgorithm.check_state`."""
-        if name in ("_trace", "_tests"):  # which grow
+        if name in ("_trace", "_tests"):  # these grow
             axis = 1 if name == "_trace" else 0
             own = getattr(self, name)
             shape = list(own.shape)
@@ -254,7 +254,7 @@ class HQLearning(Agent):
         )  # fmt: skip
 
     def train(self, steps: int) -> None:
-        """Learns from the trials that ended in the step just made."""
+        """Learns from the trials that ended in the last step."""
         if self._ended.any():
             self._make_ready(self.lanes)
             finish_all(
@@ -265,7 +265,7 @@ class HQLearning(Agent):
             self.measures |= {"hq/test_steps": self.tests[-1, 1], "hq/test_reward": self.tests[-1, 2]}
 
     def collect(self, callback: BaseCallback) -> int | None:
-        """One step of every lane, or 100 trials of a known table; see `Agent.collect`."""
+        """Takes one step in every lane, or runs 100 trials of a known table; see `Agent.collect`."""
         world = self._world()
         if world is None:
             return super().collect(callback)
@@ -281,7 +281,7 @@ class HQLearning(Agent):
         return steps if callback.on_step() else None
 
     def _world(self) -> World | None:
-        """The environment's table, if it may be used: between episodes of one lane."""
+        """The environment's table, if it can be used now: between episodes of a single lane."""
         if not self.table or self.lanes != 1 or not np.all(self._last_episode_starts):
             return None
         try:
@@ -296,7 +296,7 @@ class HQLearning(Agent):
             self._trace = np.concatenate([self._trace, np.zeros((self.lanes, more), STEP)], axis=1)
 
     def _make_ready(self, tests: int) -> None:
-        """Room for so many more tests, and the rate of now."""
+        """Makes room for `tests` more tests, and sets the current learning rate."""
         self._rules["rate"] = self.lr_schedule(self._current_progress_remaining)
         if len(self._tests) < self._counts[0]["tests_finished"] + tests:
             self._tests = np.concatenate([self._tests, np.zeros((max(tests, 64), 3))])

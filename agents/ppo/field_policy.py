@@ -1,4 +1,4 @@
-"""A recurrent actor and critic for a multiscale retina whose actions are its fields: look at what is seen there."""
+"""A recurrent actor and critic for a multiscale retina with one action per field: look there."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .policy import RecurrentPolicy
 class FieldPolicy(RecurrentPolicy):
     """pi(k | h) = softmax_k a_k(h) over the fields k of nested grids, and V(h), where h is an `EgocentricMap`.
 
-    What fields show is found by convolution on each grid, beside the rest of the observation, such as a goal, and what
-    a finer grid finds is added to the coarser ones around it. The coarsest grid is the map's view; its fields' a_k are
-    convolutions of what the map remembers around the gaze, those of finer fields depend on what is found there, and
-    what all places remember adds to each.
+    Convolutions find features on each grid, given the rest of the observation, such as a goal; those of a finer grid
+    are added to the coarser ones around it. The coarsest grid is the map's view. For its fields, a_k is a convolution
+    of what the map remembers around the gaze; for finer fields it depends on what is found there. What all places
+    remember adds to every a_k.
 
     Args:
-        observation_space: a Box, or a Dict with the key "observation" and others of the rest: first K = scales n^2
+        observation_space: a Box, or a Dict with the key "observation" and others for the rest: first K = scales n^2
             fields, finest grid first, row by row, then the last saccade, right and down, over the scene's side.
         action_space: Discrete(K + 1): a saccade to each field, and rest.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
@@ -37,7 +37,7 @@ class FieldPolicy(RecurrentPolicy):
         width: of the hidden layers.
 
     Raises:
-        ValueError: an action space that is not Discrete(K + 1), or an observation with fewer than K + 2 numbers.
+        ValueError: the action space is not Discrete(K + 1), or the observation has fewer than K + 2 numbers.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class FieldPolicy(RecurrentPolicy):
         fields = int(action_space.n) - 1 if isinstance(action_space, spaces.Discrete) else 0
         if fields < 2 * size**2 or fields % size**2 or size % 4:
             raise ValueError(
-                f"a FieldPolicy needs an action a field of grids of {size} x {size}, and rest, got {action_space}"
+                f"a FieldPolicy needs an action per field of {size} x {size} grids, and one to rest, got {action_space}"
             )
         keys, sizes = [], [spaces.flatdim(observation_space)]
         if isinstance(observation_space, spaces.Dict):
@@ -85,8 +85,8 @@ class FieldPolicy(RecurrentPolicy):
 
 
 class Finding(nn.Module):
-    """(B, D) observations to what `EgocentricMap` reads: what is found on the coarsest grid and, shrunk to it, on the
-    finer ones; the step; a number for each finer field, and ``width`` of all finer fields together."""
+    """Maps observations (B, D) to the inputs of `EgocentricMap`: features of the coarsest grid and, shrunk to it, of
+    the finer ones; the step; one number for each finer field, and ``width`` for all finer fields together."""
 
     def __init__(self, fields: int, size: int, rest: int, span: float, features: int, width: int) -> None:
         super().__init__()
@@ -94,8 +94,8 @@ class Finding(nn.Module):
         scales, hidden = fields // size**2, width // 4
         self.see = nn.ModuleList(_convolutions(hidden) for _ in range(scales))
         laid_out: Any = self.see.to
-        laid_out(memory_format=torch.channels_last)  # rows of fields come out, as the layers after it read them
-        bound = max(rest, 1) ** -0.5  # that of PyTorch's linear layers, which warn of an empty rest
+        laid_out(memory_format=torch.channels_last)  # its outputs are rows of fields, as the next layers read them
+        bound = max(rest, 1) ** -0.5  # as PyTorch's linear layers, which would warn about an empty rest
         self.ask = nn.ParameterList(torch.empty(hidden, rest).uniform_(-bound, bound) for _ in range(scales))
         self.find = nn.ModuleList(nn.Linear(hidden, features + 1) for _ in range(scales))
         self.gather = nn.Sequential(nn.Linear((scales - 1) * features * size**2 + rest, width), nn.SiLU())
@@ -118,20 +118,20 @@ class Finding(nn.Module):
         return torch.cat((view.flatten(1), self.span * step, *local[:-1], together), 1)
 
     def _shrunk(self, found: Tensor) -> Tensor:
-        """What is found on one grid, on the next coarser one."""
+        """The features of one grid, on the next coarser one."""
         return functional.pad(functional.avg_pool2d(found, 2), [self.size // 4] * 4)
 
 
 def _convolutions(channels: int) -> nn.Sequential:
-    """Three of 3 x 3, which find more than one of 5 x 5 with twice the channels, and cost no more."""
+    """Three 3 x 3 layers: they find more than one 5 x 5 layer with twice the channels, at no more cost."""
     first, second, third = (nn.Conv2d(inputs, channels, 3, padding=1) for inputs in (1, channels, channels))
     return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), third)
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Of the output of an `EgocentricMap`: numbers at a place and of the view, sides of what is read near the gaze and
-    of all places, finer fields, and numbers of them together."""
+    """Sizes in the output of an `EgocentricMap`: numbers per place of memory and of view, sides of the map near the
+    gaze and of the whole map, number of finer fields, and numbers for all of these together."""
 
     remembered: int
     seen: int
@@ -141,7 +141,7 @@ class Shapes:
     width: int
 
     def split(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Maps near the gaze (B, C, r, r), all places, numbers of the finer fields, and of them together."""
+        """Maps near the gaze (B, C, r, r), all places, one number per finer field, and those for all together."""
         near = (self.remembered + self.seen) * self.near**2
         maps, *rest = h.split_with_sizes((near, self.remembered * self.tiles**2, self.finer, self.width), -1)
         far, finer, together = rest
@@ -149,7 +149,7 @@ class Shapes:
 
 
 class Survey(nn.Module):
-    """All places and the finer fields together to (B, width)."""
+    """Maps all places and the finer fields to (B, width)."""
 
     def __init__(self, shapes: Shapes) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class Survey(nn.Module):
 
 
 class Choice(nn.Module):
-    """What `EgocentricMap` gives to a_k."""
+    """Maps the output of `EgocentricMap` to a_k (B, K + 1)."""
 
     def __init__(self, shapes: Shapes, size: int) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class Choice(nn.Module):
 
 
 class Worth(nn.Module):
-    """What `EgocentricMap` gives to (B, width): channels' means and largest values, all places, and finer fields."""
+    """Maps the output of `EgocentricMap` to (B, width), from channel means and maxima, all places and finer fields."""
 
     def __init__(self, shapes: Shapes) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A recurrent actor and critic for a grid of places: the same small core at each of them, and one action for each."""
+"""A recurrent actor and critic for a grid of places, with the same small core and one action at each."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .policy import RecurrentPolicy
 
 
 class GridPolicy(RecurrentPolicy):
-    """pi(k | h) = softmax_k a(h)_k and V(h), where h are the outputs of one core at every place k, see `Tiled`.
+    """pi(k | h) = softmax_k a(h)_k and V(h), where h holds the outputs of one core at every place k, see `Tiled`.
 
-    a and V are convolutional: a sees the places near k; V the mean and the largest of its features over all places.
+    a and V are convolutional: a sees the places near k, V the mean and maximum of its features over all places.
 
     Args:
-        observation_space: Box (K + rest,): a map of n x n = K numbers, row by row, and any others.
+        observation_space: Box (K + rest,): a map of n x n = K numbers, row by row, then any others.
         action_space: Discrete(K).
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
         core: name in `agents.CORES` of the core at each place.
         core_kwargs: its other keywords.
         features: channels of a and of V.
-        reach: places that a sees to either side.
+        reach: number of places that a sees on either side.
 
     Raises:
-        ValueError: an action space that is not Discrete(K), K square and at most the observation's length.
+        ValueError: the action space is not Discrete(K) with K square and at most the observation's length.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class GridPolicy(RecurrentPolicy):
         reach: int = 2,
     ) -> None:
         if not isinstance(action_space, spaces.Discrete):
-            raise ValueError(f"a GridPolicy needs one action a place, Discrete, not {action_space}")
+            raise ValueError(f"a GridPolicy needs one action per place, Discrete, not {action_space}")
         self.places = places = int(action_space.n)
         super().__init__(observation_space, action_space, core=core, core_kwargs=core_kwargs, net_arch=())
         width = self.core.output_size // places
@@ -64,7 +64,7 @@ class GridPolicy(RecurrentPolicy):
 
 
 class Maps(nn.Module):
-    """(B, n n C) of places row by row to (B, C, n, n)."""
+    """Maps (B, n n C), places row by row, to (B, C, n, n)."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Maps(nn.Module):
 
 
 class MeanAndMost(nn.Module):
-    """(B, C, n, n) to (B, 2 C): each channel's mean and largest value."""
+    """Maps (B, C, n, n) to (B, 2 C): each channel's mean and maximum."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return torch.cat((maps.mean((-2, -1)), maps.amax((-2, -1))), -1)

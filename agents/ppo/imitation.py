@@ -1,4 +1,4 @@
-"""What a teacher would do, shown to a pupil that acts more and more often by itself."""
+"""Imitation: a teacher shows what to do, and its pupil acts alone more and more often."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Teacher(Protocol):
-    """Whatever predicts as Stable-Baselines3 does: agents, and the references of `foveal_envs.reference`."""
+    """Anything with Stable-Baselines3's `predict`: agents, and the references in `foveal_envs.reference`."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
@@ -19,19 +19,19 @@ class Teacher(Protocol):
 
 
 class Lessons:
-    """Dataset aggregation: the pupil meets the states to which its own actions lead, and is told what to do there.
+    """Dataset aggregation: the pupil visits states that its own actions lead to, and the teacher labels them.
 
-    At every step each lane does what the teacher shows with probability beta, else what the pupil would most likely do;
-    beta falls from 1 to 0 in a straight line. Whoever acts, the teacher's action is what the pupil shall learn. (Ross,
-    Gordon & Bagnell, "A reduction of imitation learning and structured prediction to no-regret online learning",
-    AISTATS 2011.) A teacher that gives a probability to every action teaches more at each step: these are learned
-    (Rusu et al., "Policy distillation", arXiv 1511.06295), and its most likely action is done.
+    At every step each lane takes the teacher's action with probability beta, else the pupil's most likely one; beta
+    falls linearly from 1 to 0. Whoever acts, the pupil learns the teacher's action. (Ross, Gordon & Bagnell, "A
+    reduction of imitation learning and structured prediction to no-regret online learning", AISTATS 2011.) A teacher
+    with a probability for every action teaches more per step: the pupil learns these (Rusu et al., "Policy
+    distillation", arXiv 1511.06295), and the teacher's most likely action is taken.
 
     Args:
-        teacher: the lanes' teacher; it keeps a state of its own through each episode.
+        teacher: the lanes' teacher, with its own state through each episode.
         fade: share of the lessons after which beta is 0.
-        discrete: actions are Discrete, and a teacher's ``probabilities(obs, state, episode_start)``, (N, actions) and
-            the next state, are asked for if it has them.
+        discrete: whether actions are Discrete; then the teacher's ``probabilities(obs, state, episode_start)``, which
+            returns (N, actions) and the next state, is used if it exists.
 
     Raises:
         ValueError: `fade` outside (0, 1].
@@ -45,8 +45,8 @@ class Lessons:
         self._state: Any = None
 
     def shown(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
-        """The teacher's actions (N, ...) for observations (N, ...), as the environment takes them, and, of a teacher
-        that has them, its probabilities (N, actions)."""
+        """The teacher's actions (N, ...) for observations (N, ...), in the environment's form, and its probabilities
+        (N, actions), if it has them."""
         starts = episode_start.cpu().numpy()
         if self._probabilities is None:
             actions, self._state = self.teacher.predict(obs, self._state, starts, deterministic=True)
@@ -55,7 +55,7 @@ class Lessons:
         return probabilities.argmax(1), probabilities
 
     def mix(self, shown: Tensor, chosen: Tensor, remaining: float) -> Tensor:
-        """Each lane's (N, ...) action of the two, when a share of the lessons remains."""
+        """Picks each lane's action (N, ...) from the two; `remaining` is the share of lessons left."""
         beta = max(0.0, 1 - (1 - remaining) / self.fade)
         taught = torch.rand(len(shown), device=shown.device) < beta
         return torch.where(taught.reshape(-1, *(1,) * (shown.dim() - 1)), shown, chosen)

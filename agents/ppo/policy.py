@@ -1,4 +1,4 @@
-"""The recurrent actor and critic as a Stable-Baselines3 policy: features -> core -> distribution of actions, value."""
+"""The recurrent actor and critic as a Stable-Baselines3 policy: features -> core -> action distribution, value."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from ..common.sequences import each
 from ..cores import Core, State, make_core
 from ..cores.feedforward import ACTIVATIONS, Activation
 
-Obs = Any  # Tensor (B, ...), or a dict of such
+Obs = Any  # Tensor (B, ...), or a dict of these
 
 
 class RecurrentPolicy(Actor):
     """pi(a | h) and V(h), h(t) = core(encoder(features of x(t)), state), for every observation and action space of SB3.
 
-    Features are Stable-Baselines3's: a Box is flattened, an image goes through its convolutional net, a Dict through
-    one of these for each key, goals included.
+    Features are Stable-Baselines3's: a Box is flattened, an image goes through its convolutional net, and each key of a
+    Dict, goals included, through one of these.
 
     Args:
-        observation_space, action_space: any that Stable-Baselines3's PPO takes.
+        observation_space, action_space: any that Stable-Baselines3's PPO accepts.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
         encoder: widths of the layers between features and core.
-        net_arch: widths of the layers between core and output, the actor's and, apart, the critic's.
+        net_arch: widths of the layers between core and output, separate for actor and critic.
         activation: of these layers.
         log_std_init: initial log standard deviation of Box actions.
         features_extractor_class, features_extractor_kwargs, normalize_images: see Stable-Baselines3.
@@ -109,13 +109,13 @@ class RecurrentPolicy(Actor):
     def evaluate_actions(
         self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
     ) -> tuple[Tensor, Tensor, Tensor | None, Unpack[tuple[Tensor, ...]]]:
-        """V, log pi(a) and entropy (None where it has no closed form), each (T B,), of a time-major sequence.
+        """V, log pi(a) and entropy (None if it has no closed form), each (T B,), of a time-major sequence.
 
-        A subclass may return more, which goes to `RecurrentPPO.further_loss`.
+        A subclass may return more; `RecurrentPPO.further_loss` receives it.
 
         Args:
             obs: (T, B, ...).
-            actions: (T, B, ...), or probabilities (T, B, actions) of Discrete ones: see `likelihood`.
+            actions: (T, B, ...), or probabilities (T, B, actions) of Discrete actions: see `likelihood`.
             state: (B, ...) before the first step.
             episode_start: (T, B) bool.
             through_time: False cuts the gradient between steps: each step takes the state before it as given.
@@ -136,18 +136,18 @@ class RecurrentPolicy(Actor):
         return self.to_env(distribution.get_actions(deterministic), distribution), state
 
     def to_env(self, actions: Tensor, distribution: ActionDistribution) -> np.ndarray:
-        """Actions (B, ...) as the environment takes them: a Box's are clipped to its bounds.
+        """Actions (B, ...) in the environment's form; those of a Box are clipped to its bounds.
 
         Args:
             actions: drawn from the distribution.
-            distribution: what `step` gave.
+            distribution: what `step` returned.
         """
         space: Any = self.action_space
         array = actions.cpu().numpy().reshape(-1, *space.shape)
         return np.clip(array, space.low, space.high) if isinstance(space, spaces.Box) else array
 
     def from_env(self, actions: np.ndarray) -> np.ndarray:
-        """The policy's part of actions (B, ...) as the environment takes them, the inverse of `to_env`."""
+        """The policy's part of actions (B, ...) in the environment's form, the inverse of `to_env`."""
         return actions
 
     def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
@@ -164,7 +164,7 @@ class RecurrentPolicy(Actor):
         return distribution
 
     def _one_step_each(self, x: Tensor, state: State, episode_start: Tensor) -> Tensor:
-        """h (T B, H), each step from the state before it, through which no gradient goes."""
+        """h (T B, H), each step from the state before it, with no gradient through that state."""
         states = [state]
         with torch.no_grad():
             for inputs, start in zip(x[:-1], episode_start[:-1], strict=True):
@@ -180,7 +180,7 @@ def _extractor(space: spaces.Space[Any], normalize_images: bool) -> type[BaseFea
 
 
 def likelihood(distribution: ActionDistribution, actions: Tensor) -> Tensor:
-    """log pi(a) (B,) of actions a (B, ...); of probabilities p (B, actions) of discrete ones sum_a p(a) log pi(a)."""
+    """log pi(a) (B,) of actions a (B, ...); for probabilities p (B, actions), sum_a p(a) log pi(a)."""
     if isinstance(distribution, CategoricalDistribution) and actions.is_floating_point():
         return (actions * distribution.distribution.logits).sum(-1)
     return distribution.log_prob(actions)

@@ -1,4 +1,4 @@
-"""An agent that looks and names: saccades by PPO, names by the cross-entropy of labels that episodes end with."""
+"""An agent that looks and names: it learns saccades by PPO, and names from the labels given at episode ends."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ..cores import State
 from .policy import Obs, RecurrentPolicy
 from .recurrent_ppo import RecurrentPPO
 
-SHARPNESS = 5.0  # logit of a score of 1, in the environments of recognition
+SHARPNESS = 5.0  # logit of a score of 1 in the recognition environments
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class Glance:
-    """Where to look next, and what was seen so far: a distribution of saccades (B, J), and logits of names (B, C)."""
+    """Where to look next and what has been seen: a distribution of saccades (B, J), and logits of names (B, C)."""
 
     saccade: ActionDistribution
     logits: Tensor
 
     def get_actions(self, deterministic: bool = False) -> Tensor:
-        """Saccades (B, J), the likeliest or drawn."""
+        """Saccades (B, J), sampled or the most likely."""
         return self.saccade.get_actions(deterministic)
 
     def mode(self) -> Tensor:
-        """The likeliest saccades (B, J)."""
+        """The most likely saccades (B, J)."""
         return self.saccade.mode()
 
     def log_prob(self, actions: Tensor) -> Tensor:
@@ -42,25 +42,25 @@ class Glance:
         return self.saccade.log_prob(actions)
 
     def entropy(self) -> Tensor | None:
-        """Of the saccades (B,)."""
+        """Entropy (B,) of the saccades."""
         return self.saccade.entropy()
 
 
 class RecognitionPolicy(RecurrentPolicy):
-    """A `RecurrentPolicy` of saccades, and p(class | h) = softmax(n(h)), n linear.
+    """A `RecurrentPolicy` for saccades, plus p(class | h) = softmax(n(h)), n linear.
 
-    The action is (saccade, scores): 1 for the likeliest class, and for another, 1 less a fifth of how far its logit
-    lies below, at least -1, so that five times the scores are the logits.
+    The action is (saccade, scores). The score of a class is 1 minus a fifth of the gap between the largest logit and
+    its own, at least -1, so five times the scores are logits.
 
     Args:
-        observation_space: any that `RecurrentPolicy` takes.
-        action_space: Box (saccade, a score for each class) of one axis.
+        observation_space: any that `RecurrentPolicy` accepts.
+        action_space: one-dimensional Box (saccade, one score per class).
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
         classes: C, the number of scores.
         options: the other keywords of `RecurrentPolicy`.
 
     Raises:
-        ValueError: an action space without room for the scores.
+        ValueError: the action space has no room for the scores.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class RecognitionPolicy(RecurrentPolicy):
         **options: Any,
     ) -> None:
         if not isinstance(action_space, spaces.Box) or not 1 < classes < action_space.shape[0]:
-            raise ValueError(f"actions must be a Box of saccades and {classes} scores, at least 2, not {action_space}")
+            raise ValueError(f"actions must be a Box of saccades and {classes} scores (at least 2), not {action_space}")
         jumps = spaces.Box(action_space.low[:-classes], action_space.high[:-classes])
         super().__init__(observation_space, jumps, **options)
         self.jumps, self.action_space = jumps, action_space
         self.namer = nn.Linear(self.core.output_size, classes)
 
     def to_env(self, actions: Tensor, distribution: ActionDistribution) -> np.ndarray:
-        """Saccades (B, J), clipped, with the scores of what the distribution names: (B, J + C)."""
+        """Actions (B, J + C): clipped saccades (B, J), and the scores from the distribution's logits."""
         logits = cast(Glance, distribution).logits
         scores = ((logits - logits.amax(-1, keepdim=True)) / SHARPNESS + 1).clamp(min=-1)
         saccades = np.clip(actions.cpu().numpy(), self.jumps.low, self.jumps.high)
@@ -93,7 +93,7 @@ class RecognitionPolicy(RecurrentPolicy):
     def evaluate_actions(
         self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """See `RecurrentPolicy`; and the logits (T B, C)."""
+        """See `RecurrentPolicy`; also returns the logits (T B, C)."""
         h = self.unroll(obs, state, episode_start, through_time)
         glance = self._distribution(h)
         return self._value(h), glance.log_prob(actions.flatten(0, 1)), glance.entropy(), glance.logits
@@ -104,20 +104,20 @@ class RecognitionPolicy(RecurrentPolicy):
 
 
 class Recogniser(RecurrentPPO):
-    """RecurrentPPO for saccades, plus `label_coef` times -log p(label | h(t)) of every step for the names.
+    """RecurrentPPO for saccades, plus `label_coef` times -log p(label | h(t)) at every step for the names.
 
-    The hybrid of Mnih, Heess, Graves & Kavukcuoglu, "Recurrent models of visual attention" (2014): what the label tells
-    goes as an exact gradient into core and encoder, what looking is worth as a reward into the saccades. The label is
-    the info's ``label`` at the end of an episode; steps of episodes that the rollout leaves unfinished have none.
+    The hybrid of Mnih, Heess, Graves & Kavukcuoglu, "Recurrent models of visual attention" (2014): labels train core
+    and encoder by exact gradients, and rewards train the saccades. The label of an episode is ``label`` in its final
+    info; steps of episodes that are unfinished at the end of the rollout have none.
 
     Args:
         policy: "RecognitionPolicy" or a subclass.
-        env: whose action is (saccade, a score for each class) and whose final info says ``label``, as
+        env: environment with actions (saccade, one score per class) and ``label`` in the final info, such as
             GlimpseClassification and SameDifferent.
         classes: C, the number of scores.
         label_coef: weight of the cross-entropy.
         policy_kwargs: other keywords of the policy.
-        options: the keywords of `RecurrentPPO`. Let n_steps be a multiple of an episode's moves.
+        options: the keywords of `RecurrentPPO`. n_steps should be a multiple of an episode's moves.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
@@ -138,12 +138,12 @@ class Recogniser(RecurrentPPO):
         super().__init__(policy, env, policy_kwargs={**(policy_kwargs or {}), "classes": classes}, **options)
 
     def remember(self, step: Step) -> None:
-        """See `Agent.remember`. The label of an episode comes with its end."""
+        """See `Agent.remember`. An episode's label arrives at its end."""
         label = [info["label"] if end else UNKNOWN for info, end in zip(step.infos, step.ends, strict=True)]
         super().remember(step._replace(act={**step.act, "label": torch.tensor(label, device=self.device)}))
 
     def train(self, steps: int) -> None:
-        """See `RecurrentPPO.train`; every step has the label of the episode that it belongs to."""
+        """See `RecurrentPPO.train`; every step gets the label of its episode."""
         label, ended = self.rollout.fields["label"], self.rollout.fields["ended"]
         for t in reversed(range(steps - 1)):
             label[t] = torch.where(ended[t], label[t], label[t + 1])

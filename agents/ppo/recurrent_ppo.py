@@ -28,36 +28,37 @@ class RecurrentPPO(Agent):
     """PPO (Schulman et al., arXiv 1707.06347) whose minibatches are whole columns: all steps of some environments.
 
     L = -mean min(r A, clip(r, 1 - c, 1 + c) A) + vf_coef mean (V - R)^2 - ent_coef mean H, r = pi(a) / pi_old(a), with
-    A and R by GAE(lambda) (Schulman et al. 2016). A column goes through the core from the state that it had when the
-    rollout began; episodes start inside it wherever they did, so nothing is padded or masked.
+    A and R by GAE(lambda) (Schulman et al. 2016). The core processes each column from its state at the start of
+    the rollout. Episodes may start anywhere in a column, so nothing is padded or masked.
 
     Args:
         policy: "RecurrentPolicy", "FieldPolicy", "GridPolicy", or a subclass.
         env: a VecEnv (`make_sb3`), an environment or its id.
         learning_rate: Adam's; a number or Stable-Baselines3's schedule of the progress remaining.
         n_steps: T, steps of every environment between updates.
-        n_minibatches: of a pass over the rollout; divides the number of environments. None: as many as do, at most 4.
+        n_minibatches: minibatches per pass over the rollout; must divide the number of environments. None: the largest
+            divisor up to 4.
         n_epochs: passes over each rollout.
         gamma: discount.
         gae_lambda: lambda.
         clip_range: c, a number or a schedule.
-        normalize_advantage: whether A has mean 0 and variance 1 in each minibatch.
-        ent_coef, vf_coef: weights of entropy and of the critic's error.
-        max_grad_norm: the gradient is scaled down to this norm.
-        target_kl: passes over a rollout end when the policy has moved by more than 1.5 times this; None: never.
+        normalize_advantage: whether to scale A to mean 0 and variance 1 in each minibatch.
+        ent_coef, vf_coef: weights of the entropy and of the critic's error.
+        max_grad_norm: largest norm of the gradient, which is scaled down to it.
+        target_kl: stop the passes over a rollout once the policy has moved by more than 1.5 times this; None: never.
         bptt: "full": gradients go back through the whole rollout; "cut": through one step, as in Irie et al. 2021.
-        workers: processes that train together, each with an environment like `env` and one thread: data-parallel, the
-            gradients are averaged. Steps of all count; callbacks run in the first process.
-        compile: whether the pass over a minibatch is compiled by `torch.compile`, which takes a minute.
+        workers: number of processes that train in parallel, each with one thread and its own copy of `env`; gradients
+            are averaged. The steps of all of them count; callbacks run in the first process.
+        compile: whether to compile the pass over a minibatch with `torch.compile`, which takes a minute.
         core: name in `agents.CORES`.
-        core_kwargs: the core's other keywords, `form` among them; `policy.core.form` tells which is used.
+        core_kwargs: the core's other keywords, including `form`; `policy.core.form` is the one in use.
         policy_kwargs: other keywords of `RecurrentPolicy`.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
-        _init_setup_model: whether the nets are built at once.
+        _init_setup_model: whether to build the nets at once.
 
     Raises:
-        ValueError: environments that cannot be divided into minibatches, or a choice that is none.
-        FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
+        ValueError: an unknown choice, or `n_minibatches` does not divide the number of environments.
+        FloatingPointError: in training, a loss is not finite; that update has not changed the parameters.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -138,7 +139,7 @@ class RecurrentPPO(Agent):
         core = self.policy.core
         if core.form == "compiled" and self.device.type != "cpu" and "form" not in (self.core_kwargs or {}):
             core.form = next(form for form in core.forms if form != "compiled")
-        fused = self.device.type == "cpu"  # on a GPU it refuses gradients that lie otherwise than their parameters
+        fused = self.device.type == "cpu"  # on a GPU it refuses gradients whose layout differs from their parameters'
         self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5, fused=fused)
         self._setup_lanes()
         self._evaluate = torch.compile(self.policy.evaluate_actions) if self.compile else self.policy.evaluate_actions
@@ -147,7 +148,7 @@ class RecurrentPPO(Agent):
         """See `Agent.check_lanes`."""
         if self.n_minibatches is not None and count % self.n_minibatches:
             raise ValueError(
-                f"n_minibatches must divide the number of environments, as a minibatch is made of whole columns: "
+                f"n_minibatches must divide the number of environments, because a minibatch holds whole columns: "
                 f"{count} environments, n_minibatches={self.n_minibatches}"
             )
 
@@ -164,7 +165,7 @@ class RecurrentPPO(Agent):
         return self.n_steps
 
     def begin_rollout(self) -> None:
-        """A new rollout, from the states that the cores have now."""
+        """Starts a new rollout, from the current core states."""
         self.rollout.count = 0
         (self._first_state,) = self.core_states
 
@@ -177,12 +178,12 @@ class RecurrentPPO(Agent):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Self:
-        """See `Agent.learn`; with several `workers` the other processes live as long as this call."""
+        """See `Agent.learn`; with several `workers`, the other processes run only during this call."""
         arguments = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
         if self.workers == 1:
             return super().learn(total_timesteps, *arguments)
         if self._vec_normalize_env is not None:
-            raise ValueError("VecNormalize would scale differently in each of several workers: use workers=1")
+            raise ValueError("VecNormalize would scale differently in each worker: use workers=1")
         with working(self, self.workers, total_timesteps=total_timesteps, reset_num_timesteps=reset_num_timesteps):
             return super().learn(total_timesteps, *arguments)
 
@@ -197,26 +198,26 @@ class RecurrentPPO(Agent):
         log_interval: int | None = 10,
         progress_bar: bool = False,
     ) -> Self:
-        """Learns what a teacher would do, before `learn` makes it better: DAgger, see `Lessons`.
+        """Imitates a teacher, before `learn` improves on it: DAgger, see `Lessons`.
 
-        The policy loss is -mean log pi(teacher's action | h) at every step, or, where actions are Discrete and the
-        teacher has ``probabilities``, their cross-entropy; values, and what a subclass adds, are learned as in `learn`.
-        The standard deviation of Box actions is afterwards what it was before: how to explore cannot be learned from a
-        teacher that does not. Steps are counted from 0.
+        The policy loss is -mean log pi(teacher's action | h) over all steps or, if actions are Discrete and the teacher
+        has ``probabilities``, the cross-entropy with these. Values, and what a subclass adds, are learned as in
+        `learn`. The standard deviation of Box actions is restored at the end: a teacher that does not explore cannot
+        teach exploration. Steps are counted from 0.
 
         Args:
-            teacher: a reference (`foveal_envs.reference`) of this agent's environment, or any agent of
-                Stable-Baselines3 that observes the same.
+            teacher: a reference (`foveal_envs.reference`) for this agent's environment, or any agent of
+                Stable-Baselines3 with the same observations.
             total_timesteps: steps of all lanes together.
-            fade: share of them after which the agent acts alone.
-            learning_rate: while it does so; None: the agent's own.
+            fade: share of the steps after which the agent acts alone.
+            learning_rate: learning rate during imitation; None: the agent's own.
             callback, log_interval, progress_bar: see `Agent.learn`.
 
         Raises:
             ValueError: several workers, or a `fade` outside (0, 1].
         """
         if self.workers != 1:
-            raise ValueError(f"a teacher looks at one environment: imitate needs workers=1, not {self.workers}")
+            raise ValueError(f"a teacher sees only one environment: imitate needs workers=1, not {self.workers}")
         schedule, spread = self.lr_schedule, getattr(self.policy, "log_std", torch.zeros(0))
         before = spread.detach().clone()
         self._lessons = Lessons(teacher, fade, isinstance(self.action_space, spaces.Discrete))
@@ -230,11 +231,11 @@ class RecurrentPPO(Agent):
             spread.data.copy_(before)
 
     def share_work(self, total_timesteps: int, reset_num_timesteps: bool) -> None:
-        """Learns beside the first of several workers."""
+        """Learns alongside the first of several workers."""
         super().learn(total_timesteps, log_interval=None, reset_num_timesteps=reset_num_timesteps)
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
-        """Random actions of the policy; see `Agent.act`."""
+        """Actions sampled from the policy; see `Agent.act`."""
         (state,) = self.core_states
         inputs = self._tensors(obs)
         distribution, value, next_state = self.policy.step(inputs, state, episode_start)
@@ -248,7 +249,7 @@ class RecurrentPPO(Agent):
         return self.policy.to_env(taken, distribution), act, (next_state,)
 
     def remember(self, step: Step) -> None:
-        """See `Agent.remember`. What comes after the last step, or would have come after a truncated one, is valued."""
+        """See `Agent.remember`. The critic values what follows the rollout's last step or a truncated one."""
         next_value = torch.zeros_like(step.act["value"])
         if (step.ends & ~step.terminated).any() or self.rollout.count == self.n_steps - 1:
             (next_state,), goes_on = step.next_states, torch.zeros_like(step.episode_start)
@@ -303,7 +304,7 @@ class RecurrentPPO(Agent):
         }
 
     def further_loss(self, batch: dict[str, Any], *more: Tensor) -> Tensor | float:
-        """Is added to the loss; a subclass forms it of a minibatch and of what its policy evaluates beyond three."""
+        """A term added to the loss. A subclass computes it from a minibatch and its policy's further outputs `more`."""
         return 0.0
 
     def _tensors(self, obs: Any) -> Any:

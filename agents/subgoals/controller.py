@@ -1,4 +1,4 @@
-"""A hierarchical agent: subgoals from a learned cost of legs, pursued one after the other by a given controller."""
+"""A hierarchical agent: subgoals from a learned cost of legs, which a given controller pursues one by one."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Plan = tuple[np.ndarray, np.ndarray, np.ndarray, Any]  # subgoals (N, n, P), ind
 
 
 class HierarchicalPolicy(Actor):
-    """Gives a goal-conditioned controller one subgoal after the other as its desired goal, then the real one.
+    """Gives a goal-conditioned controller the subgoals as its desired goal, one by one, then the real goal.
 
     Args:
         observation_space: a Dict with the goal keys; places are achieved goals (P,).
         action_space: the controller's.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
-        controller: whatever has Stable-Baselines3's `predict`.
-        context: first and last but one index of those numbers of the observation that E and S see beside places.
-        subgoals, topology: of the `SubgoalGenerator`.
-        items, features, length_weight: of the `LegEvaluator`.
+        controller: anything with Stable-Baselines3's `predict`.
+        context: (start, stop) of the slice of the observation that E and S read besides places.
+        subgoals, topology: see `SubgoalGenerator`.
+        items, features, length_weight: see `LegEvaluator`.
         hidden: widths of the layers of both.
-        tolerance: distance at which a subgoal is reached.
-        patience: moves after which the next one is pursued all the same.
+        tolerance: distance at which a subgoal counts as reached.
+        patience: moves after which the next subgoal is pursued anyway.
         candidates, refinement: paths and gradient steps of `SubgoalGenerator.refine`; 0 steps: S's proposal.
     """
 
@@ -90,7 +90,7 @@ class HierarchicalPolicy(Actor):
         return subgoals.movedim(0, 1).numpy()
 
     def places(self, obs: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the agent is (N, P), where it shall go (N, P), and the context (N, C)."""
+        """The agent's place (N, P), its goal (N, P), and the context (N, C)."""
         start, goal = (torch.as_tensor(obs[key]).float().flatten(1) for key in ("achieved_goal", "desired_goal"))
         return start, goal, self.encoder.observation(obs)[:, self.context]
 
@@ -122,30 +122,30 @@ class HierarchicalPolicy(Actor):
 
 
 class HierarchicalController(Agent):
-    """Learns what a controller's legs cost (E), and subgoals from the gradient of E (S); the controller stays as it is.
+    """Learns what a controller's legs cost (E), and subgoals from the gradient of E (S); the controller is fixed.
 
-    Schmidhuber, ICANN 1991:967-972. While it learns, every lane lets the controller walk to random places; the cost of
-    a leg is minus the sum of its rewards. Between rollouts E is regressed on the legs seen, and S descends along E for
-    the starts and goals met. It acts by `HierarchicalPolicy`.
+    Schmidhuber, ICANN 1991:967-972. During training, the controller walks to random places in every lane; the cost of a
+    leg is minus the sum of its rewards. Between rollouts E is regressed on the legs seen, and S descends E for the
+    starts and goals seen. It acts with `HierarchicalPolicy`.
 
     Args:
         policy: "HierarchicalPolicy".
         env: a VecEnv (`make_sb3`), an environment or its id, with goal keys.
-        controller: a goal-conditioned algorithm or policy, of Stable-Baselines3, of this package or your own: its
+        controller: a goal-conditioned algorithm or policy, from Stable-Baselines3, this package or your own code; its
             `predict` steers towards `desired_goal`.
-        learning_rate: Adam's, of E and of S.
+        learning_rate: Adam's, for E and S.
         leg_steps: longest leg, in moves.
-        rollout_legs: legs of every lane between updates.
+        rollout_legs: legs per lane between updates.
         updates: gradient steps of E, and of S, after each rollout.
         batch_size: legs, or problems, in each.
-        buffer_size: moves of all lanes together that are remembered.
+        buffer_size: capacity of the replay, in moves of all lanes together.
         policy_kwargs: other keywords of `HierarchicalPolicy`.
-        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, but that the CPU computes on
-            any device.
-        _init_setup_model: whether the nets are built at once.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, except that it always
+            runs on the CPU.
+        _init_setup_model: whether to build the nets at once.
 
     Raises:
-        ValueError: an environment without goals, or a controller without `predict`.
+        ValueError: the environment has no goals, or the controller no `predict`.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
@@ -214,7 +214,7 @@ class HierarchicalController(Agent):
         self._memory: Any = None
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
-        """The controller's action towards a random place, which changes when a leg is over; see `Agent.act`."""
+        """The controller's action towards a random place, a new one for each leg; see `Agent.act`."""
         starts = episode_start.numpy()
         place, desired, context = self.policy.places(obs)
         away = np.linalg.norm(self._targets - place.numpy(), axis=-1)
@@ -232,7 +232,7 @@ class HierarchicalController(Agent):
         self.replay.add(**step.act, episode_start=start, cost=cost)
 
     def train(self, steps: int) -> None:
-        """`updates` steps of E on the legs seen, then as many of S along E."""
+        """Takes `updates` steps of E on the legs seen, then as many of S along E."""
         rate = self.lr_schedule(self._current_progress_remaining)
         evaluator, generator = self.policy.evaluator.requires_grad_(True), self.policy.generator
         errors = regress(evaluator, self._legs, self.updates, self.batch_size, rate)
@@ -241,11 +241,11 @@ class HierarchicalController(Agent):
         self.measures |= {"train/evaluator_error": np.mean(errors[-20:]), "train/path_cost": np.mean(costs[-20:])}
 
     def _legs(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Starts, ends, contexts and costs of parts of legs, all of one random length."""
+        """Starts, ends, contexts and costs of parts of legs, all of the same random length."""
         length = int(torch.randint(1, min(self.leg_steps, len(self.replay) - 1) + 1, ()))
         window = self.replay.windows(length + 1, 4 * count)
         whole = ~(window.flag("leg_start")[1:-1].any(0) | window.flag("episode_start")[-1])
-        if not whole.any():  # shorter ones there are always
+        if not whole.any():  # there are always shorter ones
             return self._legs(count)
         place, cost = window["place"][:, whole], window["cost"][:-1, whole].sum((0, 2))
         return place[0], place[-1], window["context"][0, whole], cost

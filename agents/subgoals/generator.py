@@ -1,4 +1,4 @@
-"""Subgoals: a generator of places to pass, trained by the gradient of a path's cost through an evaluator of legs."""
+"""A generator of subgoals, trained by the gradient of a path's cost through an evaluator of its legs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def path_cost(cost: LegCost, places: Tensor, context: Tensor) -> Tensor:
     Args:
         cost: E.
         places: (n + 2, B, P): start, n subgoals, goal.
-        context: (B, C), what E must know beside the ends of a leg.
+        context: (B, C), what E needs besides the ends of a leg.
 
     Returns:
         (B,) costs.
@@ -36,12 +36,12 @@ def path(start: Tensor, subgoals: Tensor, goal: Tensor) -> Tensor:
 
 
 class SubgoalGenerator(nn.Module):
-    """S: (start, goal, context) to n subgoals, trained by nothing but the gradient of `path_cost` through E.
+    """S maps (start, goal, context) to n subgoals, trained only by the gradient of `path_cost` through E.
 
     Schmidhuber, FKI-129-90 (1990) and ICANN 1991:967-972; Schmidhuber & Wahnsiedler, SAB 1992:196-202. "static": one
     pass gives all n subgoals. "recurrent": S gives one, which is fed back as the next start, and the gradient goes back
-    through all copies of S and E; the number of subgoals is then free in every call. Subgoals are emitted as offsets
-    from the places that divide the straight line to the goal (ours; the papers emit the places).
+    through all copies of S and E; each call can then choose n. S outputs offsets from points evenly spaced on the
+    straight line to the goal (ours; in the papers it outputs the places).
 
     Args:
         place_size: P, of start, goal and subgoal.
@@ -50,7 +50,7 @@ class SubgoalGenerator(nn.Module):
         topology: "static" or "recurrent".
         hidden: widths of the layers.
         activation: of the layers; see `FeedForward`.
-        low, high: subgoals are kept within, for every coordinate.
+        low, high: bounds of a subgoal's coordinates.
 
     Raises:
         ValueError: an unknown topology, or n below 1.
@@ -87,12 +87,14 @@ class SubgoalGenerator(nn.Module):
         Args:
             start, goal: (B, P).
             context: (B, C).
-            count: n, for the recurrent form; None: as many as it was made for.
+            count: n, for the recurrent form; None: `subgoals`.
         """
         count = self.subgoals if count is None else count
         if self.topology == "static":
             if count != self.subgoals:
-                raise ValueError(f"a static generator gives {self.subgoals} of them, not {count}; make a recurrent one")
+                raise ValueError(
+                    f"a static generator gives {self.subgoals} subgoals, not {count}; make a recurrent one"
+                )
             offsets: Tensor = self.net(torch.cat((start, goal, context), -1))
             offsets = torch.unflatten(offsets, -1, (count, -1)).movedim(1, 0)
             share = torch.arange(1, count + 1, device=start.device).view(-1, 1, 1) / (count + 1)
@@ -113,14 +115,14 @@ class SubgoalGenerator(nn.Module):
         batch_size: int = 256,
         learning_rate: float = 1e-3,
     ) -> list[float]:
-        """Trains S on random problems; E stays as it is.
+        """Trains S on random problems; E does not change.
 
         Args:
             cost: E, differentiable.
-            sample: gives so many starts, goals and contexts.
+            sample: called with B, returns starts, goals and contexts.
             updates: gradient steps of Adam, whose rate falls to 0 along a cosine.
-            batch_size: problems a step.
-            learning_rate: Adam's first rate.
+            batch_size: problems per step.
+            learning_rate: Adam's initial rate.
 
         Returns:
             The mean path cost at each update.
@@ -153,20 +155,20 @@ class SubgoalGenerator(nn.Module):
         updates: int = 200,
         learning_rate: float = 0.02,
     ) -> Tensor:
-        """The cheapest of some paths after gradient descent on their places, at decision time: subgoals (n, B, P).
+        """Improves S's proposal at decision time by gradient descent on the places: subgoals (n, B, P).
 
-        The first candidate is what S proposes; the others differ from it by a smooth bend that is drawn at random, for
-        descent alone cannot take a path to the other side of an obstacle.
+        Several candidates descend and the cheapest is returned. The first is S's proposal. The others add a random
+        smooth bend to it, because descent alone cannot move a path to the other side of an obstacle.
 
         Args:
             cost: E.
             start, goal: (B, P).
             context: (B, C).
             count: n, see `forward`.
-            candidates: paths tried for each problem.
+            candidates: paths tried per problem.
             noise: standard deviation of the bends, in units of places.
             updates: gradient steps of Adam; its rate falls to 0.
-            learning_rate: Adam's first rate, in units of places.
+            learning_rate: Adam's initial rate, in units of places.
         """
         with torch.no_grad():
             proposal = self(start, goal, context, count)

@@ -1,4 +1,4 @@
-"""Evaluators of legs E(start, goal): what it will cost a given controller to come from one place to another."""
+"""Evaluators of legs E(start, goal): what it costs a given controller to get from one place to another."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..cores.feedforward import Activation, FeedForward
 class HalfParabola(nn.Module):
     """((x + sqrt(x^2 + b^2)) / 2)^2 > 0: x^2 for x > 0, near 0 for x < 0, with a slowly fading gradient.
 
-    The square of Barron's squareplus, arXiv 2112.11687: a cost that begins softly, and a tail of about b^4 / 16 x^2.
+    The square of Barron's squareplus, arXiv 2112.11687: the cost rises softly, and its tail is about b^4 / 16 x^2.
 
     Args:
-        width: b, of the bend.
+        width: b, width of the bend.
     """
 
     def __init__(self, width: float = 0.1) -> None:
@@ -30,23 +30,24 @@ class HalfParabola(nn.Module):
 
 
 class LegEvaluator(nn.Module):
-    """E(start, goal, context) >= 0 as w |goal - start| plus a sum over the items of the context, each by the same net.
+    """E(start, goal, context) >= 0: w |goal - start| plus a sum over the context's items, all by the same net.
 
-    Schmidhuber, ICANN 1991:967-972, where E is one net. Where costs add up over things in the scene, one net that sees
-    one of them at a time learns from each leg as many times; `items=1` gives the plain form.
+    Schmidhuber, ICANN 1991:967-972, where E is one net. If costs add up over things in the scene, a net that sees one
+    thing at a time learns as many times from each leg; `items=1` gives the plain form.
 
     Args:
         place_size: P.
         context_size: C, a multiple of `items`.
         items: records in the context, of equal width.
-        features: what the net sees (..., F) of start, goal and an item (..., P), (..., P), (..., C / items); by default
-            all three as they are. Where the cost depends on relative places, say so here, that it need not be learned.
+        features: the net's inputs (..., F) from start, goal and an item (..., P), (..., P), (..., C / items); by
+            default all three, unchanged. If the cost depends on relative places, compute them here, so that the net
+            need not learn to.
         length_weight: w.
         hidden: widths of the layers.
         activation: of the layers.
 
     Raises:
-        ValueError: a context that cannot be divided into items.
+        ValueError: the context cannot be divided into items.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class LegEvaluator(nn.Module):
         return self._total(self.net, start, goal, context)
 
     def target(self, costs: Tensor, after: Tensor, goal: Tensor, context: Tensor, arrived: Tensor) -> Tensor:
-        """What TD(0) wants E to be: c + E(s', g) by a slow copy, c alone where s' is the goal; (B,)."""
+        """TD(0) targets (B,): c + E(s', g) by a slow copy, or c alone if s' is the goal."""
         with torch.no_grad():
             return costs + torch.where(arrived, 0.0, self._total(self.slow, after, goal, context))
 
@@ -102,10 +103,10 @@ class Quasimetric(nn.Module):
     Liu & Stone, "Metric residual networks" (2022). f and h are the two halves of one net's output.
 
     Args:
-        place_size: P, of places or of whatever describes a state.
-        groups: of the asymmetric part.
+        place_size: P, size of a place or of another description of a state.
+        groups: number of groups in the asymmetric part.
         width: of a group, and of f.
-        hidden, activation: of the net.
+        hidden, activation: layers of the net.
     """
 
     def __init__(
@@ -148,14 +149,14 @@ def regress(
 
     Args:
         evaluator: E.
-        sample: gives so many starts, goals, contexts and costs (B,).
+        sample: called with B, returns starts, goals, contexts and costs (B,).
         updates: gradient steps of Adam, whose rate falls to 0 along a cosine.
-        batch_size: legs a step.
-        learning_rate: Adam's first rate.
-        relative: u; above 0 small costs weigh more than large ones, and E still tends to the mean cost of a leg.
+        batch_size: legs per step.
+        learning_rate: Adam's initial rate.
+        relative: u; above 0, small costs weigh more than large ones, and E still converges to a leg's mean cost.
 
     Returns:
-        The mean error, weighted so, at each update.
+        The weighted mean error at each update.
     """
     optimizer = torch.optim.Adam(evaluator.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)

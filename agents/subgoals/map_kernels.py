@@ -1,4 +1,4 @@
-"""Maps of squares, compiled: what a view says about them, ways over them, and where to walk straight.
+"""Compiled functions on maps of squares: what a view reveals, paths, and where to walk straight.
 
 A map (S, S) int8 holds FREE, WALL or UNSEEN at [row, column]. Places are (x, y) in squares from its top left corner.
 Everything outside is wall.
@@ -13,27 +13,27 @@ import numpy as np
 from ..cores.ops.compiled import compiled
 
 FREE, WALL, UNSEEN = 0, 1, 2
-MOST = 14  # unseen squares under one receptive field: up to so many, all possibilities are tried
+MOST = 14  # most unseen squares under one receptive field for which all possibilities are tried
 TOLERANCE = 1e-4  # squares of area: rounding errors of shares and places in float32
 FAR = 1e9
-SLACK = 1e-3  # squares by which a body may seem to stand in a wall
+SLACK = 1e-3  # squares by which a body may seem to overlap a wall
 MARGIN = 1e-4  # squares between the body and a corner that it passes
 LOOKAHEAD = 40  # squares of a path that are pulled taut
 
 
 @compiled
 def look(squares: np.ndarray, x: float, y: float, view: np.ndarray, fields: np.ndarray, body: float) -> int:
-    """Marks what is certain: the squares that are the same in all maps with these shares of wall in the fields.
+    """Marks what is certain: squares that are the same in every map with these shares of wall in the fields.
 
     Args:
         squares: (S, S) map, changed in place.
-        x, y: of the body.
+        x, y: place of the body.
         view: (K,) shares of wall, in [0, 1].
         fields: (K, 3) of (u, v, side), squares; a field is an axis-parallel square around its centre.
-        body: half-width of the body, squares; where it is, there is no wall.
+        body: half-width of the body, squares; there is no wall under it.
 
     Returns:
-        How many squares became known.
+        Number of squares that became known.
     """
     size = len(squares)
     rows, columns, area = np.empty(MOST, np.int64), np.empty(MOST, np.int64), np.empty(MOST)
@@ -83,13 +83,13 @@ def _possible(area: np.ndarray, wall: float) -> tuple[int, int]:
             bit += 1
         code ^= 1 << bit
         total += area[bit] if (code >> bit) & 1 == 1 else -area[bit]
-    none = every & ~some != 0  # nothing fits: say nothing
+    none = every & ~some != 0  # nothing fits: conclude nothing
     return (0, (1 << len(area)) - 1) if none else (every, some)
 
 
 @compiled
 def _passes(squares: np.ndarray, i: int, j: int, a: int, b: int) -> bool:
-    """Whether a step leads from square (i, j) to its neighbour (a, b); a diagonal one passes at most one wall."""
+    """Whether a step from square (i, j) to its neighbour (a, b) is possible; a diagonal one passes at most one wall."""
     size = len(squares)
     if not (0 <= a < size and 0 <= b < size) or squares[a, b] == WALL:
         return False
@@ -121,7 +121,7 @@ def find_costs(squares: np.ndarray, extra: np.ndarray, x: float, y: float, costs
 
 @compiled
 def find_path(squares: np.ndarray, extra: np.ndarray, costs: np.ndarray, x: float, y: float, path: np.ndarray) -> int:
-    """Writes the squares (row, column) of the cheapest way from a place, its own first, to `path`; returns how many."""
+    """Writes the squares (row, column) of the cheapest path from a place to `path`; returns how many there are."""
     i, j, count = int(y), int(x), 0
     while count < len(path):
         path[count, 0], path[count, 1] = i, j
@@ -141,11 +141,11 @@ def find_path(squares: np.ndarray, extra: np.ndarray, costs: np.ndarray, x: floa
 
 @compiled
 def _clear(squares: np.ndarray, reach: float, x0: float, y0: float, x1: float, y1: float) -> bool:
-    """Whether a body of half-width `reach` can go straight over free squares from one place to another."""
+    """Whether a body of half-width `reach` can move straight from one place to another over free squares."""
     size, dx, dy = len(squares), x1 - x0, y1 - y0
     left, right = min(x0, x1), max(x0, x1)
     for j in range(math.floor(left - reach), math.floor(right + reach) + 1):
-        a, b = 0.0, 1.0  # the part of the way on which the body overlaps the column
+        a, b = 0.0, 1.0  # the part of the line on which the body overlaps the column
         if right - left > 1e-9:
             a, b = (j - reach - x0) / dx, (j + 1 + reach - x0) / dx
             a, b = max(0.0, min(a, b)), min(1.0, max(a, b))
@@ -160,9 +160,9 @@ def _clear(squares: np.ndarray, reach: float, x0: float, y0: float, x1: float, y
 def find_waypoint(
     squares: np.ndarray, path: np.ndarray, x: float, y: float, goal_x: float, goal_y: float, body: float
 ) -> tuple[float, float]:
-    """Where to walk straight now: the first bend of a path (P, 2) of squares pulled taut, or the goal.
+    """The place to walk straight to now: the first bend of a path (P, 2) of squares pulled taut, or the goal.
 
-    A taut path bends only at corners; the shortest one past the corners of the path's squares is found by visiting them
+    A taut path bends only at corners. The shortest one past the corners of the path's squares is found by visiting them
     in the path's order.
     """
     size, last = len(squares), min(len(path), LOOKAHEAD) - 1

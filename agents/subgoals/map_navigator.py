@@ -1,4 +1,4 @@
-"""A hierarchical agent for places never seen before: a map from its own views, subgoals at its rim, learned detours."""
+"""A hierarchical agent for new places: it maps what it sees, sets subgoals at the map's edge, and learns detours."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .map_kernels import FREE, UNSEEN, WALL, find_costs, find_path, find_waypoin
 Chart = tuple[np.ndarray, np.ndarray, np.ndarray, Any]  # maps, detours and costs, each (N, S, S); controller's state
 NEIGHBOURS = 5  # squares on each side that E sees
 WINDOW = 2 * NEIGHBOURS + 1
-EVIDENCE = 100  # squares of a kind that must have been alike until all are taken to be
+EVIDENCE = 100  # squares of a kind that must be alike before all of that kind are assumed to be
 
 
 class Walker(nn.Module):
-    """A controller that walks straight to near places: the inverse of a linear model of what its moves do.
+    """A controller that walks straight to nearby places: the inverse of a linear model of its moves.
 
     Args:
         space: Box of actions (A,) around 0.
@@ -43,7 +43,7 @@ class Walker(nn.Module):
         self.register_buffer("effect", torch.zeros(space.shape[0], place_size, dtype=torch.float64))
 
     def fit(self, actions: np.ndarray, moved: np.ndarray, rounds: int = 30) -> None:
-        """Learns moved (B, P) = actions (B, A) effect by least absolute deviations: walls stop less than half of it."""
+        """Fits moved (B, P) = actions (B, A) effect by least absolute deviations: walls stop under half the moves."""
         for axis in range(moved.shape[1]):
             weight = np.ones((len(actions), 1))
             for _ in range(rounds):
@@ -54,7 +54,7 @@ class Walker(nn.Module):
     def predict(
         self, obs: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, Any]:
-        """Actions (N, A) towards `desired_goal`, at most as large as allowed, and the unchanged state."""
+        """Actions (N, A) towards `desired_goal`, scaled down to their limit, and the unchanged state."""
         way = obs["desired_goal"].astype(np.float64) - obs["achieved_goal"]
         actions = way @ np.linalg.pinv(self.effect.numpy())
         actions /= np.maximum(1, np.abs(actions).max(-1, keepdims=True) / self.limit)
@@ -62,21 +62,20 @@ class Walker(nn.Module):
 
 
 class MapPolicy(Actor):
-    """Walks the way of least expected cost: over what it has seen, and over what it has not at length plus E.
+    """Takes the path of least expected cost: its length, plus E for squares not yet seen.
 
-    The map of a lane holds what follows with certainty from its views. The subgoal is where the cheapest way to the
-    goal leaves the map, and the controller gets the first bend of the way there as its desired goal. The cost of a leg
-    beyond the map adds up over its squares: length plus E >= 0, what it costs in the mean that there may be a wall. E
-    sees the squares around.
+    A lane's map holds what is certain from its views. The subgoal is where the cheapest path to the goal leaves the
+    map, and the controller's desired goal is the first bend on the way there. Beyond the map, each square costs its
+    length plus E >= 0, the average cost of a possible wall there. E sees the squares around it.
 
     Args:
-        observation_space: a Dict with the goal keys, places (2,) around 0; the observation begins with the view.
+        observation_space: a Dict with the goal keys, places (2,) around 0; the observation starts with the view.
         action_space: the controller's.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
         fields: (K, 3) receptive fields of the view, (u, v, side), squares; the view is the share of wall in each.
         square: side of a square, in units of a place.
         body: half-width of the body, squares.
-        controller: whatever has Stable-Baselines3's `predict`; None: a `Walker`.
+        controller: anything with Stable-Baselines3's `predict`; None: a `Walker`.
         hidden: widths of E's layers.
     """
 
@@ -118,7 +117,7 @@ class MapPolicy(Actor):
         return other
 
     def blank(self) -> np.ndarray:
-        """The map (S, S) before the first view: UNSEEN, but for kinds of squares that were alike wherever seen."""
+        """The map (S, S) before the first view: UNSEEN, except for kinds of squares that have always been the same."""
         counts = self.alike.numpy()
         sure = (counts.sum(1) >= EVIDENCE) & (counts.min(1) == 0)
         known = np.where(sure, counts.argmax(1), UNSEEN).astype(np.int8)
@@ -127,31 +126,31 @@ class MapPolicy(Actor):
 
     @torch.no_grad()
     def detours(self, patches: np.ndarray) -> np.ndarray:
-        """E (B,) of squares from what is around them (B, WINDOW, WINDOW)."""
+        """E (B,) of squares from their surroundings (B, WINDOW, WINDOW)."""
         nowhere = torch.zeros(len(patches), 0)
         expected: Tensor = self.evaluator(nowhere, nowhere, one_hot(torch.from_numpy(patches)))
         return expected.numpy()
 
     def squares(self, places: Any) -> np.ndarray:
-        """Places (N, 2) in squares from the map's top left corner."""
+        """Converts places (N, 2) to squares from the map's top left corner."""
         return np.asarray(places, np.float64).reshape(-1, 2) / self.square + 0.5 * self.size
 
     def plan(self, obs: Any, chart: Chart | None, starts: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], Chart]:
-        """Takes in a view and finds the ways to go.
+        """Adds a view to the map and finds paths.
 
         Args:
             obs: arrays (N, ...).
-            chart: the state before it.
+            chart: the state before the view.
             starts: (N,) bool.
 
         Returns:
-            Where to walk straight now (N, 2), ways (P, 2) of squares (row, column), and the next state.
+            Places (N, 2) to walk straight to now, paths (P, 2) of squares (row, column), and the next state.
         """
         count, shape = len(starts), (len(starts), self.size, self.size)
         before = chart or (np.zeros(shape, np.int8), np.zeros(shape), np.zeros(shape), None)
         maps, extra, costs = (part.copy() for part in before[:3])
         maps[starts], extra[starts] = self.blank(), 0.0
-        old = np.where(starts[:, None, None], WALL + UNSEEN, maps)  # at a start all is new
+        old = np.where(starts[:, None, None], WALL + UNSEEN, maps)  # at the start of an episode everything is new
         here, goal = self.squares(obs["achieved_goal"]), self.squares(obs["desired_goal"])
         view = obs["observation"][:, : len(self.fields)].astype(np.float64)
         for i, (x, y) in enumerate(here):
@@ -187,26 +186,27 @@ class MapPolicy(Actor):
 
 
 class MapNavigator(Agent):
-    """Learns to find places in worlds of squares that are new in every episode, from views and places alone.
+    """Learns to find places in grid worlds that are new in every episode, from views and places alone.
 
-    After a first rollout of random moves it knows what its moves do; then it acts by `MapPolicy`. When squares on its
-    way become known, each has cost what the way has grown by (0 where it is free), and E is regressed on these costs.
+    In a first rollout of random moves it learns what its moves do; from then on it acts with `MapPolicy`. When a square
+    on its path becomes known, its cost is how much the path has grown (0 if it is free), and E is regressed on these
+    costs.
 
     Args:
         policy: "MapPolicy".
         env: a VecEnv (`make_sb3`), an environment or its id, with places as goals.
         learning_rate: Adam's.
-        n_steps: moves of every lane between updates.
+        n_steps: moves per lane between updates.
         updates: gradient steps after each rollout.
         batch_size: squares in each.
-        capacity: squares remembered.
+        capacity: number of squares to remember.
         policy_kwargs: keywords of `MapPolicy`; `fields` has no default.
-        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, but that the CPU computes on
-            any device.
-        _init_setup_model: whether the nets are built at once.
+        seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, except that it always
+            runs on the CPU.
+        _init_setup_model: whether to build the nets at once.
 
     Raises:
-        ValueError: an environment without places as goals.
+        ValueError: the environment's goals are not places (2,).
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(("MapPolicy", "MultiInputPolicy"), MapPolicy)
@@ -277,7 +277,7 @@ class MapNavigator(Agent):
                 check_alike(name, np.zeros((lanes, size, size)), part)
         elif name in ("_paths", "_waiting") and given:
             if len(given) != lanes:
-                raise ValueError(f"{name} must be of {lanes} lanes, not {len(given)}")
+                raise ValueError(f"{name} must have {lanes} lanes, not {len(given)}")
             for path in given if name == "_paths" else []:
                 check_alike(name, np.zeros((len(path), 2), np.int64), path)
                 check_range(name, path, 0, size - 1)
@@ -285,18 +285,18 @@ class MapNavigator(Agent):
                 check_range(name, np.array(place, np.int64), 0, size - 1)
                 check_alike(name, np.zeros((WINDOW, WINDOW), np.int8), patch)
         elif name == "_count" and (type(given) is not int or given < 0):
-            raise ValueError(f"{name} must be a whole number of at least 0, not {given!r}")
+            raise ValueError(f"{name} must be an integer of at least 0, not {given!r}")
         else:
             super().check_state(name, given)
 
     @property
     def babbling(self) -> bool:
-        """Whether it still has to learn what its moves do."""
+        """Whether it has yet to learn what its moves do."""
         walker = self.policy.controller
         return isinstance(walker, Walker) and not bool(walker.effect.any())
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
-        """The policy's action, a random one in the first rollout; see `Agent.act`."""
+        """The policy's actions, random ones in the first rollout; see `Agent.act`."""
         starts, place = episode_start.numpy() | (self._chart is None), np.array(obs["achieved_goal"], np.float64)
         if self.babbling:
             actions = np.stack([self.action_space.sample() for _ in starts])
@@ -307,14 +307,14 @@ class MapNavigator(Agent):
         actions, memory = self.policy.pursue(obs, goals, chart[3], starts)
         self._chart, self._paths = (*chart[:3], memory), paths
         noted = starts | (torch.rand(len(starts)).numpy() < 0.1)
-        for i in np.flatnonzero(noted).tolist():  # what is now thought of the way
+        for i in np.flatnonzero(noted).tolist():  # what is believed about the path now
             around = windows(chart[0][i : i + 1])[0]
             ahead = [(a, b) for a, b in paths[i].tolist() if chart[0][i, a, b] == UNSEEN]
             self._waiting[i] += [((a, b), around[a, b].copy()) for a, b in ahead]
         return actions, {"place": place, "actions": actions}, ((),)
 
     def _experience(self, lane: int, starts: bool, chart: Chart, here: np.ndarray) -> None:
-        """Counts squares that became known, and remembers what those on the way have cost."""
+        """Counts squares that have become known, and stores what those on the path have cost."""
         maps, _, costs, _ = chart
         old = self.policy.blank() if starts else self._chart[0][lane]  # type: ignore[index]
         new = (maps[lane] != UNSEEN) & (old == UNSEEN)
@@ -338,12 +338,12 @@ class MapNavigator(Agent):
         self._waiting[lane] = [(at, patch) for at, patch in self._waiting[lane] if not new[at]]
 
     def remember(self, step: Step) -> None:
-        """Keeps random moves and what they did; see `Agent.remember`."""
+        """Stores random moves and their effects; see `Agent.remember`."""
         if self.babbling:
             self._moves.append((step.act["actions"], step.next_obs["achieved_goal"] - step.act["place"]))
 
     def train(self, steps: int) -> None:
-        """Learns what moves do, once; else `updates` steps of E on what squares have cost."""
+        """First learns what moves do; after that, takes `updates` steps of E on what squares have cost."""
         if self.babbling:
             actions, moved = (np.concatenate(part) for part in zip(*self._moves, strict=True))
             self.policy.controller.fit(actions.astype(np.float64), moved)
@@ -358,7 +358,7 @@ class MapNavigator(Agent):
         self.measures["train/evaluator_error"] = np.mean(errors[-50:])
 
     def _squares(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Squares as E sees them, turned and mirrored at random, and their costs."""
+        """Squares as E sees them, randomly rotated and mirrored, and their costs."""
         index = torch.randint(min(self._count, self.capacity), (count,)).numpy()
         patches, turn = torch.from_numpy(self._patches[index]), int(torch.randint(8, ()))
         patches = torch.rot90(patches.flip(2) if turn >= 4 else patches, turn % 4, (1, 2))
@@ -370,18 +370,18 @@ class MapNavigator(Agent):
 
 
 def windows(maps: np.ndarray) -> np.ndarray:
-    """What is around each square of maps (N, S, S): a view (N, S, S, WINDOW, WINDOW); outside all is wall."""
+    """The surroundings of each square of maps (N, S, S): a view (N, S, S, WINDOW, WINDOW); outside is wall."""
     padded = np.pad(maps, ((0, 0), (NEIGHBOURS,) * 2, (NEIGHBOURS,) * 2), constant_values=WALL)
     return np.lib.stride_tricks.sliding_window_view(padded, (WINDOW, WINDOW), axis=(1, 2))
 
 
 def one_hot(patches: Tensor) -> Tensor:
-    """What E sees (B, 2 W W) of windows (B, W, W): where it is free, and where there is wall."""
+    """E's inputs (B, 2 W W) for windows (B, W, W): where squares are free, and where they are wall."""
     return torch.cat([(patches == value).flatten(1) for value in (FREE, WALL)], 1).float()
 
 
 def _around(new: np.ndarray) -> np.ndarray:
-    """Squares (N, S, S) that E may judge anew, with anything of `new` (N, S, S) in their window."""
+    """Squares (N, S, S) whose E may change: those with any of `new` (N, S, S) in their window."""
     sums = np.pad(new, ((0, 0), (NEIGHBOURS + 1, NEIGHBOURS), (NEIGHBOURS + 1, NEIGHBOURS))).cumsum(1).cumsum(2)
     inside = sums[:, WINDOW:, WINDOW:] - sums[:, :-WINDOW, WINDOW:] - sums[:, WINDOW:, :-WINDOW]
     near: np.ndarray = inside + sums[:, :-WINDOW, :-WINDOW] > 0

@@ -1,4 +1,4 @@
-"""Learning universal values: from a table, in two stages or end to end, by Horde's demons, or by bootstrapping.
+"""Learns universal values: from a table, in two stages or end to end, with Horde's demons, or by bootstrapping.
 
 Schaul, Horgan, Gregor & Silver, "Universal value function approximators", ICML 2015. The nets are those of `uvfa.py`.
 """
@@ -23,14 +23,14 @@ class Horde:
     """One demon per goal; all learn their tables Q_g off-policy from the same transitions; Sutton et al. (2011).
 
     Q_g(s, a) <- Q_g(s, a) + rate [r_g + gamma_g max_a' Q_g(s', a') - Q_g(s, a)], with the pseudo-reward r_g and the
-    pseudo-discount gamma_g of the goal. The entries seen are the table to factorise: Schaul et al., algorithm 1.
+    pseudo-discount gamma_g of the goal. The entries seen form the table to factorise: Schaul et al., algorithm 1.
 
     Args:
         states, goals, actions: S, G, A.
 
     Attributes:
         values: (S, G, A).
-        seen: (S, G, A) bool, entries with an update.
+        seen: (S, G, A) bool, entries that have been updated.
     """
 
     def __init__(self, states: int, goals: int, actions: int) -> None:
@@ -40,11 +40,11 @@ class Horde:
     def update(
         self, state: Tensor, action: Tensor, after: Tensor, reward: Tensor, discount: Tensor, rate: float = 1.0
     ) -> None:
-        """Learns from B transitions; of several with the same state and action, one counts.
+        """Learns from B transitions; if several have the same state and action, only one counts.
 
         Args:
             state, action, after: (B,) indices.
-            reward, discount: (B, G) for every goal, discount 0 where that goal's episode ends.
+            reward, discount: (B, G) for every goal; the discount is 0 where that goal's episode ends.
             rate: step size, 1 for a deterministic world.
         """
         target = reward + discount * self.values[after].amax(-1)
@@ -55,8 +55,8 @@ class Horde:
 def factorise(table: Tensor, seen: Tensor, rank: int, ridge: float = 1e-3, sweeps: int = 30) -> tuple[Tensor, Tensor]:
     """Factors whose product is closest to the seen entries of a table: M ~ F H^T, by alternating least squares.
 
-    min over F, H of |seen * (M - F H^T)|^2 + ridge (|F|^2 + |H|^2), from the singular vectors of the table with zeros
-    for unseen entries. F^T F = R 1, so that an error of H causes, on average, an equal error of the values.
+    min over F, H of |seen * (M - F H^T)|^2 + ridge (|F|^2 + |H|^2), starting from the singular vectors of the table
+    with zeros for unseen entries. F^T F = R 1, so an error in H causes, on average, an equal error in the values.
 
     Args:
         table: M (R, C).
@@ -99,9 +99,9 @@ def fit_factors(
     learning_rate: float = 3e-3,
     ridge: float = 1e-3,
 ) -> list[float]:
-    """Trains both streams in two stages: `factorise`, then regress phi and psi, each on its own factor.
+    """Trains both streams in two stages: factorise the table, then regress phi and psi, each on its own factor.
 
-    The loss is the mean of |phi(s) - F|^2 plus that of |psi(g) - H|^2: neither stream has to wait for the other.
+    The loss is the mean of |phi(s) - F|^2 plus that of |psi(g) - H|^2: the streams learn independently.
 
     Args:
         net: phi and psi.
@@ -109,7 +109,7 @@ def fit_factors(
         goals: (C, G).
         table: (S, C, A) values.
         seen: (S, C, A) bool.
-        updates, batch_size, learning_rate: see `descend_along`; a batch holds `batch_size` states and goals, or all.
+        updates, batch_size, learning_rate: see `descend_along`; a batch has `batch_size` states and goals, or all.
         ridge: see `factorise`.
 
     Returns:
@@ -137,7 +137,7 @@ def fit_table(
     batch_size: int = 256,
     learning_rate: float = 3e-3,
 ) -> list[float]:
-    """Trains Q on the values seen, end to end: the mean of (Q(s, g, a) - M)^2; arguments as of `fit_factors`."""
+    """Trains Q end to end on the values seen, by the mean of (Q(s, g, a) - M)^2; arguments as in `fit_factors`."""
 
     def error() -> Tensor:
         s, g = torch.randint(len(states), (batch_size,)), torch.randint(len(goals), (batch_size,))
@@ -160,8 +160,8 @@ def bootstrap(
 
     Args:
         net: Q.
-        sample: from B to states (B, D), goals (B, G), actions (B,), next states (B, D), rewards (B,) and discounts
-            (B,), 0 where the episode of that goal ends.
+        sample: called with B, returns states (B, D), goals (B, G), actions (B,), next states (B, D), rewards (B,) and
+            discounts (B,), 0 where the goal's episode ends.
         updates, batch_size, learning_rate: see `descend_along`.
         follow: rate of the slow copy.
 
@@ -183,7 +183,7 @@ def bootstrap(
 
 
 def descend_along(net: nn.Module, error: Callable[[], Tensor], updates: int, learning_rate: float) -> list[float]:
-    """Makes `updates` steps of Adam on an error drawn anew each time; the rate falls to 0 along a cosine.
+    """Takes `updates` steps of Adam on an error sampled anew each time; the rate falls to 0 along a cosine.
 
     Returns:
         The errors.

@@ -22,16 +22,16 @@ HIDDEN = (128, 128)
 
 @final
 class Concatenated(nn.Module):
-    """Q(s, g, .) = F([s, g]): one net that sees state and goal side by side.
+    """Q(s, g, .) = F([s, g]): one net that reads state and goal side by side.
 
     Args:
         state_size, goal_size: D, G.
         actions: A; 1 gives V(s, g).
-        hidden, activation: of the net.
+        hidden, activation: layers of the net.
         symmetric: goals are states, and one layer E, as wide as the first, reads both: Q = F([E(s), E(g)]).
 
     Raises:
-        ValueError: `symmetric` where states and goals differ in size.
+        ValueError: `symmetric` although states and goals differ in size.
     """
 
     def __init__(
@@ -66,12 +66,13 @@ class TwoStream(nn.Module):
         state_size, goal_size: D, G.
         actions: A; 1 gives V(s, g).
         rank: r.
-        hidden, activation: of either net.
-        symmetric: goals are states, and psi(g) = W mean_a phi_a(g): what is known of a state also serves it as a goal,
-            even if it never was one. W is linear: where ways back are as long as ways there, the table factorises so.
+        hidden, activation: layers of either net.
+        symmetric: goals are states, and psi(g) = W mean_a phi_a(g): what is known about a state also serves when it is
+            a goal, even for the first time. W is linear: the table factorises so if the way back is as long as the way
+            there.
 
     Raises:
-        ValueError: `symmetric` where states and goals differ in size.
+        ValueError: `symmetric` although states and goals differ in size.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class TwoStream(nn.Module):
 
 @final
 class TwoStreamExtractor(BaseFeaturesExtractor):
-    """phi(s) * psi(g), element by element, for Stable-Baselines3's off-policy algorithms and goal Dict observations.
+    """phi(s) * psi(g), element by element, for Stable-Baselines3's off-policy algorithms on Dicts with goals.
 
     With `net_arch=[]` DQN's head is Q(s, g, a) = sum_i w_ai phi_i(s) psi_i(g): the dot product, with weights for each
     action. Goals that `HerReplayBuffer` relabels go through psi like any others.
@@ -117,10 +118,10 @@ class TwoStreamExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: Dict with the two goal keys.
         rank: r, the number of features.
-        hidden, activation: of either net.
+        hidden, activation: layers of either net.
 
     Raises:
-        ValueError: a space without the goal keys.
+        ValueError: the space lacks the goal keys.
     """
 
     def __init__(

@@ -37,45 +37,45 @@ CHOICES = {
 class WorldModelController(Agent):
     """Learns M by prediction, and C by gradient descent on the goal error (or ascent on reward) through M.
 
-    With goal keys the reward of arriving at x is the match of x, the achieved goal, with d, the desired one (see
-    `match_widths`); without them it is M's reward unit. C climbs the mean of the TD(lambda) returns of its own
-    trajectories, whose gradients flow from each step's reward, and from V at the window's end, back through M and C to
-    every earlier action.
+    With goal keys, the reward for arriving at x, the achieved goal, is its match with d, the desired goal (see
+    `match_widths`); without them it is M's reward unit. C ascends the mean TD(lambda) return of its own trajectories.
+    Gradients flow from each step's reward, and from V at the window's end, back through M and C to every earlier
+    action.
 
     Args:
         policy: "ControllerPolicy" or a subclass.
         env: a VecEnv (`make_sb3`), an environment or its id.
         gradient: "real": activations come from the real trajectory and M gives only its Jacobian, as in 1990;
-            "imagined": trajectories are rollouts inside M that start at real observations. "real" sees how the error
-            changes at the action that was taken, not at the one that C would take now: it needs short rollouts,
-            small steps and little noise, as in the preset "real_forward".
+            "imagined": trajectories are rollouts inside M that start at real observations. "real" has the gradient at
+            the action that was taken, not at the one that C would take now: it needs short rollouts, small steps and
+            little noise, as in the preset "real_forward".
         error: "summed" over all steps, or "terminal": only at an episode's last step.
-        schedule: "alternating": M and C learn all the time; "model_first": M learns during `model_steps`, then is
+        schedule: "alternating": M and C both learn throughout; "model_first": M learns during `model_steps`, then is
             frozen while C learns.
-        model_steps: environment steps of uniformly random actions at the start, in which only M learns.
-        online: True: one update on each rollout as it comes, of M after every step, of C after the whole; False:
+        model_steps: environment steps at the start with uniformly random actions, during which only M learns.
+        online: True: M learns after every step and C after every rollout, once, from that rollout alone; False:
             `updates` minibatches of windows from the replay after each rollout.
-        compiled: whether these online updates run as compiled loops, an attribute `compiled_descent`, or in PyTorch,
-            where that is None; None: compiled where `OnlineDescent` can. The two agree up to rounding.
-        n_steps: of every lane between updates; None: until every lane has finished an episode.
+        compiled: True: online updates run as compiled loops (attribute `compiled_descent`); False: in PyTorch; None:
+            compiled where `OnlineDescent` allows it. The two agree up to rounding.
+        n_steps: steps per lane between updates; None: until every lane has finished an episode.
         updates: minibatches after each rollout.
         batch_size: windows in a minibatch.
-        window: T, steps of a window, and of an imagined rollout.
-        buffer_size: transitions of all lanes together that the replay keeps.
-        evaluator: whether V learns, and stands for what follows the window.
+        window: T, steps in a window and in an imagined rollout.
+        buffer_size: capacity of the replay, in transitions of all lanes together.
+        evaluator: whether to train V and use it for what follows the window.
         td_lambda: lambda of TD(lambda).
         gamma: discount.
-        bootstrap_at_end: whether V stands for what would follow the end of an episode, too; None: with goal keys,
-            where a task ends by the clock.
+        bootstrap_at_end: whether to use V also for what would follow the end of an episode; None: with goal keys,
+            whose tasks end by the clock.
         noise: largest standard deviation of exploration, in half-ranges of the action; each episode of each lane
             draws its own, uniformly from 0 to this.
-        match_widths: widths w of the reward of a goal, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
-        exchange: share of the imagined trajectories that pursue another's goal.
+        match_widths: widths w of the goal reward, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
+        exchange: share of the imagined trajectories that pursue the goal of another.
         goal_input: whether C reads the desired goal.
-        saturation: weight e of an error of C's own, e/2 |W core + b|^2 averaged over the batch: it keeps C's logistic
-            outputs from saturating, where no other gradient reaches them.
-        share_goal: see `Encoder`; None decides by the spaces.
-        core, core_kwargs: C's core, name in `agents.CORES` and keywords.
+        saturation: weight e of a penalty on C, e/2 |W core + b|^2 averaged over the batch: it keeps C's logistic
+            outputs out of saturation, where no other gradient reaches them.
+        share_goal: see `Encoder`.
+        core, core_kwargs: C's core, a name in `agents.CORES`, and its keywords.
         model_core, model_core_kwargs: M's.
         evaluator_kwargs: keywords of `Evaluator`.
         model_output: see `WorldModel`; None: "logistic" where all observations lie in [0, 1], else "residual".
@@ -83,15 +83,16 @@ class WorldModelController(Agent):
         learning_rate: C's; a number or Stable-Baselines3's schedule of the progress remaining.
         model_learning_rate: M's.
         evaluator_learning_rate: V's.
-        final_rate: share of the learning rates that is left at the end of training, linearly.
-        weight_range: weights and biases start uniform in +- this; None: PyTorch's own.
-        max_grad_norm: C's gradient is scaled down to this norm; None: never.
+        final_rate: share of the learning rates that is left at the end of training; they fall linearly.
+        weight_range: weights and biases are initialised uniformly in +- this; None: PyTorch's default.
+        max_grad_norm: largest norm of C's gradient, which is scaled down to it; None: no limit.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
-        _init_setup_model: whether the nets are built at once.
+        _init_setup_model: whether to build the nets at once.
 
     Raises:
-        ValueError: a choice that is none, `compiled` where it cannot be, or a VecNormalize that scales the goals apart.
-        FloatingPointError: in training, a loss that is not finite; the parameters are still those before it.
+        ValueError: an unknown choice, `compiled=True` where it is not possible, or a VecNormalize that scales the goals
+            differently.
+        FloatingPointError: in training, a loss is not finite; that update has not changed the parameters.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -166,7 +167,7 @@ class WorldModelController(Agent):
             if choice not in CHOICES[name]:
                 raise ValueError(f"{name} must be one of {CHOICES[name]}, not {choice!r}")
         if online and gradient == "imagined" and n_steps == 1:
-            raise ValueError("online imagination starts after a step's outcome: n_steps must be at least 2 or None")
+            raise ValueError("online imagination starts from the outcome of a step: n_steps must be at least 2 or None")
         super().__init__(
             policy, env, learning_rate, seed=seed, device=device, verbose=verbose, stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log, support_multi_env=True, supported_action_spaces=(spaces.Box,),
@@ -266,7 +267,7 @@ class WorldModelController(Agent):
         return self.n_steps
 
     def train(self, steps: int) -> None:
-        """M learns to predict, C to be right by M, V to know how right it will be."""
+        """Trains M to predict, C through M, and V to predict C's returns."""
         learns_model = self._exploring or self.schedule == "alternating"
         unroll = unrolled_in_model if self.gradient == "imagined" else unrolled_along_reality
         if self.compiled_descent is not None:
@@ -289,7 +290,7 @@ class WorldModelController(Agent):
             optimizer.param_groups[0]["lr"] = rate
 
     def _learn_model(self, sequence: Sequence) -> None:
-        """M descends 1/2 |M(x, a) - x'|^2: along its mean over a window, or online along each step's in turn."""
+        """M descends 1/2 |M(x, a) - x'|^2: its mean over a window or, online, that of each step in turn."""
         if self.compiled_descent is not None:
             self.measures["train/model_loss"] = self.compiled_descent.learn_model(sequence)
             return
@@ -300,7 +301,7 @@ class WorldModelController(Agent):
         self.measures["train/model_loss"] = loss.detach()
 
     def _learn_controller(self, unrolled: Unrolled, returns: Tensor) -> None:
-        """C descends -mean G + e / 2B sum |net|^2, G the returns and e the weight of saturation."""
+        """C descends -mean G + e / 2B sum |net|^2, with G the returns and e the weight `saturation`."""
         loss = -returns.mean()
         if self.compiled_descent is not None:
             slopes = torch.autograd.grad(loss, unrolled.percepts)
@@ -315,7 +316,7 @@ class WorldModelController(Agent):
         descend(self.policy_optimizer, loss, self.max_grad_norm)
 
     def _learn_evaluator(self, sequence: Sequence, trajectory: Trajectory, returns: Tensor) -> None:
-        """V descends 1/2 (V - G)^2; where trajectories are imagined, half of it on what M expected of their starts."""
+        """V descends 1/2 (V - G)^2; if trajectories are imagined, half of it on what M predicted for their starts."""
         observation, desired = trajectory["observation"], trajectory["desired_goal"]
         loss = self._value_loss(observation, desired, returns)
         if self.gradient == "imagined":
@@ -327,7 +328,7 @@ class WorldModelController(Agent):
         self.measures["train/evaluator_loss"] = loss.detach()
 
     def _minibatches(self, steps: int) -> Iterator[tuple[Sequence, Sequence]]:
-        """Experience for M and to imagine from, and recent trajectories, of the present C; see `online`, `updates`."""
+        """Experience for M and to imagine from, and recent trajectories of the current C; see `online`, `updates`."""
         if self.online:
             newest = self.replay.newest(steps)
             yield newest, newest
@@ -362,11 +363,11 @@ class WorldModelController(Agent):
         return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda)
 
     def begin_rollout(self) -> None:
-        """Checks that what the encoder takes to be equal is."""
+        """Checks that values which the encoder treats as equal are equal."""
         self.encoder.check(self._last_obs)
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
-        """Actions of C plus noise, or at random in the first `model_steps`; see `Agent.act`."""
+        """Actions of C plus noise, or random ones during the first `model_steps`; see `Agent.act`."""
         policy = self.policy
         observation, desired = self.encoder.observation(obs), self.encoder.desired(obs)
         controller_state, model_state = self.core_states
@@ -395,8 +396,8 @@ class WorldModelController(Agent):
         return self.policy_optimizer, self.model_optimizer, self.value_optimizer
 
     def _rates(self) -> tuple[float, float, float]:
-        """Learning rates of C, M and V now."""
-        left = max(0.0, self._current_progress_remaining)  # a whole last rollout may overshoot the budget
+        """Current learning rates of C, M and V."""
+        left = max(0.0, self._current_progress_remaining)  # the last rollout may overshoot the budget
         share = self.final_rate + (1 - self.final_rate) * left
         return (
             share * self.lr_schedule(left),

@@ -1,4 +1,4 @@
-"""The evaluator V: what is to be expected after a trajectory's last step."""
+"""The evaluator V: the return to expect after a trajectory's last step."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..cores.feedforward import Activation, FeedForward
 
 
 class Evaluator(nn.Module):
-    """V(observation, desired goal), the discounted sum of rewards to come, without memory of its own.
+    """V(observation, desired goal), the discounted sum of future rewards, without memory.
 
     Learning targets come from `slow`, a copy that follows the parameters by exponential averaging.
 
     Args:
-        encoder: tells the widths of observation and goal.
+        encoder: gives the widths of observation and goal.
         hidden: widths of the layers.
         activation: see `FeedForward`.
-        rate: share of the new parameters that the slow copy takes over at each `follow`.
+        rate: weight of the current parameters in the slow copy at each `follow`.
     """
 
     def __init__(

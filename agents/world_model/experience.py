@@ -1,4 +1,4 @@
-"""What an agent with a world model remembers of each step."""
+"""What an agent with a world model stores of each step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..cores import Core, State
 
 
 class Experience(Replay):
-    """A replay of percepts, goals, actions and rewards, and of the states of cores before each step.
+    """A replay of percepts, goals, actions and rewards, and of the core states before each step.
 
     Args:
-        encoder: of the observations.
-        cores: by the names under which their states are stored.
+        encoder: encoder of the observations.
+        cores: cores by the name under which their state is stored.
         action_size: A.
         columns: N, number of environments.
-        capacity: number of steps kept of each column.
+        capacity: number of steps kept per column.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Experience(Replay):
 
         Args:
             act: observation (N, D), desired_goal (N, G), action (N, A) and episode_start (N,).
-            states: of the cores, in their order.
+            states: of the cores, in the same order.
             next_percept: (N, P).
             outcome: reward, terminated and ended, each (N,).
         """

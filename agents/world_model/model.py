@@ -1,4 +1,4 @@
-"""The world model M: from a percept and an action to the next percept."""
+"""The world model M, which predicts the next percept from a percept and an action."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ OUTPUTS = ("logistic", "linear", "residual")
 class WorldModel(nn.Module):
     """Predicts the next percept (observation and achieved goal, see `Encoder`), and the reward.
 
-    All heads are one linear layer on one core. Reward is always a linear unit.
+    One linear layer on one core computes all outputs. The reward unit is always linear.
 
     Args:
-        encoder: tells the widths of observation, goal and percept.
+        encoder: gives the widths of observation, goal and percept.
         action_size: A.
         output: "logistic" (retina in [0, 1], as in 1990), "linear", or "residual" (linear units predict the change of
-            the observation; the achieved goal, where it has its own units, is predicted itself).
-        reward: whether a reward unit is predicted.
+            the observation; an achieved goal with units of its own is predicted directly).
+        reward: whether to predict the reward.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
     """
@@ -71,7 +71,7 @@ class WorldModel(nn.Module):
         return self._heads(hidden, sequence["observation"])
 
     def target(self, sequence: Sequence) -> Tensor:
-        """What `observe` should have said."""
+        """The targets of `observe`."""
         percept = sequence["next_percept"]
         return torch.cat((percept, sequence["reward"]), -1) if self.reward else percept
 
@@ -80,7 +80,7 @@ class WorldModel(nn.Module):
         return 0.5 * (self.observe(sequence) - self.target(sequence)).square().sum(-1).mean()
 
     def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int) -> tuple[Tensor, Tensor]:
-        """A rollout inside M under `policy`, from the first step of `start`: x(t+1) = M(x(t), C(x(t))).
+        """A rollout of `policy` inside M, from the first step of `start`: x(t+1) = M(x(t), C(x(t))).
 
         Returns:
             Predictions (steps, B, ...), and the net inputs (steps, B, A) of the policy's outputs.
@@ -99,7 +99,7 @@ class WorldModel(nn.Module):
         return torch.stack(outputs), torch.stack(nets)
 
     def imagined(self, start: Sequence, percepts: Tensor) -> dict[str, Tensor]:
-        """The trajectory (T, B, ...) of percepts imagined from the first step of `start`: unfinished, it just ends."""
+        """The trajectory (T, B, ...) of percepts imagined from the first step of `start`, cut off at its end."""
         observations = percepts[:-1, :, : self.encoder.observation_size].detach()
         ended = torch.zeros_like(percepts[..., :1])
         return {
@@ -111,19 +111,19 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def expected(self, before: Sequence) -> tuple[Tensor, Tensor]:
-        """The observation (1, B, D) predicted to follow the step `before`, and (1, B) 1 where it followed, else 0.
+        """The observation (1, B, D) predicted after the step `before`, and (1, B) 1 where it followed, else 0.
 
-        An evaluator has to mean the same on predictions, on which it is asked, as on what really came, from which it
-        learns: else what M blurs seems worth more than it is, a little at each step, and C learns to seek it.
+        The evaluator is queried on predictions, so it must agree there with its values of the real observations from
+        which it learns. Otherwise what M blurs seems slightly too valuable at each step, and C learns to seek it.
         """
         return self.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
 
     def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[Tensor, Tensor]:
-        """The real percepts with the gradient that M and `policy` would have given them.
+        """The real percepts, with the gradient through M and `policy`.
 
-        Schmidhuber & Huber 1990: activations come from the real trajectory, M serves for its Jacobian only:
+        Schmidhuber & Huber 1990: activations come from the real trajectory, and M provides only its Jacobian:
         x_next = x_real + M(x, a) - M(x, a).detach(), and likewise a = a_real + C(x) - C(x).detach(). Gradients do not
-        cross the end of an episode. They are C's only where the trajectory is C's, up to noise of mean 0.
+        cross the end of an episode. They are true for C only if C made the trajectory, up to noise of mean 0.
 
         Returns:
             Percepts (T, B, ...), and the net inputs (T, B, A) of the policy's outputs.

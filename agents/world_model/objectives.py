@@ -1,4 +1,4 @@
-"""What C is to achieve, as functions of predicted percepts."""
+"""C's objectives, as functions of predicted percepts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..common.losses import goal_error, goal_match
 
 
 def rewards_of(percepts: Tensor, desired: Tensor, encoder: Encoder, match_widths: Sequence[float] | None) -> Tensor:
-    """What each step earns (T, B) by what it arrives at; with its gradient.
+    """The reward (T, B) of each step for the percept it arrives at; differentiable.
 
-    With goal keys the match of the achieved goal x with the desired one d, the mean of exp(-|d - x| / w) over the
-    widths w, or, without widths, -E = -1/2 |d - x|^2 (Schmidhuber & Huber 1990). Without goal keys M's reward unit.
+    With goal keys, the match of the achieved goal x with the desired goal d: the mean of exp(-|d - x| / w) over the
+    widths w or, without widths, -E = -1/2 |d - x|^2 (Schmidhuber & Huber 1990). Without goal keys, M's reward unit.
 
     Args:
-        percepts: (T, B, ...) that were arrived at, the reward unit last.
+        percepts: (T, B, ...) after each step, the reward unit last.
         desired: (T, B, G).
-        encoder: of the observations.
+        encoder: encoder of the observations.
         match_widths: w, in units of the goal vector; None: -E.
     """
     if not encoder.has_goal:

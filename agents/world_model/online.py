@@ -1,4 +1,4 @@
-"""The updates of 1990, compiled: plain gradient descent, for M after every step and for C after every trajectory."""
+"""The updates of 1990, compiled: plain gradient descent, for M after each step and for C after each trajectory."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def online_descent(
     settings: Mapping[str, object],
     wanted: bool | None,
 ) -> OnlineDescent | None:
-    """The compiled form of the updates of `WorldModelController`, or None where PyTorch makes them.
+    """The compiled form of `WorldModelController`'s updates, or None if PyTorch is to make them.
 
     Args:
         policy, world_model, optimizers, settings: see `OnlineDescent`.
-        wanted: True for the compiled form, False for None, None for the compiled form where nets and settings allow it.
+        wanted: True: the compiled form; False: None; None: the compiled form if nets and settings allow it.
 
     Raises:
-        ValueError: `wanted` is True, and the nets or settings do not allow it; the message says which.
+        ValueError: `wanted` is True, but the nets or settings do not allow it; the message says which.
     """
     if wanted is False:
         return None
@@ -51,17 +51,17 @@ def online_descent(
 class OnlineDescent:
     """Gradient descent of `WorldModelController`, online and on one lane, for nets like those of 1990.
 
-    C and M are logistic nets with one hidden layer on the CPU. The compiled loops read and write the parameters' own
-    memory: nothing is copied, and both forms may take turns. They agree up to rounding.
+    C and M are logistic nets with one hidden layer, on the CPU. The compiled loops work on the parameters' own memory:
+    nothing is copied, and the two forms may alternate. They agree up to rounding.
 
     Args:
         policy: C.
         world_model: M.
-        optimizers: C's and M's, of which only the learning rates are read.
-        settings: the agent's, by name; they must be those of `NEEDED`.
+        optimizers: C's and M's; only the learning rates are read.
+        settings: the agent's, by name; they must equal `NEEDED`.
 
     Raises:
-        ValueError: other settings or other nets.
+        ValueError: settings or nets of another kind.
     """
 
     def __init__(
@@ -82,17 +82,17 @@ class OnlineDescent:
         self._model = _layers(world_model.core, world_model.head)
 
     def learn_model(self, sequence: Sequence) -> float:
-        """One step of descent on `WorldModel.loss` for each row of (T, 1, W) in turn; returns the last row's loss."""
+        """One descent step on `WorldModel.loss` for each row of (T, 1, W) in turn; returns the last row's loss."""
         inputs = np.concatenate((_rows(sequence["observation"]), _rows(sequence["action"])), 1)
         targets = _rows(self.world_model.target(sequence))
         return _learn_model(self._model, inputs, targets, _rate(self._model_optimizer))
 
     def learn_controller(self, sequence: Sequence, slopes: Tensor) -> None:
-        """One step of descent along the gradient that `WorldModel.real_forward` hands to C.
+        """One descent step along the gradient that `WorldModel.real_forward` gives C.
 
         Args:
             sequence: (T, 1, W).
-            slopes: (T, 1, P), derivatives of the loss by the trajectory's percepts.
+            slopes: (T, 1, P), derivatives of the loss with respect to the trajectory's percepts.
         """
         inputs = _rows(sequence["observation"])
         if self.policy.goal_input:
@@ -104,7 +104,7 @@ class OnlineDescent:
 
 
 def _layers(core: Core, head: nn.Linear) -> Layers:
-    """Weights and biases of the hidden and of the output layer, in the parameters' own memory."""
+    """Weights and biases of the hidden and output layers, in the parameters' own memory."""
     if not isinstance(core, FeedForward) or [type(layer) for layer in core.layers] != [nn.Linear, nn.Sigmoid]:
         raise ValueError(f"the compiled update needs cores with one logistic hidden layer, not {core}")
     parameters = (*core.parameters(), *head.parameters())
@@ -155,7 +155,7 @@ def _learn_controller(
     hiddens = np.empty((length, len(bias)), np.float32)
     hidden_slopes, output_slopes = np.empty_like(hiddens), np.empty((length, len(span)), np.float32)
     arriving = np.empty(size + len(span), np.float32)
-    later = np.zeros(size, np.float32)  # derivative by the observation that step t + 1 starts from
+    later = np.zeros(size, np.float32)  # derivative with respect to the observation before step t + 1
     for t in range(length - 1, -1, -1):
         arriving[:size] = inputs[t, :size]
         arriving[size:] = actions[t]
@@ -177,7 +177,7 @@ def _learn_controller(
 
 @compiled
 def _forward(net: Layers, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Activations of the hidden and of the output units."""
+    """Activations of the hidden and output units."""
     weight, bias, out_weight, out_bias = net
     hidden = _layer(weight, bias, x)
     return hidden, _layer(out_weight, out_bias, hidden)
@@ -196,7 +196,7 @@ def _layer(weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 @compiled
 def _backward(net: Layers, hidden: np.ndarray, output_slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives by the hidden units' net inputs and by the inputs, from those by the output units' net inputs."""
+    """Derivatives in the hidden units' net inputs and in the inputs, from those in the output units' net inputs."""
     weight, _, out_weight, _ = net
     hidden_slope = np.zeros_like(hidden)
     for i in range(len(output_slope)):

@@ -27,7 +27,7 @@ class ControllerPolicy(Actor):
         goal_input: whether C reads the desired goal.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
-        device: where it will live.
+        device: device of the parameters.
     """
 
     low: Tensor
@@ -84,7 +84,7 @@ class ControllerPolicy(Actor):
         return (action + noise).clamp(self.low, self.low + self.span)
 
     def act(self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> tuple[np.ndarray, State]:
-        """See `Actor.act`. C is deterministic, whatever is asked."""
+        """See `Actor.act`. C is always deterministic."""
         inputs = self.encoder.observation(obs)
         if state is None:
             state = self.core.initial_state(len(inputs))
@@ -93,7 +93,7 @@ class ControllerPolicy(Actor):
         return self.to_env(actions), state
 
     def to_env(self, actions: Tensor) -> np.ndarray:
-        """Actions (B, A) as the environment takes them: (B, ...), within the bounds to the last bit."""
+        """Actions (B, A) in the environment's shape (B, ...), within the bounds to the last bit."""
         space = self.box
         array: np.ndarray = actions.cpu().numpy().reshape(-1, *space.shape)
         clipped: np.ndarray = np.clip(array, space.low, space.high)

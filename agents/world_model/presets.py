@@ -6,7 +6,7 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    # The same by the real trajectory instead of imagination: few, small updates on each short rollout of the present C.
+    # The real trajectory instead of imagination: a few small updates on each short rollout of the current C.
     "real_forward": {
         "gradient": "real",
         "n_steps": 2,
@@ -16,7 +16,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # Schmidhuber & Huber (1990): logistic nets 40-20-4 and 44-40-40, plain gradient descent, M's at rate 0.1, weights
     # uniform in +-0.1, 50,000 random moves for M, then C by the error at the trajectory's end. Use it with one lane
-    # and actuators="muscles". Ours: C's rate is a fifth of the 0.1 of 1990, at which two or three seeds in ten run
+    # and actuators="muscles". Ours: C's rate is a fifth of the 0.1 of 1990, with which two or three seeds in ten move
     # into the white and stay there (docs/papers/att.md).
     "published": {
         "gradient": "real",

@@ -1,7 +1,7 @@
-"""The trajectories that C learns from: three ways to come by one, and by its gradient.
+"""Three ways to get a trajectory for C to learn from, and its gradient.
 
-Each takes C, M, windows of the replay that imagination may start from, recent windows of C's own behaviour, and the
-longest way to imagine.
+Each takes C, M, replay windows that imagination may start from, recent windows of C's own behaviour, and the number of
+steps to imagine.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Unrolled:
     """A trajectory with its gradient.
 
     Attributes:
-        percepts: (T, B, ...) that were arrived at; they carry the gradient.
+        percepts: (T, B, ...) after each step; they carry the gradient.
         trajectory: observation, desired_goal, terminated and ended, each (T, B, ...).
-        nets: (T, B, A) net inputs of C's outputs; empty where they are not known.
+        nets: (T, B, A) net inputs of C's outputs; empty if unknown.
     """
 
     percepts: Tensor
@@ -37,7 +37,7 @@ class Unrolled:
 def unrolled_in_model(
     policy: ControllerPolicy, model: WorldModel, sequence: Sequence, recent: Sequence, steps: int
 ) -> Unrolled:
-    """Imagined from real starts, those of the second step: x(t+1) = M(x(t), C(x(t)))."""
+    """Imagined trajectories from the real observation at the second step: x(t+1) = M(x(t), C(x(t)))."""
     start = sequence[1:]
     percepts, nets = model.imagine(policy, start, steps)
     return Unrolled(percepts, model.imagined(start, percepts), nets)
@@ -54,5 +54,5 @@ def unrolled_along_reality(
 def unrolled_by_others(
     policy: ControllerPolicy, model: WorldModel, sequence: Sequence, recent: Sequence, steps: int
 ) -> Unrolled:
-    """The real trajectory x'_real alone: who calls this takes the gradient through M and C by other means."""
+    """The real trajectory x'_real alone: the caller computes the gradient through M and C by other means."""
     return Unrolled(model.target(recent).clone().requires_grad_(), recent)

@@ -1,1 +1,1 @@
-"""What cores compute with: compiled loops, chunks, packed sequences, norms and feature maps."""
+"""Building blocks of cores: compiled loops, chunks, packed sequences, norms and feature maps."""

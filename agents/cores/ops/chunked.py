@@ -25,7 +25,7 @@ def write(memory: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def write_delta(memory: Tensor, key: Tensor, value: Tensor, beta: Tensor | float = 1.0) -> Tensor:
     """S + beta k (v - S^T k)^T, the delta rule (Widrow & Hoff 1960); beta (..., 1).
 
-    With a unit key and beta 1 the key then reads the value.
+    With a unit key and beta 1, the key reads the value afterwards.
     """
     return write(memory, key, beta * (value - read(memory, key)))
 
@@ -42,21 +42,21 @@ def chunked(
     initial: Tensor | None = None,
     chunk: int = CHUNK,
 ) -> tuple[Tensor, Tensor]:
-    """All steps of the recurrence above, exact, in chunks, each of which is a few products of matrices.
+    """Computes all steps of the recurrence above exactly, in chunks of a few matrix products each.
 
-    Inside a chunk with segments seg = cumsum(episode_start) and log gates g summed since the beginning of the segment
+    Inside a chunk with segments seg = cumsum(episode_start) and log gates g summed since the start of the segment
     (or of the chunk), steps see each other through M_ij = [seg_i = seg_j, i >= j] exp(g_i - g_j), and the delta rule's
     u = (I + tril(beta_i k_i.k_j M_ij, -1))^-1 beta (v - what S had for k) is a triangular system (the WY form; Yang et
-    al., arXiv 2406.06484 and 2412.06464), solved by substitution: a Neumann series is unstable where keys are alike.
+    al., arXiv 2406.06484 and 2412.06464), solved by substitution: a Neumann series is unstable if keys are similar.
 
     Args:
         query, key: (T, B, heads, K).
         value: (T, B, heads, V).
         memory: S (B, heads, K, V) before the first step.
         episode_start: (T, B) bool.
-        beta: (T, B, heads, 1), rate of the delta rule; None is the sum rule.
-        log_gate: (T, B, heads, 1), log a <= 0, finite; None is a = 1.
-        initial: (..., heads, K, V), S at an episode's start; None is zero.
+        beta: (T, B, heads, 1), rate of the delta rule; None: the sum rule.
+        log_gate: (T, B, heads, 1), log a <= 0, finite; None: a = 1.
+        initial: (..., heads, K, V), S at an episode's start; None: zero.
         chunk: number of steps computed at once.
 
     Returns:
@@ -71,7 +71,7 @@ def chunked(
     if beta is not None:
         known = 0 if initial is None else begun * (k @ initial)
         change, erase = _solve(k, v - known, kept * k, _cut(beta, chunk), within)
-    # The last row of `within`, `kept` and `begun` says what is left of each write, S and `initial` at the chunk's end.
+    # The last rows of `within`, `kept` and `begun` say what remains of each write, S and `initial` after the chunk.
     writes, remains = (within[..., -1:, :].mT * k).mT, kept[..., -1:, :]
     renewed = torch.zeros_like(remains) if initial is None else begun[..., -1:, :] * initial
     memories, changes = [], []
@@ -86,7 +86,7 @@ def chunked(
 
 
 def _solve(key: Tensor, value: Tensor, decayed: Tensor, beta: Tensor, within: Tensor) -> tuple[Tensor, Tensor]:
-    """U and W of the WY form: the changes u of a chunk that begins with S are U - W S."""
+    """U and W of the WY form: the changes u of a chunk that starts with S are U - W S."""
     system = beta * (key @ key.mT) * within
     sides = beta * torch.cat((value, decayed), -1)
     solved = torch.linalg.solve_triangular(system, sides, upper=False, unitriangular=True)
@@ -101,7 +101,7 @@ def _cut(x: Tensor, chunk: int) -> Tensor:
 
 
 def _decays(segment: Tensor, log_gate: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """What is left at step i of a write at j, of the chunk's first memory, and of an initial state inside the chunk."""
+    """What remains at step i of a write at j, of the chunk's first memory, and of an initial state inside the chunk."""
     visible = (segment == segment.mT).tril()
     first = segment == 0
     if log_gate is None:

@@ -1,8 +1,8 @@
 """The decorators over Numba, ``compiled`` and ``fast``: machine code, cached on disk, and never stale.
 
-Numba's own cache looks at the file of the compiled function alone, so an edit to a function that it *calls* runs old
-machine code. Here the cache key holds a digest of the function and of everything it reaches: callees in any file, the
-flags of each, and the global constants that Numba freezes into the code.
+Numba's own cache checks only the file of the compiled function, so after an edit to a function that it *calls*, old
+machine code runs. Here the cache key holds a digest of the function and everything it reaches: callees in any file,
+their flags, and the global constants that Numba freezes into the code.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def compiled(function: Function) -> Function:
 
 
 def fast(function: Function) -> Function:
-    """``compiled`` for the loops of the cores: sums may be reordered, and division by zero gives inf or nan."""
+    """``compiled`` for the cores' loops: sums may be reordered, and division by zero gives inf or nan."""
     dispatcher: Function = numba.njit(nogil=True, error_model="numpy", fastmath=set(vectors.FLAGS))(function)
     return _cached(dispatcher)
 
@@ -54,7 +54,7 @@ def as_flat(tensor: Tensor) -> np.ndarray:
 
 
 def digest(function: Callable[..., Any]) -> str:
-    """Hexadecimal digest of a function and of all that it reaches: callees, flags, constants and vectors."""
+    """Hexadecimal digest of a function and everything it reaches: callees, flags, constants and vectors."""
     hasher = hashlib.blake2b(vectors.SOURCE, digest_size=16)
     for part in _describe(function, set()):
         hasher.update(part)
@@ -73,14 +73,14 @@ class _DeepCache(caching.FunctionCache):  # type: ignore[misc]
 
 
 def _cached(dispatcher: Function) -> Function:
-    """The dispatcher with our cache, which does what ``Dispatcher.enable_caching`` does."""
+    """The dispatcher with our cache, set up as ``Dispatcher.enable_caching`` does."""
     if isinstance(dispatcher, Dispatcher):
         dispatcher._cache = _DeepCache(dispatcher)
     return dispatcher
 
 
 def _describe(function: Any, seen: set[object]) -> Iterator[bytes]:
-    """What identifies a function and all that it reaches, depth first, each function once."""
+    """What identifies a function and everything it reaches, depth first, each function once."""
     if function in seen:
         return
     seen.add(function)
@@ -99,7 +99,7 @@ def _describe(function: Any, seen: set[object]) -> Iterator[bytes]:
     for name in [*closure, *names]:
         value = closure.get(name, function.__globals__.get(name))
         yield from _describe_value(name, value, seen)
-        if isinstance(value, types.ModuleType):  # module.function(...): any attribute that the code names
+        if isinstance(value, types.ModuleType):  # module.function(...): any attribute named in the code
             for attribute in names:
                 yield from _describe_value(f"{name}.{attribute}", getattr(value, attribute, None), seen)
 
@@ -113,11 +113,11 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _describe_value(name: str, value: Any, seen: set[object]) -> Iterator[bytes]:
-    """What a name stands for, as far as machine code depends on it."""
+    """The value of a name, as far as machine code depends on it."""
     if isinstance(value, Dispatcher):
         yield f"{name}:".encode()
         yield from _describe(value, seen)
-    elif isinstance(value, types.FunctionType):  # Numba calls its overload, which stands in the same file
+    elif isinstance(value, types.FunctionType):  # Numba calls its overload, which is in the same file
         path = Path(value.__code__.co_filename)
         yield f"{name}:".encode() + (path.read_bytes() if path.is_file() else b"")
     elif isinstance(value, tuple):

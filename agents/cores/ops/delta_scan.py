@@ -1,7 +1,7 @@
 """The delta rules' compiled loops for the CPU, with gradients written out.
 
 All arrays are flat: a row is one head of one column, its fast weights S are K x V numbers, and V is a multiple of
-`LANES`. Columns are taken in blocks whose memories stay in the cache while all steps pass by.
+`LANES`. Columns are processed in blocks whose memories stay in the cache through all steps.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 from .compiled import as_flat, fast
 from .vectors import LANES, full, load, spread, store, total
 
-CHUNK = 16  # steps between two memories that the forward pass keeps for the backward pass
-BLOCK = 8192  # numbers of fast weights of a block of columns, or those of one
+CHUNK = 16  # steps between memories that the forward pass stores for the backward pass
+BLOCK = 8192  # fast weights in a block of columns, or in one column if that has more
 Arrays = tuple[np.ndarray, ...]  # q, k (T, B, heads, K), v (T, B, heads, V), beta, gate (T, B, heads), starts (T, B)
 
 
@@ -38,9 +38,9 @@ def _delta_forward(
     kept: np.ndarray,
     shape: tuple[int, ...],
 ) -> None:
-    """Writes what all steps read to `out`; `memory` (B, heads, K, V) becomes the last one.
+    """Writes the reads of all steps to `out`; `memory` (B, heads, K, V) becomes the last one.
 
-    `kept`, unless it is empty, gets the memories at the starts of chunks.
+    `kept`, unless it is empty, receives the memories at the starts of chunks.
     """
     q, k, v, beta, gate, starts = inputs
     steps, columns, heads, keys, values = shape
@@ -121,7 +121,7 @@ def _delta_backward(
     d_initial: np.ndarray,
     shape: tuple[int, ...],
 ) -> None:
-    """Writes all gradients; `d_memory` is that of the last memory and becomes that of the first."""
+    """Writes all gradients; `d_memory` is the last memory's gradient and becomes the first one's."""
     q, k, v, beta, gate, starts = inputs
     d_q, d_k, d_v, d_beta, d_gate = gradients
     steps, columns, heads, keys, values = shape
@@ -156,7 +156,7 @@ def _delta_backward(
 
 @fast
 def _move(source: np.ndarray, start: int, target: np.ndarray, at: int, size: int) -> None:
-    """Adds source[start : start + size] to target[at : at + size], and leaves zeros."""
+    """Adds source[start : start + size] to target[at : at + size], then sets the source to zero."""
     zero = source.dtype.type(0)
     for j in range(0, size, LANES):
         store(target, at + j, load(target, at + j) + load(source, start + j))
@@ -184,9 +184,9 @@ def _retreat(
     keys: int,
     values: int,
 ) -> Any:
-    """One step of one row back, which returns the gradients of beta and gate.
+    """One step of one row backwards; returns the gradients of beta and gate.
 
-    S[s] is the memory before the step; dS[d] turns from the gradient after it into that before it.
+    S[s] is the memory before the step; dS[d] changes from the gradient after the step to the one before it.
     """
     zero = dS.dtype.type(0)
     ka, va, erasing = at * keys, at * values, gate if corrects else zero
@@ -219,7 +219,7 @@ def _retreat(
 
 
 class _DeltaScan(torch.autograd.Function):
-    """The loops above between PyTorch's tensors; arguments as `scanned`, all of them given."""
+    """The loops above for PyTorch's tensors; arguments as in `scanned`, none left out."""
 
     @staticmethod
     def forward(
@@ -275,11 +275,11 @@ def scanned(
 ) -> tuple[Tensor, Tensor]:
     """`chunked` as compiled loops, one memory after the other; the same arguments and results.
 
-    The backward pass computes the memories of `CHUNK` steps again from one that was kept: it neither stores them all
-    nor runs the decay backwards, which would multiply errors.
+    The backward pass recomputes the memories of `CHUNK` steps from a stored one: it neither stores all of them nor runs
+    the decay backwards, which would amplify errors.
 
     Raises:
-        ValueError: tensors on another device than the CPU.
+        ValueError: the tensors are not on the CPU.
     """
     if query.device.type != "cpu":
         raise ValueError(f'the form "compiled" runs on the CPU, not on {query.device}: set core.form = "parallel"')
@@ -299,6 +299,6 @@ def scanned(
 
 
 def _padded(values: Tensor) -> Tensor:
-    """(..., V) with zeros up to a multiple of `LANES`."""
+    """Pads (..., V) with zeros to a multiple of `LANES`."""
     spare = -values.shape[-1] % LANES
     return F.pad(values, (0, spare)) if spare else values

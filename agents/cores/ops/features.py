@@ -13,14 +13,14 @@ from .norms import EPSILON, unit
 
 @final
 class FeatureMap(nn.Module):
-    """phi: (..., K) -> (..., size), a map of keys and queries into the space in which a memory is addressed.
+    """phi: (..., K) -> (..., size) maps keys and queries to the space in which a memory is addressed.
 
     - elu: (elu(x) + 1) / sum, size K. Katharopoulos et al. 2020; the sum as in Schlag, Irie & Schmidhuber 2021.
     - dpfp1, dpfp2, dpfp3: r_j r_(j-i) / sum for i = 1..nu, r = [relu(x), relu(-x)], size 2 K nu. Schlag et al. 2021.
     - softmax: exp(x) / sum, size K. Irie et al. 2021.
     - silu: silu(x) / length, size K. Yang et al. 2024.
     - favor: exp(-z^2 / 2) [exp(O z), exp(-O z)] / sqrt(2 K), z = x / K^(1/4), size 2 K; the K rows of O are orthogonal
-      and as long as normal vectors, so that phi(q).phi(k) is exp(q.k / sqrt(K)) on average. FAVOR+, Choromanski et al.
+      and as long as normal vectors, so phi(q).phi(k) is exp(q.k / sqrt(K)) on average. FAVOR+, Choromanski et al.
       2021.
 
     Args:
@@ -28,7 +28,7 @@ class FeatureMap(nn.Module):
         key_size: K.
 
     Raises:
-        ValueError: unknown name.
+        ValueError: the name is unknown.
     """
 
     directions: Tensor
@@ -46,8 +46,8 @@ class FeatureMap(nn.Module):
             self.register_buffer("directions", directions * lengths)
 
     def forward(self, x: Tensor, compiled: bool = False) -> Tensor:
-        """(..., K) to (..., size); compiled: with loops for the CPU, where there are any."""
-        x = x.contiguous()  # a key is a slice of the slow net's output, and functions of slices take twice the time
+        """Maps (..., K) to (..., size); compiled: with CPU loops, if there are any."""
+        x = x.contiguous()  # a key is a slice of the slow net's output, and functions of slices take twice as long
         if self.name == "softmax":
             return x.softmax(-1)
         if self.name == "silu":

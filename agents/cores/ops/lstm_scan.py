@@ -16,7 +16,7 @@ from .compiled import as_array, fast
 
 
 def _tanh(x: Any) -> Any:
-    """tanh(x) as vector code in float32, by a rational function of degree 13 / 6 with an error of 3e-7."""
+    """tanh(x) as float32 vector code, by a rational function of degree 13 / 6 with an error of 3e-7."""
     return np.tanh(x)
 
 
@@ -42,8 +42,8 @@ def _overload_tanh(x: Any) -> Any:
 overload(_tanh)(_overload_tanh)
 
 
-# A loop of few arrays at a time: LLVM proves at run time that they do not overlap, and gives up where there are many.
-# Rows are not made arrays of their own: that costs more than a small row.
+# Each loop uses few arrays: LLVM proves at run time that they do not overlap, and gives up if there are many.
+# Rows do not become arrays of their own: that costs more than a small row.
 
 
 @fast
@@ -96,9 +96,9 @@ def _lstm_back(
 
 
 class _LSTMScan(torch.autograd.Function):
-    """The loops above between PyTorch's tensors; arguments as `lstm_scan`.
+    """The loops above for PyTorch's tensors; arguments as in `lstm_scan`.
 
-    One product a step forward and one backward; the gradient of U is one product at the end.
+    One matrix product per step forward and one backward; the gradient of U is one product at the end.
     """
 
     @staticmethod
@@ -153,7 +153,7 @@ def lstm_scan(drive: Tensor, recall: Tensor, h: Tensor, c: Tensor, counts: list[
         drive: (R, 4 H) W x + b of all rows, in the order of `Packing`.
         recall: U (4 H, H).
         h, c: (segments, H) at the segments' starts.
-        counts: segments that have a first, second, ... step.
+        counts: number of segments that have a first, second, ... step.
 
     Returns:
         h of all rows (R, H), and h and c at the segments' ends (segments, H).
@@ -171,7 +171,7 @@ def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
 
 
 def _befores(first: Tensor, rows: Tensor, counts: list[int]) -> list[Tensor]:
-    """For each step the rows before it of the segments that have it; `first` (segments, ...) before the first step."""
+    """For each step, the previous rows of the segments that have it; `first` (segments, ...) for the first step."""
     parts, sizes = (first, *rows.split_with_sizes(counts)[:-1]), (len(first), *counts[:-1])
     steps = zip(parts, sizes, counts, strict=True)
     return [part if size == count else part[:count] for part, size, count in steps]

@@ -1,4 +1,4 @@
-"""Rows divided by their length or by their root mean square: in PyTorch, and as compiled loops for the CPU."""
+"""Divides rows by their length or root mean square, in PyTorch or in compiled loops for the CPU."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from .compiled import as_flat, fast
 from .vectors import LANES, full, load, spread, store, total
 
-EPSILON = 1e-6  # beside a sum of squares
-MEAN_EPSILON = 1e-5  # beside their mean
+EPSILON = 1e-6  # added to a sum of squares
+MEAN_EPSILON = 1e-5  # added to a mean of squares
 
 
 @fast
@@ -47,7 +47,7 @@ def _divide_back(
     d_x: np.ndarray,
     d_weight: np.ndarray,
 ) -> None:
-    """d_x = rate weight d_y - pull x, pull = share rate^3 (weight d_y . x); to d_weight (K) is added rate d_y x."""
+    """d_x = rate weight d_y - pull x, pull = share rate^3 (weight d_y . x); adds rate d_y x to d_weight (K)."""
     width, zero = len(weight), x.dtype.type(0)
     whole = width - width % LANES
     for row in range(len(rates)):
@@ -69,7 +69,7 @@ def _divide_back(
 
 
 class _Divided(torch.autograd.Function):
-    """The loops above between PyTorch's tensors: x (..., K), weight (K,)."""
+    """The loops above for PyTorch's tensors: x (..., K), weight (K,)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, share: float, epsilon: float) -> Tensor:
@@ -114,7 +114,7 @@ class RMSNorm(nn.RMSNorm):
         super().__init__(size, eps=MEAN_EPSILON)
 
     def forward(self, x: Tensor, compiled: bool = False) -> Tensor:
-        """(..., K) to (..., K)."""
+        """Normalises (..., K)."""
         if compiled:
             return _divided(x, self.weight, 1.0 / x.shape[-1], MEAN_EPSILON)
         return super().forward(x)

@@ -11,16 +11,16 @@ from torch import Tensor
 
 @final
 class Packing:
-    """A batch of sequences, cut at its resets into segments, longest first, whose steps are the rows of one array.
+    """A batch of sequences, cut at resets into segments, longest first; their steps are the rows of one array.
 
     The rows of step s of all segments come before those of step s + 1. Within a step the segments keep their order, so
-    that the first `counts[s]` segments are those that have a step s.
+    the first `counts[s]` segments are those that have a step s.
 
     Args:
         episode_start: (T, B) bool.
 
     Attributes:
-        counts: how many segments have a step s, for s = 0, 1, ...; their sum is T B.
+        counts: number of segments that have a step s, for s = 0, 1, ...; they sum to T B.
     """
 
     def __init__(self, episode_start: Tensor) -> None:
@@ -41,7 +41,7 @@ class Packing:
         self.places = torch.empty_like(self.rows)
         self.places[self.rows] = torch.arange(len(self.rows), device=device)
         last = (time + length == steps).nonzero().squeeze(1)
-        self.last = torch.empty_like(last)  # of each column, the segment with its last step
+        self.last = torch.empty_like(last)  # for each column, the segment with its last step
         self.last[self.columns[last]] = last
 
     def pack(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Packing:
 
 
 class _Reorder(torch.autograd.Function):
-    """x[index]; its gradient is a gather with the inverse, where PyTorch would add into zeros."""
+    """x[index]; its gradient gathers with the inverse, while PyTorch would add into zeros."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Vectors of eight numbers, for the compiled loops of the cores.
 
-A compiler finds vectors in a loop only where it can prove that no array overlaps another, and a loop over a row of fast
-weights is over before that is proved. There vectors are explicit: ``load`` takes eight numbers of an array, ``spread``
-eight times the same one, ``+ - *`` compute with vectors and scalars, ``total`` adds up, ``store`` writes back.
-Uncompiled, a vector is an array (8,), and all of this is NumPy.
+A compiler vectorises a loop only if it can prove that no arrays overlap, and a loop over a row of fast weights is over
+before that is proved. So vectors are explicit here: ``load`` reads eight numbers of an array, ``spread`` repeats one
+eight times, ``+ - *`` compute with vectors and scalars, ``total`` adds up, ``store`` writes back. Uncompiled, a vector
+is an array (8,), and all of this is NumPy.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from numba.np.arrayobj import make_array
 
 LANES = 8
 FLAGS = ("reassoc", "contract", "nsz")  # sums may be reordered and products fused; nan and inf keep their meaning
-SOURCE = Path(__file__).read_bytes()  # what machine code that uses vectors depends on beside itself
+SOURCE = Path(__file__).read_bytes()  # machine code that uses vectors also depends on this file
 _intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = intrinsic  # with a type
 
 
 def load(array: np.ndarray, start: int) -> Any:
-    """The vector array[start : start + 8] of a flat array, which must reach so far."""
+    """The vector array[start : start + 8] of a flat array, which must be long enough."""
     return array[start : start + LANES].copy()
 
 
@@ -36,12 +36,12 @@ def store(array: np.ndarray, start: int, vector: Any) -> None:
 
 
 def spread(array: np.ndarray, index: int) -> Any:
-    """A vector of eight times array[index]."""
+    """A vector of array[index], eight times."""
     return np.full(LANES, array[index])
 
 
 def full(value: Any) -> Any:
-    """A vector of eight times the same number."""
+    """A vector of the same number, eight times."""
     return np.full(LANES, value)
 
 

@@ -343,6 +343,6 @@ def test_a_field_policy_prefers_a_field_for_what_is_there() -> None:
 
 
 def test_a_field_policy_needs_fields_and_the_last_saccade() -> None:
-    for keywords, message in (({}, "an action a field"), ({"actuators": "fields"}, "the last saccade")):
+    for keywords, message in (({}, "an action per field"), ({"actuators": "fields"}, "the last saccade")):
         with pytest.raises(ValueError, match=message):
             RecurrentPPO("FieldPolicy", make_sb3("Foveal/VisualSearch-v0", 4, **keywords))
