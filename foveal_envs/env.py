@@ -394,7 +394,9 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
             ValueError: a field is missing, of another kind or outside its range (``Task.limits``); it names the lane,
                 and nothing has changed.
         """
-        self._lanes.set_state(state, elapsed=self._elapsed, pending=self._pending)
+        at_once = self.autoreset_mode is AutoresetMode.SAME_STEP  # where no reset is ever pending
+        limits = {"pending": (0, 0 if at_once else 1)}
+        self._lanes.set_state(state, limits, elapsed=self._elapsed, pending=self._pending)
         self._waiting = bool(self._pending.any())
         self._seeded = True
 

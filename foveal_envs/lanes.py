@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium as gym
@@ -9,7 +10,7 @@ import numpy as np
 
 from .compiled import kernel
 from .keys import episode_keys
-from .limits import COUNT, KEY, restore
+from .limits import COUNT, KEY, Limits, restore
 from .task import Observation, Task
 
 Info = dict[str, Any]
@@ -106,13 +107,18 @@ class Lanes:
         """Copies of the worlds and of every lane's place in its sequence of episodes, and of ``more`` arrays (N,)."""
         return {name: array.copy() for name, array in self._arrays(more).items()}
 
-    def set_state(self, state: Any, **more: np.ndarray) -> None:
+    def set_state(self, state: Any, limits: Limits = MappingProxyType({}), **more: np.ndarray) -> None:
         """Go back to a snapshot of ``get_state``; ``more`` are the same arrays, changed in place.
+
+        Args:
+            state: the snapshot.
+            limits: of arrays, in place of the usual ones.
+            more: see ``get_state``.
 
         Raises:
             ValueError: see ``restore``.
         """
-        restore(self._arrays(more), state, {**_LIMITS, "worlds": self.task.limits})
+        restore(self._arrays(more), state, {**_LIMITS, **limits, "worlds": self.task.limits})
 
     def _arrays(self, more: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {"worlds": self.worlds, "seeds": self.seeds, "episodes": self.episodes, "keys": self.keys, **more}

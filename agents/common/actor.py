@@ -27,7 +27,7 @@ class Actor(BasePolicy):
         """Records the constructor's arguments for `save`; refuses unknown keywords."""
         refuse_unknown(cls, keywords)
         made = super().__new__(cls)
-        vars(made)["_arguments"] = {**dict(zip(constructor_keywords(cls), args, strict=False)), **keywords}
+        vars(made)["_arguments"] = {**dict(zip(constructor_keywords(cls, True), args, strict=False)), **keywords}
         return made
 
     @abstractmethod
@@ -98,8 +98,9 @@ class Actor(BasePolicy):
             if content["class"] != cls.__name__:
                 raise ValueError(f"it holds a {content['class']}, not a {cls.__name__}")
             refuse_missing(archive.not_data, keywords)
-            if "device" in constructor_keywords(cls):
-                keywords["device"] = get_device(device)
+            known = constructor_keywords(cls)
+            keywords |= {"device": get_device(device)} if "device" in known else {}
+            keywords |= {"lr_schedule": None} if "lr_schedule" in known else {}
             policy = cls(**merged(content["settings"], keywords))
             policy.load_state_dict(content["parameters"])
         except Exception as error:  # a damaged file may raise anything

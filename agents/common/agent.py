@@ -61,7 +61,7 @@ class Agent(SavedAlgorithm):
     measures: dict[str, Any]
     core_states: tuple[State, ...]
     workers: int = 1  # processes that collect and train together
-    collecting: bool = False  # whether a rollout has begun and is not yet complete
+    collecting: bool = False  # whether a rollout has begun that has not been learned from
 
     @abstractmethod
     def _setup_lanes(self) -> None:
@@ -119,23 +119,29 @@ class Agent(SavedAlgorithm):
         Raises:
             FloatingPointError: a reward or an observation is not finite; nothing has been learned from it.
         """
+        _ = self.training_env  # there must be one
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
         self.measures = {}
         callback.on_training_start(locals(), globals())
         iteration = 0
-        while self.num_timesteps < total_timesteps:
-            callback.on_rollout_start()
-            steps = self.collect(callback)
-            if not all_go_on(steps is not None):
-                break
-            callback.on_rollout_end()
-            self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-            self.train(cast(int, steps))
-            iteration += 1
-            if log_interval is not None and iteration % log_interval == 0:
-                self.dump_logs()
+        try:
+            while self.num_timesteps < total_timesteps:
+                callback.on_rollout_start()
+                self.collecting = True
+                steps = self.collect(callback)
+                if not all_go_on(steps is not None):
+                    break
+                callback.on_rollout_end()
+                self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
+                self.train(cast(int, steps))
+                self.collecting = False
+                iteration += 1
+                if log_interval is not None and iteration % log_interval == 0:
+                    self.dump_logs()
+        finally:
+            self.collecting = False
         callback.on_training_end()
         return self
 
@@ -145,19 +151,15 @@ class Agent(SavedAlgorithm):
         Returns:
             The number of steps, or None if the callback stops training.
         """
+        check_finite("observation", self._last_obs, self.num_timesteps)
         self.begin_rollout()
-        self.collecting = True
-        try:
-            with torch.no_grad():
-                return self._collect(callback)
-        finally:
-            self.collecting = False
+        with torch.no_grad():
+            return self._collect(callback)
 
     def _collect(self, callback: BaseCallback) -> int | None:
         length, steps = self.rollout_length(), 0
         finished = np.zeros(self.lanes, dtype=bool)
         env = self.training_env
-        check_finite("observation", self._last_obs, self.num_timesteps)
         while not finished.all() if length is None else steps < length:
             start = torch.from_numpy(self._last_episode_starts).to(self.device)
             actions, act, next_states = self.act(self._last_obs, start)
@@ -165,6 +167,9 @@ class Agent(SavedAlgorithm):
             next_obs, terminated = true_next(obs, ends, infos)
             steps += 1
             self.num_timesteps += self.lanes * self.workers
+            if self._vec_normalize_env is not None:  # whose statistics spread one bad number over all lanes
+                check_finite("reward", self._vec_normalize_env.get_original_reward(), self.num_timesteps)
+                check_finite("observation", self._vec_normalize_env.get_original_obs(), self.num_timesteps)
             check_finite("reward", rewards, self.num_timesteps)
             check_finite("observation", obs, self.num_timesteps)
             if next_obs is not obs:

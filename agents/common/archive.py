@@ -95,8 +95,11 @@ def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
     if isinstance(path, str | Path):
         beside = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
         beside.parent.mkdir(parents=True, exist_ok=True)
-        write_through(beside, file.getvalue())
-        beside.replace(path)
+        try:
+            write_through(beside, file.getvalue())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     else:
         path.write(file.getvalue())
 
@@ -145,6 +148,8 @@ def read_zip(path: File, kind: str) -> Archive:
     """
     if not isinstance(path, str | Path):
         return _read("the file", kind, lambda: _zip_parts(path))
+    if Path(path).exists() and not Path(path).is_file():
+        raise ArchiveError(f"{path}: it is not a regular file")
     with Path(path).open("rb") as file:
         return _read(str(path), kind, lambda: _zip_parts(file))
 
@@ -152,6 +157,15 @@ def read_zip(path: File, kind: str) -> Archive:
 def read_folder(folder: Path, kind: str) -> Archive:
     """Reads an archive from a folder; see `read_zip`."""
     return _read(str(folder), kind, lambda: {name: _file(folder / name) for name in _names(folder)})
+
+
+def has_all_parts(folder: Path) -> bool:
+    """Whether a folder has all parts that its manifest lists, in the right sizes; hashes are not checked."""
+    try:
+        listed = json.loads(_file(folder / MANIFEST))["parts"]
+        return all((folder / name).stat().st_size == about["size"] for name, about in listed.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def unpack(parts: Mapping[str, bytes], kind: str) -> Archive:

@@ -71,7 +71,7 @@ class Writer:
             return {tag: self._keep(self.arrays, np.asarray(value), place)}
         for name, (kind, arguments, _) in _OBJECTS.items():
             if type(value) is kind:
-                return {f"${name}": self.value(arguments(value), place)}
+                return self._object(name, arguments(value), place)
         if isinstance(value, Mapping):
             return self.mapping(value, place)
         if isinstance(value, list):
@@ -84,6 +84,15 @@ class Writer:
             if value is known_class:
                 return {"$class": name}
         self.not_data.append(place)
+        return {"$not_data": place}
+
+    def _object(self, name: str, arguments: list[Any], place: str) -> Any:
+        """An object by its arguments; it is not data if one of them is not."""
+        before = len(self.not_data)
+        written = {f"${name}": self.value(arguments, place)}
+        if len(self.not_data) == before:
+            return written
+        self.not_data[before:] = [place]
         return {"$not_data": place}
 
     def mapping(self, mapping: Mapping[Any, Any], place: str) -> dict[str, Any]:
@@ -150,13 +159,13 @@ _OBJECTS: dict[str, tuple[type, Callable[[Any], list[Any]], Callable[..., Any]]]
     "Box": (spaces.Box, lambda space: [space.low, space.high, str(space.dtype)], _box),
     "Discrete": (
         spaces.Discrete,
-        lambda space: [int(space.n), int(space.start)],
-        lambda n, start: spaces.Discrete(n, start=start),
+        lambda space: [int(space.n), int(space.start), str(space.dtype)],
+        lambda n, start, dtype: spaces.Discrete(n, start=start, dtype=np.dtype(dtype).type),
     ),
     "MultiDiscrete": (
         spaces.MultiDiscrete,
-        lambda space: [space.nvec, space.start],
-        lambda nvec, start: spaces.MultiDiscrete(nvec, start=start),
+        lambda space: [space.nvec, space.start, str(space.dtype)],
+        lambda nvec, start, dtype: spaces.MultiDiscrete(nvec, start=start, dtype=np.dtype(dtype).type),
     ),
     "MultiBinary": (spaces.MultiBinary, lambda space: [space.n], spaces.MultiBinary),
     "Dict": (

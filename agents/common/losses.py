@@ -107,7 +107,12 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | No
     parameters = optimizer.param_groups[0]["params"]
     gradients = average(torch.autograd.grad(loss, parameters))
     if max_norm is not None:
-        nn.utils.clip_grads_with_norm_(parameters, max_norm, nn.utils.get_total_norm(gradients))
+        norm = nn.utils.get_total_norm(gradients)
+        if not math.isfinite(norm.item()):
+            raise FloatingPointError(
+                f"the norm of the gradient is {norm.item()}; the parameters are those before this update"
+            )
+        nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     if isinstance(optimizer, torch.optim.SGD):  # plain: it keeps no state, and its bookkeeping would cost more
         with torch.no_grad():
             torch._foreach_add_(parameters, gradients, alpha=-optimizer.param_groups[0]["lr"])

@@ -163,6 +163,17 @@ class SavedAlgorithm(BaseAlgorithm):
             archive = cls._pickled(path, given)
         return cls.rebuild(archive, source, env, device, given)
 
+    def set_parameters(
+        self,
+        load_path_or_dict: str | dict[str, Any],
+        exact_match: bool = True,
+        device: torch.device | str = "auto",
+    ) -> None:
+        """Loads nets and optimizers from a dict, as `get_parameters` gives it, or from a file of `save`."""
+        if not isinstance(load_path_or_dict, Mapping):
+            load_path_or_dict = read_zip(load_path_or_dict, "agent").content["parameters"]
+        super().set_parameters(load_path_or_dict, exact_match, device)
+
     @classmethod
     def rebuild(
         cls,
@@ -180,6 +191,9 @@ class SavedAlgorithm(BaseAlgorithm):
             agent = cls._made(content, archive.not_data, env, device, given)
             parameters = {**agent.get_parameters(), **content["parameters"]}  # its own where they were left out
             agent.set_parameters(parameters, exact_match=True, device=agent.device)
+            for name in parameters:
+                if isinstance(getattr(agent, name), torch.optim.Optimizer):
+                    fit_moments(getattr(agent, name))
             for name in cls.PROGRESS:
                 if name in content["progress"]:
                     agent.check_state(name, content["progress"][name])
@@ -201,10 +215,13 @@ class SavedAlgorithm(BaseAlgorithm):
         refuse_missing(places, given)
         settings = merged(content["settings"], given)
         agent = cls(env=env, device=device, _init_setup_model=False, **settings)
-        if agent.env is None:
-            agent.observation_space, agent.action_space = content["observation_space"], content["action_space"]
-        else:
-            check_for_correct_spaces(agent.env, content["observation_space"], content["action_space"])
+        spaces = content["observation_space"], content["action_space"]
+        if agent.env is not None and None not in spaces:
+            check_for_correct_spaces(agent.env, *spaces)
+        elif agent.env is None and None in spaces:
+            raise ValueError("it could not hold a space of a class of your own: pass env=... to load")
+        elif agent.env is None:
+            agent.observation_space, agent.action_space = spaces
         agent._setup_model()
         return agent
 
@@ -226,16 +243,23 @@ class SavedAlgorithm(BaseAlgorithm):
         return Archive("agent", content)
 
 
-def constructor_keywords(kind: type) -> tuple[str, ...]:
-    """Names of a constructor's keywords, and of the parent's where it passes other keywords on."""
+def constructor_keywords(kind: type, positional: bool = False) -> tuple[str, ...]:
+    """Names of a constructor's keywords, including the parent's where it passes others on to it.
+
+    Args:
+        kind: the class.
+        positional: only those that may be passed by position, in their order.
+    """
+    Kind = inspect.Parameter
+    named = (Kind.POSITIONAL_OR_KEYWORD,) if positional else (Kind.POSITIONAL_OR_KEYWORD, Kind.KEYWORD_ONLY)
+    passed_on = Kind.VAR_POSITIONAL if positional else Kind.VAR_KEYWORD
     names: dict[str, None] = {}
     for parent in kind.__mro__:
         if "__init__" not in vars(parent):
             continue
         parameters = list(inspect.signature(parent.__init__).parameters.values())[1:]  # type: ignore[misc]
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         names |= dict.fromkeys(parameter.name for parameter in parameters if parameter.kind in named)
-        if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        if all(parameter.kind is not passed_on for parameter in parameters):
             break
     return tuple(names)
 
@@ -247,6 +271,22 @@ def refuse_unknown(kind: type, keywords: Mapping[str, Any]) -> None:
         if name not in known:
             takes = ", ".join(known)
             raise TypeError(f"{kind.__name__}() got an unexpected keyword argument {name!r}; it takes {takes}")
+
+
+def fit_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Lays what an optimizer keeps of each parameter out as the parameter itself: fused steps walk both side by side.
+
+    Raises:
+        ValueError: something that it keeps has another shape than its parameter, and is no single number.
+    """
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if not isinstance(value, Tensor) or (value.dim() == 0 and parameter.dim() > 0):
+                continue
+            if value.shape != parameter.shape:
+                raise ValueError(f"{name} of shape {tuple(value.shape)} is of a parameter {tuple(parameter.shape)}")
+            if value.stride() != parameter.stride():
+                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def merged(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 
 from ..common.actor import Actor
-from ..common.agent import Agent, Step
+from ..common.agent import Agent, Step, check_finite
 from ..common.data import check_alike, check_range
 from ..cores import State
 from .kernels import (
@@ -74,6 +74,7 @@ class HQPolicy(Actor):
         count, actions = len(episode_start), np.zeros(len(episode_start), np.int64)
         active, subgoals = np.zeros((2, count), np.int64) if state is None else np.array(state, np.int64)
         codes = obs.numpy().astype(np.int64) - int(self.observation_space.start)  # type: ignore[attr-defined]
+        check_range("an observation", codes, 0, self.hq.shape[1] - 1)
         predict_all(self.tables, codes, episode_start, active, subgoals, actions)
         return actions + int(self.action_space.start), (active, subgoals)  # type: ignore[attr-defined]
 
@@ -216,11 +217,10 @@ class HQLearning(Agent):
             check_range("a subgoal", given["subgoals"], -1, observations)
             check_range("the steps of a trial", given["steps"], 0, 1 << 40)
         elif name == "_trace":
+            check_range("the length of a trace", np.array(given.shape[1]), 1, 1 << 40)
             check_range("the steps of a trial", self._lanes["steps"], 0, given.shape[1])
             for part, most in (("obs", observations), ("action", int(self.action_space.n) - 1), ("agent", last)):
                 check_range(part, given[part], 0, most)
-        elif name == "_tests":
-            check_range("the number of tests", self._counts["tests_finished"], 0, len(given))
         elif name == "_counts":
             for part in COUNTS.names or ():
                 check_range(part, given[part], 0, 1 << 60)
@@ -237,6 +237,7 @@ class HQLearning(Agent):
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """See `Agent.act`."""
         codes = np.asarray(obs, np.int64) - int(self.observation_space.start)
+        check_range("an observation", codes, 0, int(self.observation_space.n) - 1)
         actions = np.zeros(self.lanes, np.int64)
         starts = episode_start.numpy()
         act_all(self.policy.tables, self._lanes, codes, starts, self._counts, self._rules, actions)
@@ -248,6 +249,8 @@ class HQLearning(Agent):
             self._make_room(2 * self._trace.shape[1])
         self._ended = np.array(step.ends, bool)
         following = np.asarray(step.next_obs, np.int64) - int(self.observation_space.start)
+        if self._ended.any():  # the others are checked when they are acted on
+            check_range("an observation", following, 0, int(self.observation_space.n) - 1)
         notice_all(
             self.policy.tables, self._lanes, self._trace, step.act["obs"], step.act["action"],
             np.asarray(step.rewards, np.float64), following, self._ended, self._counts, self._rules,
@@ -288,7 +291,18 @@ class HQLearning(Agent):
             (world,) = self.training_env.get_attr("table")
         except AttributeError:
             return None
-        return cast(World, tuple(world))
+        leads_to, codes, rewards, ends, first, longest = world
+        states = len(leads_to) - 1
+        for name, part, low, high in (
+            ("a state of the table", leads_to, 0, states), ("the first state", np.array(first), 0, states),
+            ("an observation of the table", codes, 0, int(self.observation_space.n) - 1),
+            ("the longest trial", np.array(longest), 1, 1 << 40),
+        ):  # fmt: skip
+            check_range(name, part, low, high)
+        if not len(codes) == len(rewards) == len(ends) == len(leads_to):
+            raise ValueError("a table has as many observations, rewards and ends as states")
+        check_finite("reward of the table", rewards, self.num_timesteps)
+        return leads_to, codes, rewards, ends, first, longest
 
     def _make_room(self, steps: int) -> None:
         more = steps - self._trace.shape[1]
@@ -298,5 +312,6 @@ class HQLearning(Agent):
     def _make_ready(self, tests: int) -> None:
         """Makes room for `tests` more tests, and sets the current learning rate."""
         self._rules["rate"] = self.lr_schedule(self._current_progress_remaining)
-        if len(self._tests) < self._counts[0]["tests_finished"] + tests:
-            self._tests = np.concatenate([self._tests, np.zeros((max(tests, 64), 3))])
+        missing = int(self._counts[0]["tests_finished"]) + tests - len(self._tests)
+        if missing > 0:
+            self._tests = np.concatenate([self._tests, np.zeros((max(missing, 64), 3))])

@@ -17,6 +17,7 @@ from ..common.actor import Actor
 from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
 from ..common.sequences import Replay
+from ..common.snapshot import keeps_nothing
 from ..cores import State
 from .generator import SubgoalGenerator, Topology
 from .leg_evaluator import LegEvaluator, regress
@@ -212,6 +213,11 @@ class HierarchicalController(Agent):
         self._targets = np.zeros((self.lanes, place), np.float32)
         self._age = np.zeros(self.lanes, np.int64)
         self._memory: Any = None
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """See `Agent.resumes_exactly`. A controller of your own must say in `STATE` that it keeps nothing."""
+        return super().resumes_exactly and keeps_nothing(self.controller)
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """The controller's action towards a random place, a new one for each leg; see `Agent.act`."""

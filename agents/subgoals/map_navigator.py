@@ -18,6 +18,7 @@ from ..common.actor import Actor
 from ..common.agent import Agent, Step
 from ..common.data import check_alike, check_range
 from ..common.encoder import Encoder
+from ..common.snapshot import keeps_nothing
 from ..cores import State
 from .leg_evaluator import LegEvaluator, regress
 from .map_kernels import FREE, UNSEEN, WALL, find_costs, find_path, find_waypoint, look
@@ -25,6 +26,7 @@ from .map_kernels import FREE, UNSEEN, WALL, find_costs, find_path, find_waypoin
 Chart = tuple[np.ndarray, np.ndarray, np.ndarray, Any]  # maps, detours and costs, each (N, S, S); controller's state
 NEIGHBOURS = 5  # squares on each side that E sees
 WINDOW = 2 * NEIGHBOURS + 1
+LARGEST = 1024  # squares along the side of a map
 EVIDENCE = 100  # squares of a kind that must be alike before all of that kind are assumed to be
 
 
@@ -95,6 +97,10 @@ class MapPolicy(Actor):
         if not Encoder(observation_space).has_goal or observation_space["achieved_goal"].shape != (2,):  # type: ignore[index]
             raise ValueError(f"a map needs places (2,) as achieved_goal and desired_goal: {observation_space}")
         self.fields = np.array(fields, np.float64)
+        if self.fields.ndim != 2 or self.fields.shape[1] != 3 or not (np.abs(self.fields) <= 100).all():
+            raise ValueError(f"fields must be (K, 3) numbers of at most 100 squares, got shape {self.fields.shape}")
+        if not 0 < square <= 1 or not 0 <= body <= 1:
+            raise ValueError(f"square and body must lie in (0, 1] and [0, 1], got {square=}, {body=}")
         self.square, self.body = square, body
         self.controller = controller if controller is not None else Walker(action_space, 2)  # type: ignore[arg-type]
         self.evaluator = LegEvaluator(0, 2 * WINDOW**2, features=lambda *parts: parts[2], hidden=hidden)
@@ -105,6 +111,8 @@ class MapPolicy(Actor):
 
     def _size_up(self, space: Any) -> None:
         self.size = round(2 * float(space["achieved_goal"].high[0]) / self.square)
+        if not 1 <= self.size <= LARGEST:
+            raise ValueError(f"a map has 1 to {LARGEST} squares a side, not {self.size}: choose another square")
         row, column = np.indices((self.size, self.size))
         rim = (np.minimum(row, column) == 0) | (np.maximum(row, column) == self.size - 1)
         self.kinds = 4 * rim + 2 * (row % 2) + column % 2
@@ -113,6 +121,7 @@ class MapPolicy(Actor):
         """The same policy, nets shared, in a world of another size."""
         other = copy.copy(self)
         other.observation_space = space
+        other._arguments = {**self._arguments, "observation_space": space}
         other._size_up(space)
         return other
 
@@ -151,7 +160,8 @@ class MapPolicy(Actor):
         maps, extra, costs = (part.copy() for part in before[:3])
         maps[starts], extra[starts] = self.blank(), 0.0
         old = np.where(starts[:, None, None], WALL + UNSEEN, maps)  # at the start of an episode everything is new
-        here, goal = self.squares(obs["achieved_goal"]), self.squares(obs["desired_goal"])
+        inside = np.nextafter(self.size, 0)  # kernels use whole squares as indices
+        here, goal = (self.squares(obs[key]).clip(0, inside) for key in ("achieved_goal", "desired_goal"))
         view = obs["observation"][:, : len(self.fields)].astype(np.float64)
         for i, (x, y) in enumerate(here):
             look(maps[i], x, y, view[i], self.fields, self.body)
@@ -275,6 +285,8 @@ class MapNavigator(Agent):
             check_range(name, maps, min(FREE, UNSEEN, WALL), max(FREE, UNSEEN, WALL))
             for part in others:
                 check_alike(name, np.zeros((lanes, size, size)), part)
+                if not (part >= 0).all():
+                    raise ValueError(f"{name} must hold detours and costs of at least 0")
         elif name in ("_paths", "_waiting") and given:
             if len(given) != lanes:
                 raise ValueError(f"{name} must have {lanes} lanes, not {len(given)}")
@@ -288,6 +300,11 @@ class MapNavigator(Agent):
             raise ValueError(f"{name} must be an integer of at least 0, not {given!r}")
         else:
             super().check_state(name, given)
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """See `Agent.resumes_exactly`. A controller of your own must say in `STATE` that it keeps nothing."""
+        return super().resumes_exactly and keeps_nothing(self.policy.controller)
 
     @property
     def babbling(self) -> bool:

@@ -223,6 +223,8 @@ class WorldModelController(Agent):
         # A normalised observation is never the achieved goal.
         share = False if self.share_goal is None and normalised else self.share_goal
         encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised=normalised)
+        self.share_goal = encoder.shares_goal if encoder.has_goal else None  # what was decided is what is saved
+        self.model_output = self.model_output or ("logistic" if encoder.unit_range else "residual")
         self.policy = self.policy_class(
             self.observation_space,
             self.action_space,
@@ -235,7 +237,7 @@ class WorldModelController(Agent):
         self.world_model = WorldModel(
             encoder,
             action_size,
-            output=self.model_output or ("logistic" if encoder.unit_range else "residual"),
+            output=self.model_output,
             reward=not encoder.has_goal,
             core=self.model_core,
             core_kwargs=self.model_core_kwargs,

@@ -78,14 +78,19 @@ class OnlineDescent:
             raise ValueError(f"the compiled update needs {', '.join(wrong)}; pass compiled=None, or change these")
         self.policy, self.world_model = policy, world_model
         self._policy_optimizer, self._model_optimizer = optimizers
-        self._controller = _layers(policy.core, policy.head)
-        self._model = _layers(world_model.core, world_model.head)
+        self._layers()  # raises for other nets
+
+    def _layers(self) -> tuple[Layers, Layers]:
+        """C's and M's, looked up anew at every call, as a copy of the agent has parameters of its own."""
+        policy, model = self.policy, self.world_model
+        return _layers(policy.core, policy.head), _layers(model.core, model.head)
 
     def learn_model(self, sequence: Sequence) -> float:
         """One descent step on `WorldModel.loss` for each row of (T, 1, W) in turn; returns the last row's loss."""
         inputs = np.concatenate((_rows(sequence["observation"]), _rows(sequence["action"])), 1)
         targets = _rows(self.world_model.target(sequence))
-        return _learn_model(self._model, inputs, targets, _rate(self._model_optimizer))
+        _, model = self._layers()
+        return _learn_model(model, inputs, targets, _rate(self._model_optimizer))
 
     def learn_controller(self, sequence: Sequence, slopes: Tensor) -> None:
         """One descent step along the gradient that `WorldModel.real_forward` gives C.
@@ -97,8 +102,9 @@ class OnlineDescent:
         inputs = _rows(sequence["observation"])
         if self.policy.goal_input:
             inputs = np.concatenate((inputs, _rows(sequence["desired_goal"])), 1)
+        controller, model = self._layers()
         _learn_controller(
-            self._controller, self._model, inputs, _rows(sequence["action"]), sequence.flag("ended").numpy()[:, 0],
+            controller, model, inputs, _rows(sequence["action"]), sequence.flag("ended").numpy()[:, 0],
             _rows(slopes), as_array(self.policy.span), _rate(self._policy_optimizer),
         )  # fmt: skip
 

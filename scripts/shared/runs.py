@@ -7,6 +7,7 @@ A run folder holds ``model.zip`` and ``config.json``: ``{"algorithm": "WorldMode
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import json
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 ROOT = Path(__file__).resolve().parents[2]
+LARGEST_CONFIG = 1_000_000  # bytes
 # What Stable-Baselines3's algorithms pickle into their files. Most is made anew when one is loaded.
 PICKLED = (
     "policy_class", "policy_kwargs", "observation_space", "action_space", "learning_rate", "lr_schedule", "clip_range",
@@ -112,9 +114,11 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise SystemExit(f"{folder} is no run folder: it has no config.json (python -m scripts.train writes one)")
+    if path.stat().st_size > LARGEST_CONFIG:
+        raise SystemExit(f"{path} is larger than any run writes")
     try:
         config = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SystemExit(f"{path} is no JSON: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict):
         raise SystemExit(f"{path} must hold a mapping, not {type(config).__name__}")
@@ -196,7 +200,8 @@ def unpickled(path: Path, config: dict[str, Any], agent_class: Any, env: Any) ->
             raise ValueError("it is compressed, as no file of Stable-Baselines3 is; if you trust it, pass --trust")
         data = json.loads(archive.read("data"))
     pickled = {name for name, value in data.items() if isinstance(value, dict) and ":serialized:" in value}
-    foreign = (pickled - set(PICKLED)) | ({"env"} & data.keys())
+    methods = {name for name in data if callable(getattr(agent_class, name, None))}
+    foreign = (pickled - set(PICKLED)) | ({"env"} & data.keys()) | methods
     if foreign:
         raise ValueError(
             f"it holds more under {', '.join(sorted(foreign))} than Stable-Baselines3 writes there, and loading that "
@@ -221,7 +226,7 @@ def algorithm(name: str) -> Any:
 
     import agents
 
-    found = agents.AGENTS.get(name) or getattr(stable_baselines3, str(name), None)
+    found = agents.AGENTS.get(str(name)) or getattr(stable_baselines3, str(name), None)
     if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):
         raise SystemExit(f"unknown algorithm {name!r}: known are {', '.join(agents.AGENTS)} and those of SB3")
     return found
@@ -281,8 +286,11 @@ def make_lanes(
         SystemExit: no such id or an impossible keyword; the message is the environment's.
     """
     try:
-        native = gym.spec(env_id).vector_entry_point is not None
+        module, _, own_id = env_id.rpartition(":")
+        if module:
+            importlib.import_module(module)
+        native = gym.spec(own_id).vector_entry_point is not None
         mode = "vector_entry_point" if native else "sync"
-        return gym.make_vec(env_id, num_envs, vectorization_mode=mode, **more, **keywords)
-    except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
-        raise SystemExit(f"cannot make {env_id}: {error}") from error
+        return gym.make_vec(own_id, num_envs, vectorization_mode=mode, **more, **keywords)
+    except (gym.error.Error, ImportError, OverflowError, TypeError, ValueError) as error:
+        raise SystemExit(f"cannot make {env_id}: {' '.join(str(error).split())}") from error

@@ -28,6 +28,8 @@ SMALL_CORES = {"core_kwargs": {"hidden": (8,)}, "model_core_kwargs": {"hidden": 
 class Straight:
     """A controller without learning: steps of at most 0.1 along each axis towards the desired goal."""
 
+    STATE = ()
+
     def predict(
         self, obs: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, Any]:
@@ -54,6 +56,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "Recogniser": ("Foveal/GlimpseClassification-v0", {"moves": 3}),
     "RecurrentPPO": ("Foveal/Parking-v0", {}),
     "RecurrentPPO, delta": TARGET,
+    "RecurrentPPO, fields": ("Foveal/VisualSearch-v0", {"actuators": "fields", "proprioception": "saccade"}),
     "WorldModelController": TARGET,
     "WorldModelController, recurrent": TARGET,
 }
@@ -77,6 +80,9 @@ MAKERS: dict[str, Callable[..., Agent]] = {
     "Recogniser": lambda **more: Recogniser(**{"n_steps": 6, "core_kwargs": {"size": 8}, **more}),
     "RecurrentPPO": lambda **more: RecurrentPPO(**{"n_steps": 8, "core_kwargs": {"size": 8}, **more}),
     "RecurrentPPO, delta": lambda **more: RecurrentPPO(**{"n_steps": 8, "core": "delta", **more}),
+    "RecurrentPPO, fields": lambda **more: RecurrentPPO(
+        **{"policy": "FieldPolicy", "n_steps": 8, "core_kwargs": {"size": 4}, "policy_kwargs": {"tiles": 5}, **more}
+    ),
     "WorldModelController": lambda **more: WorldModelController(**{**SMALL_WORLD, **SMALL_CORES, **more}),
     "WorldModelController, recurrent": lambda **more: WorldModelController(
         **{**SMALL_WORLD, "core": "gru", "model_core": "lstm", "window": 2, **more}
