@@ -105,7 +105,7 @@ class ImageBank:
         layout = record(
             LAYOUT, pixel=pixel, half=0.5 * side, channels=channels, fields=len(retina), block=texels.shape[1]
         )
-        share = np.zeros(channels * len(retina), np.float32)
+        share = aligned((channels * len(retina),))
         self.arrays: Bank = layout, texels.reshape(-1), *_grids(levels, retina, pixel), share
 
     def __len__(self) -> int:
