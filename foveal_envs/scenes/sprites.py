@@ -66,12 +66,17 @@ def add_sprite(
     pixel, half, planes, fields = layout[0]["pixel"], layout[0]["half"], layout[0]["channels"], layout[0]["fields"]
     u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
     look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
-    for channel in range(channels):
-        ink = sprite["value"][channel]
+    if planes == 1:
+        for channel in range(channels):
+            ink = sprite["value"][channel]
+            for k in range(fields):
+                if share[k] > ZERO:
+                    i = k * channels + channel
+                    out[i] += share[k] * (ink - out[i])
+    else:
         for k in range(fields):
-            i = k * channels + channel
-            if planes > 1:
-                out[i] += share[k * planes + channel] - share[k * planes + channels] * out[i]
-            elif share[k] > ZERO:
-                out[i] += share[k] * (ink - out[i])
+            opacity = share[k * planes + channels]
+            for channel in range(channels):
+                i = k * channels + channel
+                out[i] += share[k * planes + channel] - opacity * out[i]
     return True
