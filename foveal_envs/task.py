@@ -38,12 +38,12 @@ class Task:
             field may hold anything. ``set_state`` refuses what lies outside, so declare every field with which a kernel
             indexes. Floats without a range must be finite.
         render_size: width and height of what ``draw`` shows, in its own units.
-        reveal: whether ``draw`` shows what the policy has to find out; a person who plays is not told.
+        reveal: whether ``draw`` shows what the policy has to find out; False while a person plays.
         fovea: what the world is seen through; None: the task has no fovea.
         steers_gaze: whether an action moves ``gaze``, a field of the record with x and y in units of ``render_size``.
             Such a task writes ``aim``.
         names: of the classes among which a policy decides by scores. A task that has them writes ``say``.
-        columns: places in a row of the raster by which a gaze visits the scene without looking.
+        columns: places in a row of the raster on which the reference "raster" visits the scene.
     """
 
     world: np.dtype[Any]
@@ -124,7 +124,7 @@ class Task:
         return np.zeros(np.shape(achieved_goal)[:-1], bool)
 
     def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        """Actions (N, ...) of the best policy that knows each whole world. Optional: it gives the 1 of the scores."""
+        """Actions (N, ...) of the best policy that knows each whole world: the reference for a score of 1. Optional."""
         raise NotImplementedError(f"{type(self).__name__} has no oracle")
 
     def targets(self, worlds: np.ndarray) -> np.ndarray | None:

@@ -50,7 +50,7 @@ def fovea_fields(values: int) -> list[tuple[Any, ...]]:
 
 
 class Fovea:
-    """Configuration of a steerable retina: its fields, what moves it, and how it is noised.
+    """Configuration of a steerable retina: its fields, what moves it, and how noisy it is.
 
     Args:
         retina: name, dict or Retina.

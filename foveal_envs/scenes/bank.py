@@ -105,7 +105,7 @@ class ImageBank:
         layout = record(
             LAYOUT, pixel=pixel, half=0.5 * side, channels=channels, fields=len(retina), block=texels.shape[1]
         )
-        share = np.zeros(channels * len(retina), np.float32)
+        share = aligned((channels * len(retina),))
         self.arrays: Bank = layout, texels.reshape(-1), *_grids(levels, retina, pixel), share
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ class ImageBank:
 
 def bank_bytes(planes: int, side: int, retina: Retina, pixel: float = 1.0, exact: bool = False) -> int:
     """Bytes of a bank of so many planes (pictures times channels) of side x side pixels, before it is built."""
-    return 4 * planes * sum(steps * steps for *_, steps in _levels(side, retina, pixel, exact))
+    return 4 * planes * sum(level.steps**2 for level in _levels(side, retina, pixel, exact))
 
 
 def _levels(side: int, retina: Retina, pixel: float, exact: bool) -> list[_Level]:

@@ -67,12 +67,12 @@ def add_sprite(
     u, v = (c * dx + s * dy) / pixel + half, (c * dy - s * dx) / pixel + half
     look_at_picture(bank, sprite["picture"], u, v, angle - sprite["angle"], share)
     if planes == 1:
-        value = sprite["value"]
-        for k in range(fields):
-            if share[k] > ZERO:
-                for channel in range(channels):
+        for channel in range(channels):
+            ink = sprite["value"][channel]
+            for k in range(fields):
+                if share[k] > ZERO:
                     i = k * channels + channel
-                    out[i] += share[k] * (value[channel] - out[i])
+                    out[i] += share[k] * (ink - out[i])
     else:
         for k in range(fields):
             opacity = share[k * planes + channels]

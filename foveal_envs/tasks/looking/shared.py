@@ -87,7 +87,7 @@ class Looking(Task):
     where to look, `targets`, and the parts of a picture: `paint`, `mark`, `tell`.
 
     Attributes:
-        hides_scene: whether a person who plays sees no more of the scene than the retina gives.
+        hides_scene: whether a person who plays sees only what the retina gives, and not the scene.
     """
 
     fovea: Fovea

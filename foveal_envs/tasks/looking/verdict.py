@@ -93,7 +93,7 @@ class Recognition(Looking):
         return None
 
     def aim(self, worlds: np.ndarray, places: np.ndarray, turns: float | np.ndarray = 0.0) -> np.ndarray:
-        """Actions (N, ...) that look at places (N, 2) and have no opinion; see `Task.aim`."""
+        """Actions (N, ...) that look at places (N, 2) and score all classes alike; see `Task.aim`."""
         jumps = super().aim(worlds, places, turns)
         return np.concatenate([jumps, np.zeros((len(jumps), len(self.names)), np.float32)], axis=1)
 

@@ -22,7 +22,7 @@ HERE, WALKED, WANTED, BEST = "#1e88e5", "#f4511e", "#00a676", "#9fdcc8"
 
 
 class GoalNavigation(Task):
-    """Abstract: the way to a goal that its goal vector describes. A subclass writes what `Task` asks for and `pay`.
+    """Abstract: walk to a goal that a goal vector describes. A subclass writes `pay`, and what else `Task` asks for.
 
     Args:
         observation: Box of a vector.
