@@ -63,8 +63,8 @@ def _check(name: str, values: np.ndarray, limits: Any) -> None:
         for part in dtype.names:
             _check(f"{name}.{part}", values[part], limits.get(part, _undeclared(values[part].dtype)))
     elif dtype.kind == "b":
-        whole = values.view(np.uint8)
-        _require(name, whole, whole <= 1, "be True or False")
+        whole, (_, most) = values.view(np.uint8), limits
+        _require(name, whole, whole <= most, "be True or False" if most else "be False")
     elif dtype.kind in "iuf":
         low, high = (np.asarray(end, dtype if dtype.kind == "f" else None) for end in limits)
         _require(name, values, (low <= values) & (values <= high), "lie in [{}, {}]", low, high)

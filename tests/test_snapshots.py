@@ -247,3 +247,14 @@ def test_odd_snapshots_are_harmless(ids: list[str]) -> None:
 @pytest.mark.parametrize("id", IDS, ids=case_name)
 def test_all_odd_snapshots_are_harmless(id: str) -> None:
     attack([id], 1.0)
+
+
+def test_a_pending_reset_is_refused_where_none_ever_is() -> None:
+    envs = [gym.make_vec("Foveal/Parking-v0", 2, autoreset_mode=mode) for mode in ("next_step", "same_step")]
+    for env in envs:
+        env.reset(seed=0)
+    state = envs[0].unwrapped.get_state()
+    state["pending"][1] = True
+    envs[0].unwrapped.set_state(state)
+    with pytest.raises(ValueError, match="pending"):
+        envs[1].unwrapped.set_state(state)

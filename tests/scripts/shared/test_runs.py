@@ -89,6 +89,29 @@ def test_what_they_do_not_write_is_refused_in_one_line_unless_it_is_trusted(tmp_
     assert marker.exists()
 
 
+def test_a_file_that_replaces_a_method_is_refused(tmp_path: Path) -> None:
+    _, lanes = trained(tmp_path, "PPO")
+    spoil(tmp_path / "model.zip", predict=5)
+    with pytest.raises(SystemExit, match=r"it holds more under predict"):
+        load_agent(tmp_path, lanes)
+
+
+def test_an_id_may_name_its_module(tmp_path: Path) -> None:
+    assert make_lanes(f"foveal_envs:{TARGET}", {"moves": 3}, 2).num_envs == 2
+    for env_id in ("no_such_module:X-v0", "GymV21Environment-v0", "No-v0"):
+        with pytest.raises(SystemExit, match=f"cannot make {env_id}"):
+            make_lanes(env_id, {}, 1)
+    with pytest.raises(SystemExit, match="cannot make"):
+        make_lanes(TARGET, {"moves": 10**30}, 1)
+
+
+def test_a_configuration_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "config.json").open("wb") as file:
+        file.truncate(10**9)
+    with pytest.raises(SystemExit, match="larger than any run writes"):
+        read_config(tmp_path)
+
+
 def test_an_environment_in_a_file_is_not_made(tmp_path: Path) -> None:
     _, lanes = trained(tmp_path, "PPO")
     spoil(tmp_path / "model.zip", env="antigravity:CartPole-v1")
