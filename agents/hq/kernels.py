@@ -231,14 +231,22 @@ def _learn(tables: Tables, subgoals: np.ndarray, trace: np.ndarray, rules: np.vo
 def act_all(
     tables: Tables, lanes: np.ndarray, obs: np.ndarray, starts: np.ndarray, counts: np.ndarray, rules: np.ndarray,
     actions: np.ndarray,
-) -> None:  # fmt: skip
-    """Write actions (N,) for observations (N,); a trial starts where ``starts`` (N,) is True."""
+) -> bool:  # fmt: skip
+    """Write actions (N,) for observations (N,); a trial starts where ``starts`` (N,) is True.
+
+    Returns:
+        Whether all observations are in the tables; if not, nothing has changed.
+    """
     q, _, _ = tables
+    for i in range(len(lanes)):
+        if not 0 <= obs[i] < q.shape[1]:
+            return False
     count, rule = counts[0], rules[0]
     for i in range(len(lanes)):
         if starts[i]:
             _begin(tables, lanes[i], obs[i], count, rule)
         actions[i] = _choose_action(q, lanes[i], obs[i], _p_max(lanes[i], count, rule), rule["temperature"])
+    return True
 
 
 @compiled

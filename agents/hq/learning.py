@@ -45,6 +45,7 @@ class HQPolicy(Actor):
     q: Tensor
     hq: Tensor
     seen: Tensor
+    _views: Tables | None = None
 
     def __init__(
         self,
@@ -64,7 +65,10 @@ class HQPolicy(Actor):
     @property
     def tables(self) -> Tables:
         """Q, HQ and seen as arrays that share the buffers' memory."""
-        return self.q.numpy(), self.hq.numpy(), self.seen.numpy()
+        views = self._views
+        if views is None or views[0].ctypes.data != self.q.data_ptr():  # a copy has buffers of its own
+            views = self._views = self.q.numpy(), self.hq.numpy(), self.seen.numpy()
+        return views
 
     def act(
         self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool
@@ -237,10 +241,10 @@ class HQLearning(Agent):
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """See `Agent.act`."""
         codes = np.asarray(obs, np.int64) - int(self.observation_space.start)
-        check_range("an observation", codes, 0, int(self.observation_space.n) - 1)
         actions = np.zeros(self.lanes, np.int64)
         starts = episode_start.numpy()
-        act_all(self.policy.tables, self._lanes, codes, starts, self._counts, self._rules, actions)
+        if not act_all(self.policy.tables, self._lanes, codes, starts, self._counts, self._rules, actions):
+            raise ValueError(f"observations must be in {self.observation_space}, got {np.asarray(obs).tolist()}")
         return actions + int(self.action_space.start), {"obs": codes, "action": actions}, ()
 
     def remember(self, step: Step) -> None:
