@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from stable_baselines3.common.utils import get_device
 from torch import Tensor
 from typing_extensions import Self
 
-from .archive import ArchiveError, File, one_line, read_zip, write_zip
-from .saving import constructor_keywords, merged, refuse_missing, refuse_unknown
+from .archive import ArchiveError, File, one_line, read_zip, source_of, write_zip
+from .saving import check_class, constructor_keywords, merged, refuse_missing, refuse_unknown
 
 
 class Actor(BasePolicy):
@@ -91,12 +90,10 @@ class Actor(BasePolicy):
             ArchiveError: the file is no archive, is damaged or of another class, or an argument that it could not hold
                 is missing. The message is one line.
         """
-        source = str(path) if isinstance(path, str | Path) else "the file"
         archive = read_zip(path, "policy")
         content = archive.content
         try:
-            if content["class"] != cls.__name__:
-                raise ValueError(f"it holds a {content['class']}, not a {cls.__name__}")
+            check_class(cls, content)
             refuse_missing(archive.not_data, keywords)
             known = constructor_keywords(cls)
             keywords |= {"device": get_device(device)} if "device" in known else {}
@@ -104,7 +101,7 @@ class Actor(BasePolicy):
             policy = cls(**merged(content["settings"], keywords))
             policy.load_state_dict(content["parameters"])
         except Exception as error:  # a damaged file may raise anything
-            raise ArchiveError(f"{source}: {one_line(error)}") from error
+            raise ArchiveError(f"{source_of(path)}: {one_line(error)}") from error
         return policy.to(get_device(device))
 
     def _get_constructor_parameters(self) -> dict[str, Any]:

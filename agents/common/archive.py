@@ -56,19 +56,21 @@ class Archive:
 # ---- writing
 
 
-def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Returns an archive's parts by name, the manifest last, and the places in `content` that cannot be written.
+def pack(kind: str, content: Mapping[str, Any]) -> dict[str, bytes]:
+    """Returns an archive's parts by name, the manifest last.
 
     Args:
         kind: see `Archive`.
         content: None, numbers, strings, lists, tuples, dicts and deques of these; NumPy arrays and numbers, tensors,
-            Gymnasium spaces and Stable-Baselines3's schedules. Anything else is left out and its place returned.
+            Gymnasium spaces and Stable-Baselines3's schedules. Anything else is left out; the manifest lists its place.
     """
     writer = Writer()
     data = writer.mapping(content, "")
     parts = {"data.json": json.dumps(data).encode()}
     if writer.tensors:
-        parts["tensors.safetensors"] = save_tensors(writer.tensors)
+        # Each a copy of its own: safetensors takes no two tensors that share memory.
+        tensors = {name: tensor.cpu().clone().contiguous() for name, tensor in writer.tensors.items()}
+        parts["tensors.safetensors"] = save_tensors(tensors)
     if writer.arrays:
         file = io.BytesIO()
         save_arrays: Callable[..., None] = np.savez
@@ -77,7 +79,7 @@ def pack(kind: str, content: Mapping[str, Any]) -> tuple[dict[str, bytes], tuple
     listed = {name: {"size": len(part), "sha256": hashlib.sha256(part).hexdigest()} for name, part in parts.items()}
     manifest = {"format": FORMAT, "kind": kind, "parts": listed, "not_data": writer.not_data}
     parts[MANIFEST] = json.dumps(manifest, indent=1).encode()
-    return parts, tuple(writer.not_data)
+    return parts
 
 
 def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
@@ -87,7 +89,7 @@ def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
         path: file, replaced only when the new one is complete; or an open binary file.
         kind, content: see `pack`.
     """
-    parts, _ = pack(kind, content)
+    parts = pack(kind, content)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, part in parts.items():
@@ -104,14 +106,13 @@ def write_zip(path: File, kind: str, content: Mapping[str, Any]) -> None:
         path.write(file.getvalue())
 
 
-def write_folder(folder: Path, kind: str, content: Mapping[str, Any]) -> tuple[str, ...]:
+def write_folder(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
     """Writes an archive as a new folder, and waits until it is all on disk; see `pack`."""
-    parts, not_data = pack(kind, content)
+    parts = pack(kind, content)
     folder.mkdir()
     for name, part in parts.items():
         write_through(folder / name, part)
     sync_folder(folder)
-    return not_data
 
 
 def write_through(path: Path, content: bytes) -> None:
@@ -147,11 +148,16 @@ def read_zip(path: File, kind: str) -> Archive:
         OSError: the file cannot be opened.
     """
     if not isinstance(path, str | Path):
-        return _read("the file", kind, lambda: _zip_parts(path))
+        return _read(source_of(path), kind, lambda: _zip_parts(path))
     if Path(path).exists() and not Path(path).is_file():
         raise ArchiveError(f"{path}: it is not a regular file")
     with Path(path).open("rb") as file:
-        return _read(str(path), kind, lambda: _zip_parts(file))
+        return _read(source_of(path), kind, lambda: _zip_parts(file))
+
+
+def source_of(path: File) -> str:
+    """What messages call a file."""
+    return str(path) if isinstance(path, str | Path) else "the file"
 
 
 def read_folder(folder: Path, kind: str) -> Archive:

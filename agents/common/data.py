@@ -65,7 +65,7 @@ class Writer:
         if value is None or type(value) in (bool, int, float, str):
             return value
         if isinstance(value, Tensor):
-            return {"$tensor": self._keep(self.tensors, value.detach().cpu().clone().contiguous(), place)}
+            return {"$tensor": self._keep(self.tensors, value.detach(), place)}
         if isinstance(value, np.ndarray | np.generic) and not np.asarray(value).dtype.hasobject:
             tag = "$array" if isinstance(value, np.ndarray) else "$number"
             return {tag: self._keep(self.arrays, np.asarray(value), place)}

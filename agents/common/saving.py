@@ -15,7 +15,7 @@ from stable_baselines3.common.utils import check_for_correct_spaces, get_system_
 from torch import Tensor
 from typing_extensions import Self
 
-from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, write_zip
+from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, source_of, write_zip
 from .data import check_alike, not_data
 
 # Keywords that are not saved: the caller passes them whenever an agent is made or loaded.
@@ -151,7 +151,6 @@ class SavedAlgorithm(BaseAlgorithm):
         """
         if isinstance(path, str | Path) and not Path(path).is_file():
             path = Path(path).with_name(f"{Path(path).name}.zip")
-        source = str(path) if isinstance(path, str | Path) else "the file"
         given = {**(custom_objects or {}), **keywords}
         if print_system_info:
             get_system_info()
@@ -161,7 +160,7 @@ class SavedAlgorithm(BaseAlgorithm):
             if not trust:
                 raise
             archive = cls._pickled(path, given)
-        return cls.rebuild(archive, source, env, device, given)
+        return cls.rebuild(archive, source_of(path), env, device, given)
 
     def set_parameters(
         self,
@@ -186,8 +185,7 @@ class SavedAlgorithm(BaseAlgorithm):
         """Builds an agent from an archive; see `load`."""
         content, given = archive.content, given or {}
         try:
-            if content["class"] != cls.__name__:
-                raise ValueError(f"it holds a {content['class']}, not a {cls.__name__}")
+            check_class(cls, content)
             agent = cls._made(content, archive.not_data, env, device, given)
             parameters = {**agent.get_parameters(), **content["parameters"]}  # its own where they were left out
             agent.set_parameters(parameters, exact_match=True, device=agent.device)
@@ -262,6 +260,12 @@ def constructor_keywords(kind: type, positional: bool = False) -> tuple[str, ...
         if all(parameter.kind is not passed_on for parameter in parameters):
             break
     return tuple(names)
+
+
+def check_class(kind: type, content: Mapping[str, Any]) -> None:
+    """Raises ValueError if an archive's content is of another class."""
+    if content["class"] != kind.__name__:
+        raise ValueError(f"it holds a {content['class']}, not a {kind.__name__}")
 
 
 def refuse_unknown(kind: type, keywords: Mapping[str, Any]) -> None:

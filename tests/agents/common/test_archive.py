@@ -132,7 +132,7 @@ MARKER = Path(tempfile.mkdtemp()) / "marker"  # what code in a file would make
 def corpus() -> dict[str, bytes]:
     """Hostile and damaged files by name."""
     whole = packed()
-    parts, _ = pack("agent", CONTENT)
+    parts = pack("agent", CONTENT)
     held = {name: part for name, part in parts.items() if name != MANIFEST}
     data = parts["data.json"]
     pickled = pickle.dumps(Bomb())
@@ -295,7 +295,7 @@ def mutants(parts: dict[str, bytes], count: int, seed: int) -> Any:
 
 def read_mutants(count: int, seed: int) -> None:
     small = {**CONTENT, "arrays": CONTENT["arrays"][:2], "tensors": CONTENT["tensors"][:2]}
-    parts, _ = pack("agent", small)
+    parts = pack("agent", small)
     said = [
         wrong_with(functools.partial(read_zip, io.BytesIO(mutant), "agent")) for mutant in mutants(parts, count, seed)
     ]
@@ -334,7 +334,7 @@ def test_some_mutated_agents_are_loaded_or_refused(tmp_path: Path) -> None:
 
 def load_mutants(path: Path, count: int) -> None:
     agent, said = make("RecurrentPPO"), []
-    parts, _ = pack("agent", agent.content())
+    parts = pack("agent", agent.content())
     for mutant in mutants(parts, count, 2):
         path.write_bytes(mutant)
         said.append(wrong_with(lambda: RecurrentPPO.load(path)))
