@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-import tyro
 
 from .evaluate import format_table
+from .recipes import find_recipe
+from .shared.command import run_command
+from .shared.policies import check_agents
 from .shared.rollouts import detection_scores, run_episodes
-from .shared.runs import Run, check_agents
-from .train import fit, illustrate
+from .shared.runs import create_folder
+from .shared.training import fit
+from .train import illustrate
 
 SHOWN = {"within_5": "within 5 px", "within_10": "within 10 px", "median": "median px", "fixations": "fixations"}
 
@@ -27,7 +31,9 @@ def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Pa
     """
     check_agents()
     torch.set_num_threads(1)
-    run = Run("Foveal/TargetDetection-v0", {"shape": shape}, steps=steps, seed=seed)
+    recipe = find_recipe("Foveal/TargetDetection-v0").run(seed)
+    run = replace(recipe, env_kwargs={"shape": shape}, steps=steps)
+    create_folder(run, folder, overwrite=True)
     print(f"A fovea of 40 receptive fields learns to find a {shape}; its goal input is what it would see there.")
     began = time.process_time()
     untrained = run.make_agent(run.make_env())
@@ -44,4 +50,4 @@ def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Pa
 
 
 if __name__ == "__main__":
-    tyro.cli(demo)
+    run_command(demo, "python -m scripts.demo")

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
+from .shared.command import Refusal, program, run_command
+from .shared.environments import parse_keywords
+from .shared.policies import check_agents
 from .shared.rollouts import EVALUATION_SEED, run_episodes, scores
-from .shared.runs import check_agents, find_environment, parse_keywords
+from .shared.runs import find_environment
 
 
 def evaluate(
-    environment: tyro.conf.Positional[str | None] = None,
+    environment: str | None = None,
     agents: tuple[str, ...] = (),
     episodes: int = 1000,
     seed: int = EVALUATION_SEED,
     env: tuple[str, ...] = (),
-    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    json_output: bool = False,
+    zoo: str | None = None,
+    algorithm: str | None = None,
     suite: bool = False,
     seeds: int = 5,
     report: Path | None = None,
@@ -37,6 +40,8 @@ def evaluate(
         seed: of the first start; it differs from all training seeds.
         env: keywords of the environment, KEY=VALUE.
         json_output: print JSON instead of a table.
+        zoo: evaluate the trained agent that comes with this package for this id.
+        algorithm: class of agents in files without a config.json beside them.
         suite: score the whole suite.
         seeds: with --suite, times that each reference plays so many episodes.
         report: with --suite, write an HTML page here: scanpaths, fixation-number curves, saccade amplitudes, and the
@@ -53,13 +58,16 @@ def evaluate(
         if report is not None:
             write_report(lines, report)
         return
-    if environment is None:
-        raise SystemExit("name an environment or a run folder, or give --suite")
-    env_id, keywords, own_agent = find_environment(environment, parse_keywords(env))
+    if environment is None and zoo is None:
+        raise Refusal("name an environment or a run folder, or give --zoo or --suite")
+    if episodes < 1:
+        raise Refusal(f"--episodes must be at least 1, got {episodes}")
+    env_id, keywords, own_agent = find_environment(environment, parse_keywords(env), zoo, trust)
     names = agents or tuple(filter(None, ("random", own_agent, "oracle")))
     rotate = bool(keywords.get("rotate", False))
     table = {
-        name: scores(run_episodes(name, env_id, episodes, seed, trust, **keywords), env_id, rotate) for name in names
+        name: scores(run_episodes(name, env_id, episodes, seed, trust, algorithm, **keywords), env_id, rotate)
+        for name in names
     }
     print(json.dumps(table, indent=2) if json_output else format_table(table))
 
@@ -75,5 +83,10 @@ def format_table(table: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command."""
+    run_command(evaluate, program("evaluate"), words)
+
+
 if __name__ == "__main__":
-    tyro.cli(evaluate)
+    main()

@@ -14,8 +14,10 @@ from foveal_envs.reference import make_reference
 from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
+from .shared.environments import make_lanes, parse_keywords
+from .shared.policies import check_agents
 from .shared.rollouts import rollout
-from .shared.runs import check_agents, find_environment, make_lanes, parse_keywords
+from .shared.runs import find_environment
 from .shared.suite import task_of
 
 HELP = "click or arrows: look    0-9: say    Q E: turn    Shift: a quarter    R: new    Esc: quit"

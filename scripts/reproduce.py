@@ -13,7 +13,7 @@ import tyro
 from .experiments import EXPERIMENTS
 from .experiments.shared.claims import Claim
 from .experiments.shared.jobs import run_jobs
-from .shared.runs import check_agents
+from .shared.policies import check_agents
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 

@@ -1,147 +1,217 @@
-"""Train an agent and leave a run folder: model, configuration, progress, learning curve, scanpaths, an episode as GIF.
+"""Train an agent and leave a run folder: model, checkpoints, log, learning curve, scanpaths, an episode as GIF.
 
-``python -m scripts.train Foveal/TargetDetection-v0 --env shape=L --steps 150000``
+``python -m scripts.train Foveal/TargetDetection-v0`` takes the recipe of the id; every option overrides it.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import asdict
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-import tyro
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 
-from .shared.rollouts import run_episodes, scores
-from .shared.runs import Run, check_agents, make_lanes, parse_keywords, task_in
+from foveal_envs.reference import RandomPolicy
 
-POINTS = 15  # of a learning curve
-CURVE_STARTS = 200
+from .recipes import find_recipe
+from .shared.command import Refusal, program, run_command
+from .shared.environments import find_spec, make_lanes, parse_keywords, task_in
+from .shared.policies import check_agents, fitting
+from .shared.runs import CONTROLLER, Run, create_folder, read_config
+from .shared.seeds import create_group, fit_group, group_of
+from .shared.training import MINUTES, Attendant, fit
+
+MEASURES = ("pose", "within_10", "error", "correct", "is_success", "return")  # the first of a run is drawn
 
 
-class LearningCurve(BaseCallback):
-    """Scores and saves the agent at regular steps; writes curve.csv. Its own CPU time does not count as training.
+def train(
+    environment: str | None = None,
+    env: tuple[str, ...] = (),
+    algorithm: str | None = None,
+    preset: str | None = None,
+    agent: tuple[str, ...] = (),
+    steps: int | None = None,
+    lanes: int | None = None,
+    seed: int | None = None,
+    seeds: int | None = None,
+    folder: Path | None = None,
+    overwrite: bool = False,
+    resume: Path | None = None,
+    from_run: Path | None = None,
+    logger: tuple[str, ...] = ("csv",),
+    minutes: float = MINUTES,
+    progress_bar: bool = True,
+    trust: bool = False,
+) -> None:
+    """Train an agent by the recipe of an id, and leave a run folder.
+
+    With nothing but an id, the recipe says which agent, with what keywords, how many lanes and steps. An id without one
+    gets an agent that fits its spaces, with its defaults. Ctrl-C or SIGTERM finishes the update, saves, and prints the
+    command that goes on.
 
     Args:
-        folder: where model.zip and curve.csv go.
-        run: what is trained.
+        environment: an environment's id; "module:id" imports the module first.
+        env: keywords of the environment, KEY=VALUE.
+        algorithm: an agent of this project, PPO, SAC, ... of Stable-Baselines3, or module:Class.
+        preset: "default", "real_forward" or "published", of WorldModelController.
+        agent: keywords of the algorithm, KEY=VALUE; lin_3e-4 falls linearly to 0.
+        steps: environment steps.
+        lanes: parallel lanes.
+        seed: of nets, exploration and environment (default: 0).
+        seeds: train so many seeds, one after the other, and summarise them.
+        folder: the run folder; default: a new one under runs/.
+        overwrite: replace the run in --folder.
+        resume: go on with the run in this folder; --steps may be raised.
+        from_run: repeat the run in this folder in a new one.
+        logger: csv, tensorboard, wandb, mlflow, apart or with commas.
+        minutes: between checkpoints.
+        progress_bar: show rate and time left.
+        trust: import the modules that the run in --resume or --from names.
     """
-
-    def __init__(self, folder: Path, run: Run) -> None:
-        super().__init__()
-        self.folder, self.run = folder, run
-        self.points: list[dict[str, float]] = []
-        self._spent = 0.0
-        self._since = time.process_time()
-
-    def _on_training_start(self) -> None:
-        self._since = time.process_time()
-        self._add()
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps >= len(self.points) * self.run.steps / POINTS:
-            self._add()
-        return True
-
-    def _on_training_end(self) -> None:
-        if self.num_timesteps > self.points[-1]["environment_steps"]:
-            self._add()
-
-    def _add(self) -> None:
-        self._spent += time.process_time() - self._since
-        episodes = run_episodes(self.model, self.run.env_id, CURVE_STARTS, **self.run.env_kwargs)
-        measured = scores(episodes, self.run.env_id, self.run.env_kwargs.get("rotate", False))
-        point = {"seed": self.run.seed, "environment_steps": self.num_timesteps, "cpu_seconds": self._spent, **measured}
-        self.points.append(point)
-        lines = [",".join(point), *(",".join(f"{value:.6g}" for value in row.values()) for row in self.points)]
-        (self.folder / "curve.csv").write_text("\n".join(lines) + "\n")
-        save(self.model, self.folder)
-        self._since = time.process_time()
-
-
-def save(agent: BaseAlgorithm, folder: Path) -> None:
-    """Write model.zip; an interruption leaves the last whole one."""
-    agent.save(folder / "next.zip")
-    (folder / "next.zip").replace(folder / "model.zip")
+    check_agents()
+    torch.set_num_threads(1)
+    given = {"algorithm": algorithm, "preset": preset, "steps": steps, "lanes": lanes, "seed": seed}
+    given = {name: value for name, value in given.items() if value is not None}
+    if seeds is not None and seeds < 1:
+        raise Refusal(f"--seeds must be at least 1, got {seeds}")
+    if not minutes > 0:
+        raise Refusal(f"--minutes must be above 0, got {minutes}")
+    if resume is not None:
+        forbidden = {"an environment": environment, "--env": env, "--agent": agent, "--folder": folder,
+                     "--from": from_run, "--overwrite": overwrite, "--seeds": seeds, **given}  # fmt: skip
+        for name in [name for name, value in forbidden.items() if value and name != "steps"]:
+            raise Refusal(f"--resume takes everything from the folder: leave out {name}; only --steps may be raised")
+        run, folder = Run.from_config(read_config(resume, trust)), resume
+        count = group_of(resume)
+        run = replace(run, steps=steps) if steps is not None and steps > run.steps else run
+    else:
+        run = _run_of(environment, from_run, trust, parse_keywords(env), parse_keywords(agent, "--agent"), given)
+        run.check()
+        count = seeds
+    formats = [word for words in logger for word in words.split(",")]
+    settings: dict[str, Any] = {"progress_bar": progress_bar, "formats": formats, "minutes": minutes}
+    settings["resume"] = resume is not None
+    if count is not None:
+        folder = folder if resume is not None else create_group(run, folder, count, overwrite)
+        stopped = fit_group(run, folder, count, train_one, **settings)
+    else:
+        try_out(run)
+        folder = folder if resume is not None else create_folder(run, folder, overwrite)
+        stopped = train_one(run, folder, **settings)
+    if stopped:
+        print(f"go on with: {program('train')} --resume {folder}", file=sys.stderr)
+        raise SystemExit(128 + stopped)
 
 
-def fit(run: Run, folder: Path, progress_bar: bool = True) -> tuple[BaseAlgorithm, LearningCurve]:
-    """Train; fill the run folder with model.zip, config.json, progress.csv and curve.csv.
-
-    Ctrl-C ends the training; the agent as it then is gets saved and returned.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(asdict(run), indent=2) + "\n")
+def try_out(run: Run) -> None:
+    """Say what is wrong with a run before it has a folder."""
     env = run.make_env()
-    agent = run.make_agent(env)
-    agent.set_logger(configure(str(folder), ["csv"]))
-    curve = LearningCurve(folder, run)
-    try:
-        agent.learn(run.steps, callback=curve, progress_bar=progress_bar)
-    except KeyboardInterrupt:
-        print(f"interrupted after {agent.num_timesteps:,} steps; the model is saved")
-    save(agent, folder)
-    agent.logger.close()
+    run.make_agent(env, **({CONTROLLER: RandomPolicy(env.env)} if CONTROLLER in run.agent_kwargs else {}))
     env.close()
-    return agent, curve
 
 
-def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, curve: LearningCurve) -> None:
+def train_one(run: Run, folder: Path, **settings: Any) -> int | None:
+    """Train one seed and draw what came of it; the number of the signal that stopped it, None if it is finished.
+
+    Raises:
+        SystemExit: status 1 where the folder could not be written, or the training failed.
+    """
+    try:
+        agent, attendant = fit(run, folder, **settings)
+    except FloatingPointError as error:
+        print(f"training failed: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+    if attendant.trouble:
+        print(f"{folder} could not be written: the agent of {attendant.steps:,} steps is lost", file=sys.stderr)
+        raise SystemExit(1)
+    print(f"run folder {folder}")
+    if attendant.stop is not None:
+        print(f"stopped after {attendant.steps:,} of {run.total:,} steps")
+        return attendant.stop
+    illustrate(run, folder, agent, attendant)
+    print(f"watch it: {program('watch')} {folder}\nscore it: {program('evaluate')} {folder}")
+    return None
+
+
+def _run_of(
+    environment: str | None,
+    from_run: Path | None,
+    trust: bool,
+    env: dict[str, Any],
+    agent: dict[str, Any],
+    given: dict[str, Any],
+) -> Run:
+    """The run that a command line describes."""
+    if from_run is not None:
+        if environment is not None:
+            raise Refusal("--from repeats the run of a folder: leave out the environment")
+        run = Run.from_config(read_config(from_run, trust))
+    else:
+        environment = environment or "Foveal/TargetDetection-v0"
+        if Path(environment).is_dir():
+            raise Refusal(f"{environment} is a folder: go on with --resume {environment}, or repeat it with --from")
+        run = recipe_or_default(environment, env)
+    if "algorithm" in given and given["algorithm"] != run.algorithm:  # the recipe's settings are for another
+        run = replace(run, agent_kwargs={}, lessons={}, preset="default", steps=run.total, train_kwargs={})
+    run = replace(run, env_kwargs={**run.env_kwargs, **env}, agent_kwargs=merge(run.agent_kwargs, agent), **given)
+    if run.preset != "default" and run.algorithm != "WorldModelController":
+        raise Refusal(f"--preset belongs to WorldModelController, not to {run.algorithm}")
+    return run
+
+
+def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
+    """The recipe of an id, or where there is none an agent that fits, with its defaults."""
+    try:
+        run = find_recipe(env_id).run()
+    except Refusal:
+        find_spec(env_id)
+        lanes = make_lanes(env_id, env_kwargs, 1)
+        fits = fitting(lanes)
+        lanes.close()
+        name = next((own for own in ("WorldModelController", "RecurrentPPO") if own in fits), None)
+        if name is None:
+            raise Refusal(f"no agent fits the spaces of {env_id}") from None
+        print(f"{env_id} has no recipe: {name} with its defaults; {', '.join(fits)} fit its spaces")
+        return Run(env_id, {}, name, lanes=16)
+    return replace(run, env_id=env_id)
+
+
+def merge(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Keywords, overridden by those given; dicts are merged key by key."""
+    from agents.common.saving import merged
+
+    return merged(own, given)
+
+
+def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendant) -> None:
     """Draw learning_curve.png, scanpaths.png (where the task has a fovea) and episode.gif into the run folder."""
     from .shared.plots import learning_curve, record_scanpaths, scanpaths
     from .watch import run as play_episodes
     from .watch import write
 
-    measures = ("pose", "within_10", "error", "correct", "is_success", "return")
-    measure = next(name for name in measures if name in curve.points[0])
-    learning_curve(curve.points, "environment_steps", measure, title=run.env_id).savefig(folder / "learning_curve.png")
+    measure = next(name for name in MEASURES if name in attendant.points[0])
+    learning_curve(attendant.points, "environment_steps", measure, title=run.env_id).savefig(
+        folder / "learning_curve.png"
+    )
     lanes = make_lanes(run.env_id, run.env_kwargs, 8, info="step")
     task = task_in(lanes)
-    if task is not None and task.fovea is not None:
+    if task is not None and task.steers_gaze:
         scanpaths(record_scanpaths(lanes, agent, seed=7), title=run.env_id).savefig(folder / "scanpaths.png")
+    draws = "rgb_array" in (lanes.metadata.get("render_modes") or ())
     lanes.close()
-    lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")
-    write(list(play_episodes(lane, agent, 1, seed=3)), 8, folder / "episode.gif", None, None)
-    lane.close()
+    if draws:
+        lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")
+        write(list(play_episodes(lane, agent, 1, seed=3)), 8, folder / "episode.gif", None, None)
+        lane.close()
 
 
-def train(
-    environment: tyro.conf.Positional[str] = "Foveal/TargetDetection-v0",
-    env: tuple[str, ...] = (),
-    algorithm: str = "WorldModelController",
-    preset: str = "default",
-    agent: tuple[str, ...] = (),
-    steps: int = 150_000,
-    lanes: int = 64,
-    seed: int = 0,
-    folder: Path | None = None,
-    progress_bar: bool = True,
-) -> None:
-    """Train an agent and leave a run folder.
-
-    Args:
-        environment: an environment's id.
-        env: keywords of the environment, KEY=VALUE.
-        algorithm: an agent of this project, or PPO, SAC, ... of Stable-Baselines3.
-        preset: "default" or "published", of WorldModelController.
-        agent: keywords of the algorithm, KEY=VALUE.
-        steps: environment steps.
-        lanes: parallel lanes.
-        seed: of nets, exploration and environment.
-        folder: the run folder; default: a new one under runs/.
-        progress_bar: show rate and time left.
-    """
-    check_agents()
-    torch.set_num_threads(1)
-    run = Run(environment, parse_keywords(env), algorithm, preset, parse_keywords(agent), steps, lanes, seed)
-    folder = folder or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    illustrate(run, folder, *fit(run, folder, progress_bar))
-    print(f"run folder {folder}\nwatch it live: python -m scripts.watch {folder}")
+def main(words: Sequence[str] | None = None) -> None:
+    """The command."""
+    run_command(train, program("train"), words)
 
 
 if __name__ == "__main__":
-    tyro.cli(train)
+    main()

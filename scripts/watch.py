@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 import gymnasium as gym
 import imageio.v3 as iio
 import numpy as np
-import tyro
 
+from .shared.command import Refusal, program, run_command
+from .shared.environments import make_lanes, parse_keywords
+from .shared.policies import Predictor, check_agents, load_agent
 from .shared.rollouts import rollout
-from .shared.runs import Predictor, check_agents, find_environment, load_agent, make_lanes, parse_keywords
+from .shared.runs import find_environment
 
 HOLD = 0.75  # seconds that an episode's last frame stays
 
@@ -39,7 +41,7 @@ class Frame:
 
 
 def watch(
-    environment: tyro.conf.Positional[str],
+    environment: str | None = None,
     agent: str | None = None,
     episodes: int = 3,
     seed: int = 0,
@@ -48,6 +50,8 @@ def watch(
     mp4: Path | None = None,
     png: Path | None = None,
     env: tuple[str, ...] = (),
+    zoo: str | None = None,
+    algorithm: str | None = None,
     trust: bool = False,
 ) -> None:
     """Show episodes of an agent or a reference policy, in a window unless a file is asked for.
@@ -62,12 +66,16 @@ def watch(
         mp4: write a video here.
         png: write the last frame of the first episode here.
         env: keywords of the environment, KEY=VALUE.
+        zoo: watch the trained agent that comes with this package for this id.
+        algorithm: class of the agent in a file without a config.json beside it.
         trust: also load a file whose loading runs code that it holds.
     """
     check_agents()
-    env_id, keywords, own_agent = find_environment(environment, parse_keywords(env))
+    if episodes < 1 or not 1 <= fps <= 1000 or seed < 0:
+        raise Refusal(f"at least 1 episode, 1 to 1,000 fps and a seed from 0 on, got {episodes}, {fps} and {seed}")
+    env_id, keywords, own_agent = find_environment(environment, parse_keywords(env), zoo, trust)
     lane = make_lanes(env_id, keywords, 1, render_mode="rgb_array")
-    policy = load_agent(agent or own_agent or "oracle", lane, seed, trust)
+    policy = load_agent(agent or own_agent or "oracle", lane, seed, trust, algorithm)
     frames = run(lane, policy, episodes, seed)
     if gif or mp4 or png:
         for path in (gif, mp4, png):
@@ -140,7 +148,7 @@ def show(frames: Iterator[Frame], fps: int, title: str) -> None:
     try:
         window = Window(title)
     except gym.error.Error as error:
-        raise SystemExit(f"{error}; --gif, --mp4 and --png write files instead") from error
+        raise Refusal(f"{error}; --gif, --mp4 and --png write files instead") from error
     for frame in frames:
         for _ in range(1 + round(HOLD * fps) if frame.last else 1):
             window.show(frame.pixels, fps)
@@ -151,5 +159,10 @@ def show(frames: Iterator[Frame], fps: int, title: str) -> None:
     window.close()
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command."""
+    run_command(watch, program("watch"), words)
+
+
 if __name__ == "__main__":
-    tyro.cli(watch, prog="python -m scripts.watch")
+    main()

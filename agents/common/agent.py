@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, cast
@@ -61,6 +62,7 @@ class Agent(SavedAlgorithm):
     measures: dict[str, Any]
     core_states: tuple[State, ...]
     workers: int = 1  # processes that collect and train together
+    iterations: int = 0  # rollouts learned from in this call of `learn`
     collecting: bool = False  # whether a rollout has begun that has not been learned from
 
     @abstractmethod
@@ -123,9 +125,8 @@ class Agent(SavedAlgorithm):
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
-        self.measures = {}
+        self.measures, self.iterations = {}, 0
         callback.on_training_start(locals(), globals())
-        iteration = 0
         try:
             while self.num_timesteps < total_timesteps:
                 callback.on_rollout_start()
@@ -137,8 +138,8 @@ class Agent(SavedAlgorithm):
                 self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
                 self.train(cast(int, steps))
                 self.collecting = False
-                iteration += 1
-                if log_interval is not None and iteration % log_interval == 0:
+                self.iterations += 1
+                if log_interval is not None and self.iterations % log_interval == 0:
                     self.dump_logs()
         finally:
             self.collecting = False
@@ -188,7 +189,7 @@ class Agent(SavedAlgorithm):
         return steps
 
     def dump_logs(self) -> None:
-        """Logs the measures, means over the last episodes, and the step count."""
+        """Logs the measures, means over the last episodes, the step count and the speed."""
         for key, value in self.measures.items():
             self.logger.record(key, float(value))
         if self.ep_info_buffer:
@@ -196,6 +197,10 @@ class Agent(SavedAlgorithm):
             self.logger.record("rollout/ep_len_mean", safe_mean([info["l"] for info in self.ep_info_buffer]))
         if self.ep_success_buffer:
             self.logger.record("rollout/success_rate", safe_mean(self.ep_success_buffer))
+        seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
+        self.logger.record("time/iterations", self.iterations, exclude="tensorboard")
+        self.logger.record("time/time_elapsed", int(seconds), exclude="tensorboard")
+        self.logger.record("time/fps", int((self.num_timesteps - self._num_timesteps_at_start) / seconds))
         self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
         self.logger.dump(step=self.num_timesteps)
 

@@ -28,7 +28,7 @@ class Lessons:
     distillation", arXiv 1511.06295), and the teacher's most likely action is taken.
 
     Args:
-        teacher: the lanes' teacher, with its own state through each episode.
+        teacher: the lanes' teacher.
         fade: share of the lessons after which beta is 0.
         discrete: whether actions are Discrete; then the teacher's ``probabilities(obs, state, episode_start)``, which
             returns (N, actions) and the next state, is used if it exists.
@@ -42,17 +42,25 @@ class Lessons:
             raise ValueError(f"fade must be a number in (0, 1], not {fade}")
         self.teacher, self.fade = teacher, fade
         self._probabilities = getattr(teacher, "probabilities", None) if discrete else None
-        self._state: Any = None
 
-    def shown(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, np.ndarray | None]:
-        """The teacher's actions (N, ...) for observations (N, ...), in the environment's form, and its probabilities
-        (N, actions), if it has them."""
+    def shown(self, obs: Any, state: Any, episode_start: Tensor) -> tuple[np.ndarray, np.ndarray | None, Any]:
+        """What the teacher would do.
+
+        Args:
+            obs: (N, ...) observations.
+            state: the teacher's, None before the first step.
+            episode_start: (N,) bool.
+
+        Returns:
+            Its actions (N, ...) in the environment's form, its probabilities (N, actions) if it has them, and its next
+            state.
+        """
         starts = episode_start.cpu().numpy()
         if self._probabilities is None:
-            actions, self._state = self.teacher.predict(obs, self._state, starts, deterministic=True)
-            return actions, None
-        probabilities, self._state = self._probabilities(obs, self._state, starts)
-        return probabilities.argmax(1), probabilities
+            actions, state = self.teacher.predict(obs, state, starts, deterministic=True)
+            return actions, None, state
+        probabilities, state = self._probabilities(obs, state, starts)
+        return probabilities.argmax(1), probabilities, state
 
     def mix(self, shown: Tensor, chosen: Tensor, remaining: float) -> Tensor:
         """Picks each lane's action (N, ...) from the two; `remaining` is the share of lessons left."""

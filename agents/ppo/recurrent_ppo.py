@@ -66,9 +66,12 @@ class RecurrentPPO(Agent):
         "FieldPolicy": FieldPolicy,
         "GridPolicy": GridPolicy,
     }
+    STATE = (*Agent.STATE, "_teacher_state", "_own_spread")
     policy: RecurrentPolicy
     policy_class: type[RecurrentPolicy]
     _lessons: Lessons | None = None  # while `imitate` runs
+    _teacher_state: Any = None
+    _own_spread: Tensor | None = None  # logarithms of the standard deviations before the lessons
 
     def __init__(
         self,
@@ -155,10 +158,14 @@ class RecurrentPPO(Agent):
     def _setup_lanes(self) -> None:
         if self.env is not None:
             self.check_lanes(self.lanes)
-        most = min(self.n_minibatches or 4, self.lanes)
-        self.minibatches = max(count for count in range(1, most + 1) if self.lanes % count == 0)
         self.core_states = (self.policy.core.initial_state(self.lanes),)
         self.rollout = Rollout(self.n_steps)
+
+    @property
+    def minibatches(self) -> int:
+        """Minibatches per pass: the largest divisor of the number of environments up to `n_minibatches`."""
+        most = min(self.n_minibatches or 4, self.lanes)
+        return max(count for count in range(1, most + 1) if self.lanes % count == 0)
 
     def rollout_length(self) -> int:
         """`n_steps`."""
@@ -196,6 +203,7 @@ class RecurrentPPO(Agent):
         learning_rate: float | Schedule | None = None,
         callback: MaybeCallback = None,
         log_interval: int | None = 10,
+        reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Self:
         """Imitates a teacher, before `learn` improves on it: DAgger, see `Lessons`.
@@ -203,7 +211,7 @@ class RecurrentPPO(Agent):
         The policy loss is -mean log pi(teacher's action | h) over all steps or, if actions are Discrete and the teacher
         has ``probabilities``, the cross-entropy with these. Values, and what a subclass adds, are learned as in
         `learn`. The standard deviation of Box actions is restored at the end: a teacher that does not explore cannot
-        teach exploration. Steps are counted from 0.
+        teach exploration.
 
         Args:
             teacher: a reference (`foveal_envs.reference`) for this agent's environment, or any agent of
@@ -212,6 +220,7 @@ class RecurrentPPO(Agent):
             fade: share of the steps after which the agent acts alone.
             learning_rate: learning rate during imitation; None: the agent's own.
             callback, log_interval, progress_bar: see `Agent.learn`.
+            reset_num_timesteps: False goes on with lessons that were interrupted.
 
         Raises:
             ValueError: several workers, or a `fade` outside (0, 1].
@@ -219,16 +228,20 @@ class RecurrentPPO(Agent):
         if self.workers != 1:
             raise ValueError(f"a teacher sees only one environment: imitate needs workers=1, not {self.workers}")
         schedule, spread = self.lr_schedule, getattr(self.policy, "log_std", torch.zeros(0))
-        before = spread.detach().clone()
+        if reset_num_timesteps or self._own_spread is None:
+            self._teacher_state, self._own_spread = None, spread.detach().clone()
         self._lessons = Lessons(teacher, fade, isinstance(self.action_space, spaces.Discrete))
         if learning_rate is not None:
             self.lr_schedule = FloatSchedule(learning_rate)
         self.rollout = Rollout(self.n_steps)  # probabilities take the place of actions
         try:
-            return self.learn(total_timesteps, callback, log_interval, "imitation", progress_bar=progress_bar)
+            return self.learn(
+                total_timesteps, callback, log_interval, "imitation", reset_num_timesteps, progress_bar=progress_bar
+            )
         finally:
             self._lessons, self.lr_schedule, self.rollout = None, schedule, Rollout(self.n_steps)
-            spread.data.copy_(before)
+            spread.data.copy_(self._own_spread)
+            self._teacher_state = self._own_spread = None
 
     def share_work(self, total_timesteps: int, reset_num_timesteps: bool) -> None:
         """Learns alongside the first of several workers."""
@@ -241,7 +254,7 @@ class RecurrentPPO(Agent):
         distribution, value, next_state = self.policy.step(inputs, state, episode_start)
         action = taken = distribution.get_actions()
         if self._lessons is not None:
-            shown, probabilities = self._lessons.shown(obs, episode_start)
+            shown, probabilities, self._teacher_state = self._lessons.shown(obs, self._teacher_state, episode_start)
             shown = self._tensors(self.policy.from_env(shown)).to(taken)
             action = shown if probabilities is None else self._tensors(probabilities)
             taken = self._lessons.mix(shown, distribution.mode(), self._current_progress_remaining)
@@ -268,9 +281,10 @@ class RecurrentPPO(Agent):
         next_value = torch.where(ended, fields["next_value"], torch.cat((value[1:], fields["next_value"][-1:])))
         discount = self.gamma * (1 - fields["terminated"].float())
         fields["returns"] = lambda_returns(fields["reward"], next_value, discount, ended, self.gae_lambda)
+        minibatches = self.minibatches
         for _ in range(self.n_epochs):
             divergence = 0.0
-            for columns in torch.randperm(self.lanes, device=self.device).chunk(self.minibatches):
+            for columns in torch.randperm(self.lanes, device=self.device).chunk(minibatches):
                 batch = self.rollout.columns(columns)
                 state = tuple(part[columns] for part in self._first_state)
                 values, log_prob, entropy, *more = self._evaluate(
@@ -291,10 +305,12 @@ class RecurrentPPO(Agent):
                     self.num_timesteps, policy_loss=policy_loss, value_loss=value_loss, entropy_loss=entropy_loss
                 )
                 descend(self.optimizer, loss, self.max_grad_norm)
-                divergence += (ratio - 1 - log_ratio).detach().mean() / self.minibatches  # Schulman's k3 estimator
+                divergence += (ratio - 1 - log_ratio).detach().mean() / minibatches  # Schulman's k3 estimator
             if target_kl is not None and average([torch.as_tensor(divergence)])[0] > 1.5 * target_kl:
                 break
         self.measures |= {
+            "train/loss": loss.detach(),
+            "train/clip_range": clip_range,
             "train/policy_gradient_loss": policy_loss.detach(),
             "train/value_loss": value_loss.detach(),
             "train/entropy_loss": entropy_loss.detach(),
@@ -302,6 +318,8 @@ class RecurrentPPO(Agent):
             "train/clip_fraction": ((ratio - 1).abs() > clip_range).float().mean(),
             "train/explained_variance": 1 - (fields["returns"] - value).var() / fields["returns"].var(),
         }
+        if isinstance(spread := getattr(self.policy, "log_std", None), Tensor):
+            self.measures["train/std"] = spread.detach().exp().mean()
 
     def further_loss(self, batch: dict[str, Any], *more: Tensor) -> Tensor | float:
         """A term added to the loss. A subclass computes it from a minibatch and its policy's further outputs `more`."""
@@ -309,11 +327,6 @@ class RecurrentPPO(Agent):
 
     def _tensors(self, obs: Any) -> Any:
         return each(obs, lambda part: torch.as_tensor(part, device=self.device))
-
-    @property
-    def resumes_exactly(self) -> bool:
-        """See `Agent.resumes_exactly`. A teacher's state is not saved."""
-        return super().resumes_exactly and self._lessons is None
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "optimizer"], []

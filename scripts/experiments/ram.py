@@ -11,7 +11,7 @@ import numpy as np
 from foveal_envs.reference import make_reference
 
 from ..baselines.recurrent_attention import RAM
-from ..shared.runs import make_lanes
+from ..shared.environments import make_lanes
 from .search import play
 from .shared.claims import Claim, Row, make_claim, numbers, select
 from .shared.jobs import Job, jobs_of_parts

@@ -7,7 +7,7 @@ from typing import Any
 
 from foveal_envs.reference import make_reference
 
-from ..shared.runs import make_lanes
+from ..shared.environments import make_lanes
 from .ram import GAZES, FixedGaze
 from .search import play
 from .shared.claims import Claim, Row, make_claim, numbers, select

@@ -9,8 +9,8 @@ import numpy as np
 
 from foveal_envs.reference import ELMPolicy, ScanPolicy, SeekPolicy, make_reference
 
+from ..shared.environments import make_lanes
 from ..shared.rollouts import EVALUATION_SEED, rollout
-from ..shared.runs import make_lanes
 from .shared.claims import Claim, Row, make_claim, numbers, select
 from .shared.jobs import Job, jobs_of_parts
 

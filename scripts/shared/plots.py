@@ -22,8 +22,9 @@ from matplotlib.patches import Circle
 from foveal_envs import Task
 from foveal_envs.rendering import Canvas, pixels
 
+from .environments import task_in
+from .policies import Predictor
 from .rollouts import rollout
-from .runs import Predictor, task_in
 
 INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
 COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825",

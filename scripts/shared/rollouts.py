@@ -9,7 +9,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from .runs import Predictor, load_agent, make_lanes
+from .environments import make_lanes
+from .policies import Predictor, load_agent
 
 EVALUATION_SEED = 1_000_000_000  # training seeds are small, so the two never meet
 ANGLE_LIMIT = np.radians(15.0)
@@ -100,6 +101,7 @@ def run_episodes(
     starts: int = 1000,
     seed: int = EVALUATION_SEED,
     trust: bool = False,
+    algorithm: str | None = None,
     **keywords: Any,
 ) -> Episodes:
     """One episode from each of ``starts`` starts, until every lane's first episode is over.
@@ -109,12 +111,12 @@ def run_episodes(
         env_id: any environment of this package, or any that says ``is_success`` or nothing in its infos.
         starts: N lanes.
         seed: of lane 0; lane i is seeded ``seed + i``.
-        trust: see ``load_agent``.
+        trust, algorithm: see ``load_agent``.
         **keywords: of the task.
     """
     env = make_lanes(env_id, keywords, starts, info="step")
     if isinstance(policy, str):
-        policy = load_agent(policy, env, seed, trust)
+        policy = load_agent(policy, env, seed, trust, algorithm)
     elif not isinstance(policy, Predictor):
         policy = policy(env)
     trace: list[tuple[np.ndarray, np.ndarray]] = []

@@ -13,9 +13,11 @@ from tqdm import tqdm
 
 from foveal_envs.reference import make_reference
 
+from .environments import make_lanes
 from .plots import Row, bootstrap_interval, interquartile_mean, read_rows
+from .policies import load_agent
 from .rollouts import EVALUATION_SEED, rollout
-from .runs import load_agent, make_lanes, read_config
+from .runs import read_config
 
 PATHS = 6  # scanpaths kept of a policy
 SAMPLES = 2000

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stable_baselines3.common.callbacks import BaseCallback
 
+from agents import WorldModelController
 from scripts.evaluate import evaluate
+from scripts.shared.environments import make_lanes
+from scripts.shared.logs import read_log
+from scripts.shared.policies import load_agent
 from scripts.shared.rollouts import detection_scores, run_episodes
-from scripts.shared.runs import load_agent, make_lanes
-from scripts.train import Run, fit, train
+from scripts.shared.runs import Run
+from scripts.shared.training import Attendant, fit
+from scripts.train import train
+from tests.agents.test_contract import numbers
 
 QUICK = ("model_steps=200", "updates=2", "batch_size=16")
-FILES = {"model.zip", "config.json", "progress.csv", "curve.csv", "learning_curve.png", "scanpaths.png", "episode.gif"}
+FILES = {
+    "model.zip",
+    "config.json",
+    "progress.csv",
+    "curve.csv",
+    "learning_curve.png",
+    "scanpaths.png",
+    "episode.gif",
+    "about.json",
+    "checkpoints",
+}
 
 
 def test_training_leaves_a_run_folder_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,27 +64,38 @@ def test_stable_baselines_trains_too(tmp_path: Path) -> None:
     assert curve.points[-1]["error"] > 0
 
 
-def test_an_interrupted_training_leaves_a_loadable_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run("Foveal/TargetDetection-v0", {"moves": 5}, agent_kwargs={"model_steps": 50}, steps=2_000, lanes=8)
+def test_a_signal_stops_a_run_which_resumes_to_the_same_bits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"env": ("moves=5",), "agent": ("updates=2", "batch_size=16"), "steps": 1200, "lanes": 8}
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train("Foveal/TargetDetection-v0", **options, folder=whole, progress_bar=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Attendant, "score", signal_when(Attendant.score, 400))
+        with pytest.raises(SystemExit) as stop:
+            train("Foveal/TargetDetection-v0", **options, folder=stopped, progress_bar=False)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert f"python -m scripts.train --resume {stopped}" in capsys.readouterr().err
+    assert json.loads((stopped / "about.json").read_text())["ended"] == "stopped by SIGTERM"
+    train(resume=stopped, progress_bar=False)
+    assert json.loads((stopped / "about.json").read_text())["ended"] == "finished"
+    one, other = (WorldModelController.load(folder / "model.zip").get_parameters() for folder in (whole, stopped))
+    assert [part.tobytes() for part in numbers(one)] == [part.tobytes() for part in numbers(other)]
+    curves = [[{**row, "cpu_seconds": 0} for row in read_log(folder / "curve.csv")] for folder in (whole, stopped)]
+    assert curves[0] == curves[1]
 
-    class Interrupt(BaseCallback):
-        def _on_step(self) -> bool:
-            if self.num_timesteps >= 300:
-                raise KeyboardInterrupt
-            return True
 
-    original = run.make_agent
+def signal_when(score: Any, steps: int) -> Any:
+    """The scoring of an attendant that once sends SIGTERM to its own process."""
+    sent = []
 
-    def interrupted(env: Any) -> Any:
-        agent = original(env)
-        learn = agent.learn
-        agent.learn = lambda steps, callback, **more: learn(steps, callback=[callback, Interrupt()], **more)
-        return agent
+    def scored(attendant: Attendant) -> None:
+        score(attendant)
+        if attendant.steps >= steps and not sent:
+            sent.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(run, "make_agent", interrupted)
-    fit(run, tmp_path, progress_bar=False)
-    env = make_lanes(run.env_id, run.env_kwargs, 2)
-    load_agent(tmp_path, env).predict(env.reset(seed=0)[0])
+    return scored
 
 
 def test_references_bracket_the_scores() -> None:

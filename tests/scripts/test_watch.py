@@ -13,7 +13,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from agents import make_sb3
-from scripts.shared import runs
+from scripts.shared import environments, policies, runs
 from scripts.watch import run, watch
 
 ID = "Foveal/TargetDetection-v0"
@@ -47,8 +47,8 @@ def test_a_run_folder_shows_its_own_model(run_folder: Path, tmp_path: Path) -> N
 
 
 def test_frames_of_whole_episodes() -> None:
-    lane = runs.make_lanes(ID, {"moves": 4}, 1, render_mode="rgb_array")
-    frames = list(run(lane, runs.load_agent("oracle", lane), episodes=2, seed=5))
+    lane = environments.make_lanes(ID, {"moves": 4}, 1, render_mode="rgb_array")
+    frames = list(run(lane, policies.load_agent("oracle", lane), episodes=2, seed=5))
     assert [frame.move for frame in frames] == [0, 1, 2, 3, 4] * 2
     assert [frame.last for frame in frames] == [False, False, False, False, True] * 2
     assert frames[4].measures["is_success"] == 1.0
@@ -100,7 +100,7 @@ def test_wrong_input(
 def test_values_of_keywords() -> None:
     words = ["a=1", "b=true", "c=L", 'd={"name": "rings"}', "e=(1, 2)", "f=None", "g=x=y"]
     values = {"a": 1, "b": True, "c": "L", "d": {"name": "rings"}, "e": (1, 2), "f": None, "g": "x=y"}
-    assert runs.parse_keywords(words) == values
+    assert environments.parse_keywords(words) == values
 
 
 def test_another_package_named_agents_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,12 +110,12 @@ def test_another_package_named_agents_is_refused(tmp_path: Path, monkeypatch: py
     for name in [name for name in sys.modules if name == "agents" or name.startswith("agents.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(SystemExit, match="not this project's"):
-        runs.check_agents()
+        policies.check_agents()
 
 
 def test_unknown_algorithm_and_broken_config(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="WorldModelController"):
-        runs.algorithm("Nobody")
+        policies.algorithm_class("Nobody")
     (tmp_path / "config.json").write_text('{"algorithm": "PPO"}')
     with pytest.raises(SystemExit, match="lacks env_id, env_kwargs"):
         runs.read_config(tmp_path)

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents import GymnasiumVecEnv, Lessons, Recogniser, RecurrentPPO
 from foveal_envs.reference import make_reference
-from scripts.shared.runs import make_lanes
+from scripts.shared.environments import make_lanes
 
 from ..worlds import PointVectorEnv
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.shared import plots, runs
+from scripts.shared import plots
+from scripts.shared.environments import make_lanes
+from scripts.shared.policies import load_agent
 
 ID = "Foveal/TargetDetection-v0"
 
@@ -42,8 +44,8 @@ def test_a_lone_run_has_no_interval() -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_scanpaths(count: int, tmp_path: Path) -> None:
-    lanes = runs.make_lanes(ID, {"moves": 5, "rotate": True}, count, info="step")
-    episodes = plots.record_scanpaths(lanes, runs.load_agent("oracle", lanes), seed=3)
+    lanes = make_lanes(ID, {"moves": 5, "rotate": True}, count, info="step")
+    episodes = plots.record_scanpaths(lanes, load_agent("oracle", lanes), seed=3)
     assert len(episodes) == count
     assert all(episode.path.shape == (6, 2) and episode.success for episode in episodes)
     np.testing.assert_allclose(episodes[0].path[-1], episodes[0].wanted, atol=1e-3)
@@ -54,8 +56,8 @@ def test_scanpaths(count: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["SameDifferent", "VisualSearch"])
 def test_scanpaths_without_a_wanted_place_and_of_different_lengths(task: str, tmp_path: Path) -> None:
-    lanes = runs.make_lanes(f"Foveal/{task}-v0", {}, 12, info="step")
-    episodes = plots.record_scanpaths(lanes, runs.load_agent("oracle", lanes), seed=3)
+    lanes = make_lanes(f"Foveal/{task}-v0", {}, 12, info="step")
+    episodes = plots.record_scanpaths(lanes, load_agent("oracle", lanes), seed=3)
     assert all(episode.success for episode in episodes)
     lengths = {len(episode.path) for episode in episodes}
     assert (len(lengths) == 1) == (task == "SameDifferent")

@@ -18,7 +18,9 @@ from stable_baselines3.common.save_util import data_to_json
 
 import foveal_envs  # noqa: F401
 from agents import make_sb3
-from scripts.shared.runs import load_agent, make_lanes, read_config
+from scripts.shared.environments import make_lanes
+from scripts.shared.policies import load_agent
+from scripts.shared.runs import read_config
 
 TARGET = "Foveal/TargetDetection-v0"
 SMALL: dict[str, dict[str, Any]] = {
@@ -139,7 +141,7 @@ def test_compressed_and_damaged_files_are_refused_in_one_line(tmp_path: Path) ->
     [
         ([], "must hold a mapping, not list"),
         ({"algorithm": "PPO"}, "lacks env_id, env_kwargs"),
-        ({"algorithm": "PPO", "env_id": 3, "env_kwargs": {}}, "env_id must be a string"),
+        ({"algorithm": "PPO", "env_id": 3, "env_kwargs": {}}, "env_id and algorithm must be strings"),
         ({"algorithm": "PPO", "env_id": TARGET, "env_kwargs": []}, "env_kwargs a mapping"),
         ({"algorithm": "PPO", "env_id": TARGET, "env_kwargs": {"task": "subprocess:Popen", "args": ["id"]}}, "a task"),
         ({"algorithm": "PPO", "env_id": "antigravity:X-v0", "env_kwargs": {}}, "names the module 'antigravity'"),
@@ -158,7 +160,7 @@ def test_a_configuration_that_is_no_json_and_an_algorithm_that_is_none_are_refus
     with pytest.raises(SystemExit, match="is no JSON"):
         read_config(tmp_path)
     (tmp_path / "model.zip").write_bytes(b"")
-    for name in ("os", "get_system_info", 3):
+    for name in ("os", "get_system_info"):
         write_config(tmp_path, algorithm=name)
         with pytest.raises(SystemExit, match="unknown algorithm"):
             load_agent(tmp_path, make_lanes(TARGET, {}, 1))

@@ -1,0 +1,166 @@
+"""Logs of training: CSV files of whole rows, TensorBoard, Weights & Biases, MLflow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+
+from .command import Refusal
+from .runs import Run
+
+FORMATS = ("csv", "tensorboard", "wandb", "mlflow")
+STEPS = "time/total_timesteps"
+Attempt = Callable[[Callable[[], None]], bool]
+
+
+def write_log(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a CSV file whole or not at all; rows may differ in their columns."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()} for row in rows)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(text.getvalue())
+    unfinished.replace(path)
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Rows of numbers; none if the file is not there."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+class CSVLog(KVWriter):
+    """progress.csv, rewritten at most once a second.
+
+    Args:
+        path: the file.
+        before: environment steps after which rows of an earlier part of the run are dropped.
+    """
+
+    def __init__(self, path: Path, before: int) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = [row for row in read_log(path) if row.get(STEPS, 0) <= before]
+        self._written = 0.0
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Adds a row."""
+        self.rows.append(_numbers(key_values))
+        if time.monotonic() - self._written >= 1.0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the file."""
+        write_log(self.path, self.rows)
+        self._written = time.monotonic()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        if self.rows:
+            self.flush()
+
+
+class WandbLog(KVWriter):
+    """A run of Weights & Biases.
+
+    Args:
+        folder: of the run; its files go there.
+        run: configuration.
+    """
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        import wandb
+
+        self._run = wandb.init(project="foveal-envs", dir=str(folder), name=folder.name, config=asdict(run))
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Logs a row."""
+        self._run.log(_numbers(key_values), step=step)
+
+    def close(self) -> None:
+        """Ends the run."""
+        self._run.finish()
+
+
+class MLflowLog(KVWriter):
+    """A run of MLflow.
+
+    Args:
+        folder: of the run, which names it.
+        run: configuration.
+    """
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        import mlflow
+
+        self._mlflow = mlflow
+        mlflow.start_run(run_name=folder.name)
+        mlflow.log_params({name: str(value)[:500] for name, value in asdict(run).items()})
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        """Logs a row."""
+        self._mlflow.log_metrics(_numbers(key_values), step=step)
+
+    def close(self) -> None:
+        """Ends the run."""
+        self._mlflow.end_run()
+
+
+class _Careful(KVWriter):
+    """A writer whose failures to write do not end the training."""
+
+    def __init__(self, writer: KVWriter, attempt: Attempt) -> None:
+        self._writer, self._attempt = writer, attempt
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        self._attempt(lambda: self._writer.write(key_values, key_excluded, step))
+
+    def close(self) -> None:
+        self._attempt(self._writer.close)
+
+
+def make_logger(folder: Path, formats: Sequence[str], run: Run, before: int, attempt: Attempt) -> Logger:
+    """A logger of Stable-Baselines3 for a run.
+
+    Args:
+        folder: of the run.
+        formats: of FORMATS; ``tensorboard_log`` among the agent's keywords adds TensorBoard in that folder.
+        run: configuration.
+        before: see `CSVLog`.
+        attempt: calls a function that writes, and survives its failure.
+
+    Raises:
+        Refusal: an unknown format, or one whose package is not installed.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise Refusal(f"--logger takes {', '.join(FORMATS)}; got {name!r}")
+    makers: dict[str, Callable[[], KVWriter]] = {
+        "csv": lambda: CSVLog(folder / "progress.csv", before),
+        "tensorboard": lambda: TensorBoardOutputFormat(str(folder / "tensorboard")),
+        "wandb": lambda: WandbLog(folder, run),
+        "mlflow": lambda: MLflowLog(folder, run),
+    }
+    writers = []
+    for name in dict.fromkeys(formats):
+        try:
+            writers.append(makers[name]())
+        except ModuleNotFoundError as error:
+            raise Refusal(f"--logger {name} needs a package: pip install {error.name}") from error
+    if "tensorboard_log" in run.agent_kwargs:
+        writers.append(TensorBoardOutputFormat(str(run.agent_kwargs["tensorboard_log"])))
+    return Logger(str(folder), [_Careful(writer, attempt) for writer in writers])
+
+
+def _numbers(key_values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in key_values.items() if isinstance(value, int | float)}

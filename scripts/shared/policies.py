@@ -1,0 +1,216 @@
+"""Policies by name: references, trained agents from run folders or files, and the classes of algorithms."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium as gym
+import numpy as np
+
+from foveal_envs.reference import REFERENCES, RandomPolicy, make_reference
+
+from .command import Refusal
+from .runs import CONTROLLER, Run, read_config
+
+ROOT = Path(__file__).resolve().parents[2]
+# What Stable-Baselines3's algorithms pickle into their files. Most is made anew when one is loaded.
+PICKLED = (
+    "policy_class", "policy_kwargs", "observation_space", "action_space", "learning_rate", "lr_schedule", "clip_range",
+    "clip_range_vf", "exploration_schedule", "train_freq", "replay_buffer_class", "replay_buffer_kwargs",
+    "rollout_buffer_class", "rollout_buffer_kwargs", "action_noise", "_last_obs", "_last_episode_starts",
+    "_last_original_obs", "ep_info_buffer", "ep_success_buffer",
+)  # fmt: skip
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Anything with the ``predict`` of Stable-Baselines3: agents and references."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[np.ndarray, Any]: ...
+
+
+def check_agents() -> None:
+    """Stop with a message if ``agents``, a common import name, is not this project's package."""
+    found = importlib.util.find_spec("agents")
+    origin = Path(found.origin).resolve() if found is not None and found.origin else None
+    if origin is None or origin.parent.parent != ROOT:
+        raise Refusal(
+            f"the package `agents` that Python finds ({origin or 'none'}) is not this project's ({ROOT / 'agents'}): "
+            f"run the command from {ROOT}, or remove the other `agents` from PYTHONPATH or with `pip uninstall agents`"
+        )
+
+
+def load_agent(
+    name: str | Path,
+    env: gym.vector.VectorEnv[Any, Any, Any],
+    seed: int | None = None,
+    trust: bool = False,
+    algorithm: str | None = None,
+) -> Predictor:
+    """An agent or reference that predicts actions for ``env``.
+
+    Args:
+        name: a reference as "random" or "elm", a run folder, or a model's zip file.
+        env: vector environment it will act in.
+        seed: of a reference that draws.
+        trust: also load files whose loading runs code that they hold, and import the modules that they name.
+        algorithm: class of the agent in a file without a config.json beside it.
+
+    Raises:
+        Refusal: there is no such reference or file, or it is not to be loaded.
+    """
+    if str(name) in REFERENCES:
+        return _reference(str(name), env, seed)
+    path = Path(name) / "model.zip" if Path(name).is_dir() else Path(name)
+    if not path.is_file():
+        raise Refusal(f"no agent {str(name)!r}: give {', '.join(REFERENCES)}, a run folder or a model.zip")
+    if algorithm is None:
+        config = read_config(path.parent, trust)
+    else:
+        config = {"algorithm": algorithm, "env_id": "", "env_kwargs": {}}
+    agent_class = algorithm_class(config["algorithm"])
+    from agents import Agent
+    from agents.common.archive import one_line
+
+    keywords: dict[str, Any] = {}
+    if (path.parent / CONTROLLER).is_dir():
+        keywords["controller"] = load_agent(path.parent / CONTROLLER, env, trust=trust)
+    try:
+        if issubclass(agent_class, Agent):
+            agent: Predictor = agent_class.load(path, device="cpu", trust=trust, **keywords)
+        else:
+            own = {} if trust else unpickled(path, config, agent_class, env)
+            agent = agent_class.load(path, device="cpu", custom_objects=own)
+    except Exception as error:  # a damaged file may raise anything
+        said = one_line(error)
+        raise Refusal(said if said.startswith(str(path)) else f"{path}: {said}") from error
+    _check_spaces(path, agent, env)
+    return agent
+
+
+def _reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any], seed: int | None) -> Predictor:
+    if name == "random":
+        return RandomPolicy(env, seed)
+    try:
+        reference: Predictor = make_reference(name, env)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    return reference
+
+
+def _check_spaces(path: Path, agent: Any, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+    """Refuse an agent that was trained on other observations or actions."""
+    for what in ("observation_space", "action_space"):
+        own, given = getattr(agent, what), getattr(env, f"single_{what}")
+        if own != given:
+            raise Refusal(
+                f"{path} was trained with {what} {own}, but here it is {given}: give the --env of its training"
+            )
+
+
+def unpickled(path: Path, config: dict[str, Any], agent_class: Any, env: Any) -> dict[str, Any]:
+    """Objects in place of all that Stable-Baselines3 pickles into a file, so that loading it runs no code from it.
+
+    Args:
+        path: the file.
+        config: of its run, by which the objects are made.
+        agent_class: of Stable-Baselines3.
+        env: the vector environment, which gives the spaces.
+
+    Raises:
+        ValueError: the file is compressed, or pickles something else.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.file_size != entry.compress_size for entry in archive.infolist()):
+            raise ValueError("it is compressed, as no file of Stable-Baselines3 is; if you trust it, pass --trust")
+        data = json.loads(archive.read("data"))
+    pickled = {name for name, value in data.items() if isinstance(value, dict) and ":serialized:" in value}
+    methods = {name for name in data if callable(getattr(agent_class, name, None))}
+    foreign = (pickled - set(PICKLED)) | ({"env"} & data.keys()) | methods
+    if foreign:
+        raise ValueError(
+            f"it holds more under {', '.join(sorted(foreign))} than Stable-Baselines3 writes there, and loading that "
+            "would run code; if you trust it, pass --trust"
+        )
+    known = {field.name: config[field.name] for field in fields(Run) if field.name in config}
+    keywords = Run(**known).keywords(env.single_observation_space)
+    fresh = agent_class(env=None, device="cpu", _init_setup_model=False, **keywords)
+    fresh.observation_space, fresh.action_space = env.single_observation_space, env.single_action_space
+    return {name: getattr(fresh, name, None) for name in pickled}
+
+
+def algorithm_class(name: str) -> Any:
+    """The class of an agent of this project, of Stable-Baselines3, or of a user's module, "module:Class".
+
+    Raises:
+        Refusal: there is none.
+    """
+    check_agents()
+    import stable_baselines3
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    import agents
+
+    module, _, own = name.rpartition(":")
+    if module:
+        try:
+            found = getattr(importlib.import_module(module), own, None)
+        except Exception as error:  # an imported module may raise anything
+            raise Refusal(f"cannot import {module}: {error}") from error
+    else:
+        found = agents.AGENTS.get(name) or getattr(stable_baselines3, name, None)
+    if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):
+        raise Refusal(
+            f"unknown algorithm {name!r}: known are {', '.join(agents.AGENTS)}, those of Stable-Baselines3 "
+            "as PPO or SAC, and your own as module:Class"
+        )
+    return found
+
+
+def fitting(env: Any) -> list[str]:
+    """Names of the agents of this project whose constructors accept an environment's spaces.
+
+    Args:
+        env: vector environment, or VecEnv.
+    """
+    import agents
+
+    observations = getattr(env, "single_observation_space", env.observation_space)
+    actions = getattr(env, "single_action_space", env.action_space)
+    return [name for name, kind in agents.AGENTS.items() if _fits(name, kind, observations, actions)]
+
+
+# What has no default: anything that steers, and a field as wide as a square.
+_NEEDED: dict[str, dict[str, Any]] = {
+    "HierarchicalController": {"controller": RandomPolicy},
+    "MapNavigator": {"policy_kwargs": {"fields": [[0.0, 0.0, 1.0]]}},
+}
+
+
+def _fits(name: str, kind: Any, observations: gym.Space[Any], actions: gym.Space[Any]) -> bool:
+    try:
+        kind(env=_Empty(observations, actions), **_NEEDED.get(name, {}))
+    except (AssertionError, AttributeError, IndexError, TypeError, ValueError):
+        return False
+    return True
+
+
+class _Empty(gym.Env[Any, Any]):
+    """An environment that has nothing but its spaces."""
+
+    def __init__(self, observations: gym.Space[Any], actions: gym.Space[Any]) -> None:
+        self.observation_space, self.action_space = observations, actions
+
+
+def advice(env: Any) -> str:
+    """A sentence that names the agents which fit an environment."""
+    fits = fitting(env)
+    return f"; {', '.join(fits)} fit its spaces" if fits else "; no agent of this project fits its spaces"
