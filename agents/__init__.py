@@ -1,4 +1,4 @@
-"""Learning agents in PyTorch for Stable-Baselines3; they know no task."""
+"""The agents of foveal-envs: they learn in PyTorch as algorithms of Stable-Baselines3, and know no task."""
 
 from .common.agent import Agent
 from .common.checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint

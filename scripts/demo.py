@@ -11,7 +11,6 @@ import torch
 from .evaluate import format_table
 from .recipes import find_recipe
 from .shared.command import run_command
-from .shared.policies import check_agents
 from .shared.rollouts import detection_scores, run_episodes
 from .shared.runs import create_folder
 from .shared.training import fit
@@ -29,7 +28,6 @@ def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Pa
         seed: of everything.
         folder: the run folder.
     """
-    check_agents()
     torch.set_num_threads(1)
     recipe = find_recipe("Foveal/TargetDetection-v0").run(seed)
     run = replace(recipe, env_kwargs={"shape": shape}, steps=steps)

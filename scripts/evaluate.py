@@ -8,7 +8,6 @@ from pathlib import Path
 
 from .shared.command import Refusal, program, run_command
 from .shared.environments import parse_keywords
-from .shared.policies import check_agents
 from .shared.rollouts import EVALUATION_SEED, run_episodes, scores
 from .shared.runs import find_environment
 
@@ -48,7 +47,6 @@ def evaluate(
             learning curves of the agents.
         trust: also load files whose loading runs code that they hold.
     """
-    check_agents()
     if suite:
         from .shared.report import write_report
         from .shared.suite import format_suite, score_suite, suite_ids

@@ -15,7 +15,6 @@ from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
 from .shared.environments import make_lanes, parse_keywords
-from .shared.policies import check_agents
 from .shared.rollouts import rollout
 from .shared.runs import find_environment
 from .shared.suite import task_of
@@ -64,7 +63,6 @@ def play(
         frames: stop after so many frames.
         env: keywords of the environment, KEY=VALUE.
     """
-    check_agents()
     env_id, keywords, _ = find_environment(environment, parse_keywords(env))
     game = Game(env_id, keywords, seed)
     if script is not None:

@@ -13,7 +13,6 @@ import tyro
 from .experiments import EXPERIMENTS
 from .experiments.shared.claims import Claim
 from .experiments.shared.jobs import run_jobs
-from .shared.policies import check_agents
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 
@@ -43,7 +42,6 @@ def reproduce(
         processes: worker processes.
         folder: where the CSV files go; default: docs/results and the result's name.
     """
-    check_agents()
     if list_results or not result:
         for name in EXPERIMENTS:
             module = _module(name)

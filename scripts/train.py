@@ -19,7 +19,7 @@ from foveal_envs.reference import RandomPolicy
 from .recipes import find_recipe
 from .shared.command import Refusal, program, run_command
 from .shared.environments import find_spec, make_lanes, parse_keywords, task_in
-from .shared.policies import check_agents, fitting
+from .shared.policies import fitting
 from .shared.runs import CONTROLLER, Run, create_folder, read_config
 from .shared.seeds import create_group, fit_group, group_of
 from .shared.training import MINUTES, Attendant, fit
@@ -71,7 +71,6 @@ def train(
         progress_bar: show rate and time left.
         trust: import the modules that the run in --resume or --from names.
     """
-    check_agents()
     torch.set_num_threads(1)
     given = {"algorithm": algorithm, "preset": preset, "steps": steps, "lanes": lanes, "seed": seed}
     given = {name: value for name, value in given.items() if value is not None}

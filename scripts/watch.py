@@ -13,7 +13,7 @@ import numpy as np
 
 from .shared.command import Refusal, program, run_command
 from .shared.environments import make_lanes, parse_keywords
-from .shared.policies import Predictor, check_agents, load_agent
+from .shared.policies import Predictor, load_agent
 from .shared.rollouts import rollout
 from .shared.runs import find_environment
 
@@ -70,7 +70,6 @@ def watch(
         algorithm: class of the agent in a file without a config.json beside it.
         trust: also load a file whose loading runs code that it holds.
     """
-    check_agents()
     if episodes < 1 or not 1 <= fps <= 1000 or seed < 0:
         raise Refusal(f"at least 1 episode, 1 to 1,000 fps and a seed from 0 on, got {episodes}, {fps} and {seed}")
     env_id, keywords, own_agent = find_environment(environment, parse_keywords(env), zoo, trust)

@@ -17,6 +17,7 @@ from typing_extensions import Self
 
 from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, source_of, write_zip
 from .data import check_alike, not_data
+from .keywords import check_keywords
 
 # Keywords that are not saved: the caller passes them whenever an agent is made or loaded.
 _GIVEN = ("env", "device", "_init_setup_model")
@@ -42,10 +43,11 @@ class SavedAlgorithm(BaseAlgorithm):
     RENAMED: ClassVar[Mapping[str, str]] = {}
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
-        """Refuses unknown keywords and lists the known ones."""
+        """Refuses unknown keywords and lists the known ones; refuses values of a wrong kind or out of range."""
         for name in cls.RENAMED.keys() & keywords.keys():
             raise TypeError(f"{cls.__name__}() got the keyword {name!r}, which is now called {cls.RENAMED[name]!r}")
         refuse_unknown(cls, keywords)
+        check_keywords(cls, keywords)
         return super().__new__(cls)
 
     @property

@@ -157,11 +157,6 @@ class HQLearning(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        for name, value in (("agents", agents), ("trials", trials), ("test_every", test_every)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if temperature <= 0 or not 0 <= p_start <= 1:
-            raise ValueError(f"temperature must be positive and p_start in [0, 1], got {temperature=}, {p_start=}")
         super().__init__(
             policy, env, learning_rate, policy_kwargs, seed=seed, device="cpu", verbose=verbose,
             stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,

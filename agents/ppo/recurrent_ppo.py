@@ -105,8 +105,6 @@ class RecurrentPPO(Agent):
     ) -> None:
         if bptt not in ("full", "cut"):
             raise ValueError(f'bptt must be "full" or "cut", not {bptt!r}')
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
         super().__init__(
             policy, env, learning_rate, policy_kwargs, seed=seed, device=device, verbose=verbose,
             stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,

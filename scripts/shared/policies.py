@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import zipfile
 from dataclasses import fields
@@ -18,7 +17,6 @@ from foveal_envs.reference import REFERENCES, RandomPolicy, make_reference
 from .command import Refusal
 from .runs import CONTROLLER, Run, read_config
 
-ROOT = Path(__file__).resolve().parents[2]
 # What Stable-Baselines3's algorithms pickle into their files. Most is made anew when one is loaded.
 PICKLED = (
     "policy_class", "policy_kwargs", "observation_space", "action_space", "learning_rate", "lr_schedule", "clip_range",
@@ -35,17 +33,6 @@ class Predictor(Protocol):
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
     ) -> tuple[np.ndarray, Any]: ...
-
-
-def check_agents() -> None:
-    """Stop with a message if ``agents``, a common import name, is not this project's package."""
-    found = importlib.util.find_spec("agents")
-    origin = Path(found.origin).resolve() if found is not None and found.origin else None
-    if origin is None or origin.parent.parent != ROOT:
-        raise Refusal(
-            f"the package `agents` that Python finds ({origin or 'none'}) is not this project's ({ROOT / 'agents'}): "
-            f"run the command from {ROOT}, or remove the other `agents` from PYTHONPATH or with `pip uninstall agents`"
-        )
 
 
 def load_agent(
@@ -153,7 +140,6 @@ def algorithm_class(name: str) -> Any:
     Raises:
         Refusal: there is none.
     """
-    check_agents()
     import stable_baselines3
     from stable_baselines3.common.base_class import BaseAlgorithm
 

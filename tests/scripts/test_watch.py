@@ -13,6 +13,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from agents import make_sb3
+from scripts import check_agents
 from scripts.shared import environments, policies, runs
 from scripts.watch import run, watch
 
@@ -109,8 +110,8 @@ def test_another_package_named_agents_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(tmp_path)
     for name in [name for name in sys.modules if name == "agents" or name.startswith("agents.")]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(SystemExit, match="not this project's"):
-        policies.check_agents()
+    with pytest.raises(SystemExit, match="another project's"):
+        check_agents()
 
 
 def test_unknown_algorithm_and_broken_config(tmp_path: Path) -> None:

@@ -128,7 +128,11 @@ def test_save_load_and_resume_are_exact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("keywords", "message"),
-    [({"agents": 0}, "agents must be at least 1"), ({"temperature": 0.0}, "positive"), ({"p_start": 2.0}, r"\[0, 1\]")],
+    [
+        ({"agents": 0}, "agents must be a whole number from 1"),
+        ({"temperature": 0.0}, "above 0"),
+        ({"p_start": 2.0}, "of at least 0 and at most 1"),
+    ],
 )
 def test_impossible_keywords(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

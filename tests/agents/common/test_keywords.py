@@ -1,0 +1,62 @@
+"""Every keyword of every agent against values of a wrong kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents import AGENTS
+from agents.common.keywords import check_keywords
+from agents.common.saving import constructor_keywords
+
+ODD: list[Any] = [
+    None, float("nan"), float("inf"), -float("inf"), -1, 0, 1.5, 1e9, True, False, "x", "no", "", [], {}, (1, 2, 3),
+    10**30, np.zeros((2, 3)), np.array([None]), {1}, object(), b"x", [[1]], 2**63,
+]  # fmt: skip
+FREE = ("policy", "env", "controller", "device", "core", "model_core", "match_widths", "tensorboard_log")
+
+
+def accepted(kind: type, name: str) -> list[Any]:
+    taken = []
+    for value in ODD:
+        said = ""
+        try:
+            check_keywords(kind, {name: value})
+            taken.append(value)
+        except ValueError as error:
+            said = str(error)
+        assert not said or (said.startswith(f"{name} must be") and len(said) < 250)
+    return taken
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_odd_values_are_refused_by_name(name: str) -> None:
+    kind = AGENTS[name]
+    kinds = {"gamma": {0, 1}, "learning_rate": {0, 1.5, 1e9}, "seed": {None, 0}, "verbose": {0}}
+    for keyword in [keyword for keyword in constructor_keywords(kind) if keyword not in FREE]:
+        taken = accepted(kind, keyword)
+        assert not [value for value in taken if isinstance(value, str | bytes | list | tuple | set | np.ndarray)]
+        assert not [value for value in taken if isinstance(value, float) and not np.isfinite(value)]
+        if keyword in kinds:
+            assert {value for value in taken if not isinstance(value, bool)} <= kinds[keyword]
+        assert len(taken) <= 4, (keyword, taken)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"), [("gamma", 7), ("n_steps", 1.5), ("n_steps", "x"), ("learning_rate", -1)]
+)
+def test_a_constructor_refuses_before_it_builds_anything(keyword: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{keyword} must be .* got {value!r}"):
+        AGENTS["RecurrentPPO"]("RecurrentPolicy", "CartPole-v1", **{keyword: value})
+
+
+def test_what_the_annotations_allow_is_accepted() -> None:
+    kind = AGENTS["RecurrentPPO"]
+    for keyword, value in (
+        ("n_minibatches", None),
+        ("learning_rate", lambda left: 1e-3 * left),
+        ("n_steps", np.int64(3)),
+    ):
+        check_keywords(kind, {keyword: value})
