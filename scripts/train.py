@@ -33,6 +33,7 @@ def train(
     algorithm: str | None = None,
     preset: str | None = None,
     agent: tuple[str, ...] = (),
+    lessons: tuple[str, ...] = (),
     steps: int | None = None,
     lanes: int | None = None,
     seed: int | None = None,
@@ -58,6 +59,7 @@ def train(
         algorithm: an agent of this project, PPO, SAC, ... of Stable-Baselines3, or module:Class.
         preset: "default", "real_forward" or "published", of WorldModelController.
         agent: keywords of the algorithm, KEY=VALUE; lin_3e-4 falls linearly to 0.
+        lessons: of a teacher first, KEY=VALUE: teacher=oracle, steps=100000, learning_rate=lin_1e-3; steps=0: none.
         steps: environment steps.
         lanes: parallel lanes.
         seed: of nets, exploration and environment (default: 0).
@@ -79,15 +81,17 @@ def train(
     if not minutes > 0:
         raise Refusal(f"--minutes must be above 0, got {minutes}")
     if resume is not None:
-        forbidden = {"an environment": environment, "--env": env, "--agent": agent, "--folder": folder,
-                     "--from": from_run, "--overwrite": overwrite, "--seeds": seeds, **given}  # fmt: skip
+        forbidden = {"an environment": environment, "--env": env, "--agent": agent, "--lessons": lessons,
+                     "--folder": folder, "--from": from_run, "--overwrite": overwrite, "--seeds": seeds, **given}  # fmt: skip
         for name in [name for name, value in forbidden.items() if value and name != "steps"]:
             raise Refusal(f"--resume takes everything from the folder: leave out {name}; only --steps may be raised")
         run, folder = Run.from_config(read_config(resume, trust)), resume
         count = group_of(resume)
         run = replace(run, steps=steps) if steps is not None and steps > run.steps else run
     else:
-        run = _run_of(environment, from_run, trust, parse_keywords(env), parse_keywords(agent, "--agent"), given)
+        words = {"env": env, "agent": agent, "lessons": lessons}
+        run = _run_of(environment, from_run, trust, {name: parse_keywords(w, f"--{name}") for name, w in words.items()},
+                      given)  # fmt: skip
         run.check()
         count = seeds
     formats = [word for words in logger for word in words.split(",")]
@@ -139,8 +143,7 @@ def _run_of(
     environment: str | None,
     from_run: Path | None,
     trust: bool,
-    env: dict[str, Any],
-    agent: dict[str, Any],
+    words: dict[str, dict[str, Any]],
     given: dict[str, Any],
 ) -> Run:
     """The run that a command line describes."""
@@ -152,10 +155,18 @@ def _run_of(
         environment = environment or "Foveal/TargetDetection-v0"
         if Path(environment).is_dir():
             raise Refusal(f"{environment} is a folder: go on with --resume {environment}, or repeat it with --from")
-        run = recipe_or_default(environment, env)
+        run = recipe_or_default(environment, words["env"])
     if "algorithm" in given and given["algorithm"] != run.algorithm:  # the recipe's settings are for another
         run = replace(run, agent_kwargs={}, lessons={}, preset="default", steps=run.total, train_kwargs={})
-    run = replace(run, env_kwargs={**run.env_kwargs, **env}, agent_kwargs=merge(run.agent_kwargs, agent), **given)
+    run = replace(
+        run,
+        env_kwargs={**run.env_kwargs, **words["env"]},
+        agent_kwargs=merge(run.agent_kwargs, words["agent"]),
+        lessons=merge(run.lessons, words["lessons"]),
+        **given,
+    )
+    if run.lessons.get("steps", 0) == 0:
+        run = replace(run, lessons={})
     if run.preset != "default" and run.algorithm != "WorldModelController":
         raise Refusal(f"--preset belongs to WorldModelController, not to {run.algorithm}")
     return run
@@ -197,7 +208,7 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendan
     )
     lanes = make_lanes(run.env_id, run.env_kwargs, 8, info="step")
     task = task_in(lanes)
-    if task is not None and task.steers_gaze:
+    if task is not None and task.fovea is not None:
         scanpaths(record_scanpaths(lanes, agent, seed=7), title=run.env_id).savefig(folder / "scanpaths.png")
     draws = "rgb_array" in (lanes.metadata.get("render_modes") or ())
     lanes.close()

@@ -105,7 +105,7 @@ def _add(parser: argparse.ArgumentParser, name: str, hint: Any, default: Any, de
     if kind is bool:
         parser.add_argument(option, action=argparse.BooleanOptionalAction if default else "store_true", **settings)
     elif many:
-        metavar = "KEY=VALUE" if name in ("env", "agent") else name.upper()
+        metavar = "KEY=VALUE" if name in ("env", "agent", "lessons") else name.upper()
         parser.add_argument(option, type=kind, nargs="+", action=_Extend, metavar=metavar, **settings)
     else:
         parser.add_argument(option, type=kind, metavar=name.upper(), **settings)
