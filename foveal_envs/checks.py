@@ -17,17 +17,25 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
+_WHOLE = int, np.integer
+_REAL = int, float, np.integer, np.floating
+_FLAG = bool, np.bool_
+_LIST = list, tuple
+
+
 def require(condition: bool, name: str, allowed: Any, value: Any) -> None:
     """Raise a ValueError that names the keyword, the allowed values and the given one, unless ``condition``."""
     if not condition:
-        listed = ", ".join(map(repr, allowed)) if isinstance(allowed, tuple) else allowed
-        raise ValueError(
-            f"{name} must be {'one of ' if isinstance(allowed, tuple) else ''}{listed}; got {shown(value)}"
-        )
+        raise _refusal(name, allowed, value)
+
+
+def _refusal(name: str, allowed: Any, value: Any) -> ValueError:
+    listed = ", ".join(map(repr, allowed)) if isinstance(allowed, tuple) else allowed
+    return ValueError(f"{name} must be {'one of ' if isinstance(allowed, tuple) else ''}{listed}; got {shown(value)}")
 
 
 def shown(value: Any) -> str:
-    """What an error shows of a value: its ``repr``, shortened, on one line; its type where it has none."""
+    """What an error shows of a value: its ``repr``, shortened, on one line."""
     try:
         return " ".join(_SHORT.repr(value).split())
     except ValueError:  # an integer of more digits than Python writes
@@ -36,8 +44,8 @@ def shown(value: Any) -> str:
 
 def whole_number(name: str, value: Any, low: int, high: int, what: str = "a whole number") -> int:
     """A whole number from ``low`` to ``high``: an int or a NumPy integer. True and 2.0 are none."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    require(whole and low <= value <= high, name, f"{what} from {low} to {high}", value)
+    if not isinstance(value, _WHOLE) or isinstance(value, bool) or not low <= value <= high:
+        raise _refusal(name, f"{what} from {low} to {high}", value)
     return int(value)
 
 
@@ -54,31 +62,35 @@ def real_number(
         above: whether ``low`` itself is refused.
         below: whether ``high`` itself is refused.
     """
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    inside = real and (low < value if above else low <= value) and (value < high if below else value <= high)
-    interval = f"{'(' if above else '['}{low:g}, {high:g}{')' if below else ']'}"
-    require(bool(inside), name, f"{what} in {interval}", value)
+    real = isinstance(value, _REAL) and not isinstance(value, bool)
+    if not real or not low <= value <= high or (above and value == low) or (below and value == high):
+        interval = f"{'(' if above else '['}{low:g}, {high:g}{')' if below else ']'}"
+        raise _refusal(name, f"{what} in {interval}", value)
     return float(value)
 
 
 def flag(name: str, value: Any) -> bool:
     """True or False. 1 and "yes" are none."""
-    require(isinstance(value, bool | np.bool_), name, "True or False", value)
+    if not isinstance(value, _FLAG):
+        raise _refusal(name, "True or False", value)
     return bool(value)
 
 
 def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     """One of a few names, numbers or None, of the same type: True is not 1."""
     plain = value.item() if isinstance(value, np.generic) else value
-    require(any(type(plain) is type(one) and plain == one for one in allowed), name, allowed, value)
-    return plain
+    for one in allowed:
+        if type(plain) is type(one) and plain == one:
+            return one
+    raise _refusal(name, allowed, value)
 
 
 def some_of(name: str, value: Any, allowed: tuple[str, ...], least: int, most: int) -> tuple[str, ...]:
     """A list of ``least`` to ``most`` different names."""
     named = is_list(value) and all(isinstance(one, str) and one in allowed for one in value)
-    good = named and len(set(value)) == len(value) and least <= len(value) <= most
-    require(good, name, f"a list of {least} to {most} different names of {', '.join(map(repr, allowed))}", value)
+    if not named or len(set(value)) != len(value) or not least <= len(value) <= most:
+        names = ", ".join(map(repr, allowed))
+        raise _refusal(name, f"a list of {least} to {most} different names of {names}", value)
     return tuple(map(str, value))
 
 
@@ -88,7 +100,7 @@ def number_range(
     """(least, largest) within ``low`` and ``high``, in a list; or one number, which stands for both."""
     if not is_list(value):
         return (number(name, value, low, high, "a range (least, largest), or a number,"),) * 2
-    require(len(value) == 2, name, f"a range (least, largest) within [{low:g}, {high:g}]", value)
+    require(len(value) == 2, name, "a range (least, largest)", value)
     least, largest = (number(f"each end of {name}", end, low, high) for end in value)
     require(least <= largest, name, "a range (least, largest)", value)
     return least, largest
@@ -96,4 +108,4 @@ def number_range(
 
 def is_list(value: Any) -> bool:
     """Whether a value is a list, a tuple or an array (K,)."""
-    return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, list | tuple)
+    return value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, _LIST)

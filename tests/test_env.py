@@ -233,7 +233,7 @@ def test_a_finished_lane_without_autoreset_needs_a_reset() -> None:
     [
         ({"autoreset_mode": "sometimes"}, "'next_step', 'same_step', 'disabled'"),
         ({"info": "never"}, "'end', 'step'"),
-        ({"max_episode_steps": 0}, "at least 1"),
+        ({"max_episode_steps": 0}, "None or a number from 1"),
         ({"render_mode": "ascii"}, "'rgb_array'"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,6 +40,7 @@ class Retina:
     """
 
     def __init__(self, table: np.ndarray, spec: str | dict[str, Any] | None = None) -> None:
+        require(spec is None or isinstance(spec, str | dict), "spec", "None, a name or a dict", spec)
         self.table = table = _checked(table)
         self.table.setflags(write=False)
         self.spec = spec
@@ -75,10 +75,10 @@ def _checked(table: Any) -> np.ndarray:
     except ValueError:  # lists of different lengths
         array = np.empty(0)
     good = array.dtype.kind in "fiu" and array.ndim == 2 and array.shape[1:] == (3,) and len(array) > 0
-    require(good, "table", "(K, 3) numbers (u, v, size) with K >= 1", table)
+    require(good, "the table of a retina", "(K, 3) numbers (u, v, size) with K >= 1", table)
     near = np.abs(array) <= LARGEST
-    sizes = "finite, within 100,000 pixels, and its sizes (diameters, third column) positive, at least 0.001"
-    require(bool(near.all() and (array[:, 2] >= SMALLEST).all()), "table", sizes, table)
+    rule = f"numbers of at most {LARGEST:g} pixels, the sizes (diameters, third column) at least {SMALLEST:g}"
+    require(bool(near.all() and (array[:, 2] >= SMALLEST).all()), "the table of a retina", rule, table)
     return np.array(array, np.float32)
 
 
@@ -105,7 +105,7 @@ def make_retina(retina: str | Mapping[str, Any] | Retina) -> Retina:
     name = keywords.pop("name", None)
     name = ALIASES.get(name, name) if isinstance(name, str) else name
     name = one_of("the name of a retina", name, tuple(RETINAS))
-    known = inspect.signature(RETINAS[name]).parameters
+    known = tuple(keyword for keyword in RETINAS[name].__annotations__ if keyword != "return")
     for keyword in keywords:
-        require(keyword in known, f"a keyword of the retina {name!r}", tuple(known), keyword)
+        one_of(f"a keyword of the retina {name!r}", keyword, known)
     return Retina(RETINAS[name](**keywords), spec)

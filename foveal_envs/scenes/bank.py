@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks import flag, real_number
+from ..checks import flag, real_number, require
 from ..compiled import aligned, kernel, record
 from ..retinas import Retina
+from ..retinas.limits import LARGEST, SMALLEST
 from ..retinas.retina import RADIUS
 from ..vectors import LANES, byte, floor, gather, larger, load, smaller, store, whole
 
@@ -84,9 +85,12 @@ class ImageBank:
         outside: float | None = None,
         memory: float = 256.0,
     ) -> None:
+        require(isinstance(retina, Retina), "retina", "a Retina", retina)
+        pixel = real_number("pixel", pixel, SMALLEST, LARGEST, "a number of pixels")
         exact = flag("exact", exact)
+        outside = None if outside is None else real_number("outside", outside, 0.0, 1.0, "None or a darkness")
         memory = real_number("memory", memory, 0.0, MOST_MEMORY, "a number of MiB")
-        pictures = np.asarray(pictures)
+        require(isinstance(pictures, np.ndarray), "pictures", "an array of uint8", pictures)
         pictures = pictures[..., None] if pictures.ndim == 3 else pictures
         square = pictures.ndim == 4 and pictures.shape[1] == pictures.shape[2] and 1 <= pictures.shape[3] <= 4
         if not square or pictures.dtype != np.uint8 or pictures.size == 0:

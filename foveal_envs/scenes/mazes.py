@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import keys
+from ..checks import shown
 from ..compiled import kernel
 
 WALL, FREE = "#", "."
@@ -32,7 +33,7 @@ def read_layout(layout: Any, marks: str) -> np.ndarray:
         ValueError: no rows, rows of different lengths or an unknown character; shows the maze and marks the fault.
     """
     if isinstance(layout, str) or not isinstance(layout, Sequence) or not all(isinstance(row, str) for row in layout):
-        raise ValueError(f"a layout is a list of strings, one a row; got {layout!r}")
+        raise ValueError(f"a layout is a list of strings, one a row; got {shown(layout)}")
     rows = [row.replace(" ", FREE) for row in layout]
     width = max(map(len, rows), default=0)
     if not width:

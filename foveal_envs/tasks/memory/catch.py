@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import flag, one_of, whole_number
+from ...checks import flag, one_of, real_number, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, FOVEA_LIMITS, SCENE, Fovea, begin_gaze, fovea_fields, move_gaze
 from ...fovea.sensing import look
@@ -101,7 +101,9 @@ class Catch(Task):
         self._size, self._visible, self._paddle, self._view = size, visible, paddle, view
         self.fovea: Fovea | None = None
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(3)
-        fovea = Fovea(retina, "directions", largest_jump, 1.0, False, 1, 0.0)
+        largest_jump = real_number("largest_jump", largest_jump, 0.0, SCENE, "a number of pixels", above=True)
+        if view == "foveal" or retina is not WIDE:  # the default need not be made to be checked
+            fovea = Fovea(retina, "directions", largest_jump, 1.0, False, 1, 0.0)
         if view == "foveal":
             self.fovea = fovea
             low = np.zeros(fovea.values + 3, np.float32)
