@@ -64,7 +64,7 @@ def real_number(
     """
     real = isinstance(value, _REAL) and not isinstance(value, bool)
     if not real or not low <= value <= high or (above and value == low) or (below and value == high):
-        interval = f"{'(' if above else '['}{low:g}, {high:g}{')' if below else ']'}"
+        interval = f"{'(' if above else '['}{low:.7g}, {high:.7g}{')' if below else ']'}"
         raise _refusal(name, f"{what} in {interval}", value)
     return float(value)
 

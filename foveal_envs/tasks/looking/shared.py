@@ -65,16 +65,11 @@ class Looks:
     """
 
     def __init__(self, shape: str | Sequence[str], radius: float, randomise: Mapping[str, Sequence[float]] | None):
-        require(
-            isinstance(shape, str) or (is_list(shape) and len(shape) > 0), "shape", "a name, or a list of them", shape
-        )
-        names = [shape] if isinstance(shape, str) else shape
+        names = shape if is_list(shape) and len(shape) > 0 else [shape]
         self.shapes = np.array([SHAPES.index(one_of("shape", name, SHAPES)) for name in names], np.int64)
         self.table = shape_table(radius)
         self.settings: dict[str, Any] = {"size": (1.0, 1.0), "contrast": (1.0, 1.0), "background": (0.0, 0.0)}
-        require(
-            randomise is None or isinstance(randomise, Mapping), "randomise", "None, or a dict of ranges", randomise
-        )
+        require(randomise is None or isinstance(randomise, Mapping), "randomise", "None or a dict of ranges", randomise)
         for name, ends in (randomise or {}).items():
             require(name in RANGES, "a range of randomise", tuple(RANGES), name)
             self.settings[name] = number_range(f"randomise[{name!r}]", ends, *RANGES[name])
