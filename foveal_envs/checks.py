@@ -15,8 +15,6 @@ import numpy as np
 LONGEST = 10**6  # moves of an episode: a task may go through a whole one in a reset
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
-
-
 _WHOLE = int, np.integer
 _REAL = int, float, np.integer, np.floating
 _FLAG = bool, np.bool_

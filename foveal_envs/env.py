@@ -15,7 +15,7 @@ from .checks import flag, one_of, shown, whole_number
 from .lanes import Info, Lanes, tick
 from .limits import COUNT
 from .registration import make_task
-from .resets import check_autoreset_mode, check_keys, check_mask, check_options, check_seed, check_seeds
+from .resets import check_autoreset_mode, check_key, check_keys, check_mask, check_options, check_seed, check_seeds
 from .task import Observation, Task
 
 MOST_ENVS = 10**6
@@ -86,13 +86,13 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         self._lanes = Lanes(self.task, 1, single=True)
         self._active = np.ones(1, bool)
         self._rewards, self._terminated = np.zeros(1), np.zeros(1, bool)
-        self._seeded = False  # and has a world: no reset leaves it without
+        self._seeded = False  # whether it was ever reset: then it has a seed and a world
         self._make_row()
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         lanes, given = self._lanes, check_options(options, ("episode_key",))
         seed = None if seed is None else check_seed(seed)
-        key = check_keys(given["episode_key"], 1) if "episode_key" in given else None
+        key = check_key(given["episode_key"]) if "episode_key" in given else None
         super().reset(seed=seed)
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(1, 1 << 62))
@@ -100,7 +100,7 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
             lanes.seed(0, seed)
         self._seeded = True
         if key is not None:
-            lanes.replay(lanes.rows, key)
+            lanes.replay(lanes.rows, np.array([key], np.uint64))
         else:
             lanes.begin(lanes.rows)
         if self.render_mode == "human":
@@ -230,11 +230,11 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         self._elapsed = np.zeros(num_envs, np.int64)
         self._pending = np.zeros(num_envs, bool)  # episode over, reset still to come
         self._waiting = False  # whether any is
-        self._buffer = None if copy else self._lanes.empty_observation()
+        self._buffer = None if self.copy else self._lanes.empty_observation()
         self._all = np.ones(num_envs, bool)
         self._seeded = False
-        self._unborn = np.ones(num_envs, bool)  # lanes that nothing has begun yet
-        self._ready = False  # whether there is none
+        self._unbegun = np.ones(num_envs, bool)  # never reset yet
+        self._ready = False  # whether no lane is
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Info | None = None
@@ -250,8 +250,8 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         else:
             lanes.begin(rows)
         if not self._ready:
-            self._unborn[rows] = False
-            self._ready = not self._unborn.any()
+            self._unbegun[rows] = False
+            self._ready = not self._unbegun.any()
         self._elapsed[rows] = 0
         self._pending[rows] = False
         self._waiting = bool(self._pending.any())
@@ -276,7 +276,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         """
         lanes, pending = self._lanes, self._pending
         if not self._ready:
-            raise _reset_needed(self._unborn)
+            raise _reset_needed(self._unbegun)
         actions = lanes.actions(actions)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
         truncated, infos = np.zeros(self.num_envs, bool), cast("Info", {})
@@ -416,7 +416,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         limits = {"pending": (0, 0 if at_once else 1)}
         self._lanes.set_state(state, limits, elapsed=self._elapsed, pending=self._pending)
         self._waiting = bool(self._pending.any())
-        self._unborn[:] = False
+        self._unbegun[:] = False
         self._seeded = self._ready = True
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -23,13 +23,17 @@ def check_seeds(seeds: Any, num_envs: int) -> list[int | None]:
     return [None if seed is None else check_seed(seed, f"seed of lane {lane}") for lane, seed in enumerate(seeds)]
 
 
+def check_key(key: Any, name: str = "episode_key") -> int:
+    """The key of an episode: a whole number from 0 to 2^64 - 1."""
+    return whole_number(name, key, *KEY)
+
+
 def check_keys(keys: Any, num_envs: int) -> np.ndarray:
     """The episode keys (N,) uint64 of a list of N, or of one for all lanes."""
     if not is_list(keys):
-        return np.full(num_envs, whole_number("episode_key", keys, *KEY), np.uint64)
+        return np.full(num_envs, check_key(keys), np.uint64)
     _require_list("episode_key", keys, num_envs)
-    whole = [whole_number(f"episode_key of lane {lane}", key, *KEY) for lane, key in enumerate(keys)]
-    return np.array(whole, np.uint64)
+    return np.array([check_key(key, f"episode_key of lane {lane}") for lane, key in enumerate(keys)], np.uint64)
 
 
 def check_mask(mask: Any, num_envs: int) -> np.ndarray:

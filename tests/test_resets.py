@@ -23,7 +23,7 @@ def state_of(env: Any) -> Any:
 
 @BOTH
 @pytest.mark.parametrize(
-    "key", [*NUMBERS, None, [1, 2], np.array([1.0]), np.array(1)], ids=lambda key: type(key).__name__
+    "key", [*NUMBERS, None, [1, 2], [2**64], np.array([1.0]), np.array(1)], ids=lambda key: type(key).__name__
 )
 def test_an_odd_episode_key_is_refused_and_changes_nothing(make: Any, key: Any) -> None:
     env = make("Parking")
