@@ -157,7 +157,17 @@ def _assert_equal(lanes: list[list[Any]], others: list[list[Any]], against: str)
     for i, (lane, other) in enumerate(zip(lanes, others, strict=False)):
         for step, (a, b) in enumerate(zip(lane, other, strict=False)):
             for name, x, y in zip(("observation", "reward", "terminated", "truncated", "final_obs"), a, b, strict=True):
-                assert data_equivalence(x, y, exact=True), f"lane {i}, entry {step}: {name} differs from {against}"
+                same = data_equivalence(_plain(x), _plain(y), exact=True)
+                assert same, f"lane {i}, entry {step}: {name} differs from {against}"
+
+
+def _plain(value: Any) -> Any:
+    """A value without the difference between a number of Python and one of NumPy: single environments give either."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic | np.ndarray) and value.ndim == 0 else value
 
 
 def _check_kept(env: VectorEnv) -> None:

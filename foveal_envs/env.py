@@ -11,10 +11,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from .checks import require
+from .checks import flag, one_of, shown, whole_number
 from .lanes import Info, Lanes, tick
+from .limits import COUNT
 from .registration import make_task
+from .resets import check_autoreset_mode, check_key, check_keys, check_mask, check_options, check_seed, check_seeds
 from .task import Observation, Task
+
+MOST_ENVS = 10**6
 
 
 class _GoalFunctions:
@@ -68,34 +72,35 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
     ``reset(options={"episode_key": key})`` replays the episode whose ``info["episode_key"]`` was ``key``.
     """
 
+    _screen: Any = None  # of the class, so that what was never made can be closed
     metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
         "render_modes": ["human", "rgb_array"],
         "render_fps": 8,
     }
 
     def __init__(self, task: str | type[Task] | Task, render_mode: str | None = None, **keywords: Any) -> None:
-        _require_render_mode(render_mode)
+        self.render_mode = _check_render_mode(render_mode)
         self.task = make_task(task, keywords)
-        self.render_mode = render_mode
         self.observation_space = self.task.observation_space
         self.action_space = self.task.action_space
-        self._lanes = Lanes(self.task, 1)
+        self._lanes = Lanes(self.task, 1, single=True)
         self._active = np.ones(1, bool)
         self._rewards, self._terminated = np.zeros(1), np.zeros(1, bool)
-        self._seeded = False
+        self._seeded = False  # whether it was ever reset: then it has a seed and a world
         self._make_row()
-        self._screen: Any = None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
+        lanes, given = self._lanes, check_options(options, ("episode_key",))
+        seed = None if seed is None else check_seed(seed)
+        key = check_key(given["episode_key"]) if "episode_key" in given else None
         super().reset(seed=seed)
-        lanes, options = self._lanes, _check_options(options, ("episode_key",))
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(1, 1 << 62))
         if seed is not None:
             lanes.seed(0, seed)
         self._seeded = True
-        if "episode_key" in options:
-            lanes.replay(lanes.rows, np.asarray([options["episode_key"]], np.uint64))
+        if key is not None:
+            lanes.replay(lanes.rows, np.array([key], np.uint64))
         else:
             lanes.begin(lanes.rows)
         if self.render_mode == "human":
@@ -104,6 +109,8 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
         rewards, terminated, lanes = self._rewards, self._terminated, self._lanes
+        if not self._seeded:
+            raise gym.error.ResetNeeded("reset the environment first")
         actions = lanes.actions(np.asarray(action)[None])
         rewards[0], terminated[0] = 0.0, False
         self.task.step(lanes.worlds, self._active, actions, rewards, terminated)
@@ -117,14 +124,19 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         self._buffer = None
         if rows is None:
             rows = self._buffer = self._lanes.empty_observation()
-        self._row = {name: array[0] for name, array in rows.items()} if isinstance(rows, dict) else rows[0, ...]
+        self._row = {name: array[0, ...] for name, array in rows.items()} if isinstance(rows, dict) else rows[0, ...]
+        parts = self._row if isinstance(self._row, dict) else {}
+        self._numbers = [name for name, array in parts.items() if not array.ndim]  # where a part is Discrete
 
     def _observe(self) -> Observation:
         if self._buffer is not None:
             self.task.observe(self._lanes.worlds, self._lanes.rows, self._buffer)
         row = self._row
         if isinstance(row, dict):
-            return {name: array.copy() for name, array in row.items()}
+            observation = {name: array.copy() for name, array in row.items()}
+            for name in self._numbers:
+                observation[name] = observation[name][()]
+            return observation
         return row.copy() if row.ndim else row[()]  # a number where the space is Discrete
 
     def _info(self) -> Info:
@@ -184,6 +196,8 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         **keywords: the task's own.
     """
 
+    _screen: Any = None
+
     def __init__(
         self,
         task: str | type[Task] | Task,
@@ -196,45 +210,48 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         render_mode: str | None = None,
         **keywords: Any,
     ) -> None:
-        _require_render_mode(render_mode)
-        require(info in ("end", "step"), "info", ("end", "step"), info)
-        require(num_envs >= 1, "num_envs", "at least 1", num_envs)
-        if max_episode_steps is not None:
-            require(max_episode_steps >= 1, "max_episode_steps", "None or at least 1", max_episode_steps)
-        self.task = make_task(task, keywords)
-        self.num_envs = num_envs
-        self.autoreset_mode = _autoreset_mode(autoreset_mode)
-        self.metadata = {**FovealEnv.metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = render_mode
+        self.num_envs = num_envs = whole_number("num_envs", num_envs, 1, MOST_ENVS)
+        self.autoreset_mode = check_autoreset_mode(autoreset_mode)
         self.max_episode_steps = max_episode_steps
+        if max_episode_steps is not None:
+            self.max_episode_steps = whole_number(
+                "max_episode_steps", max_episode_steps, 1, COUNT[1], "None or a number"
+            )
+        self.copy = flag("copy", copy)
+        self._info_mode = one_of("info", info, ("end", "step"))
+        self.render_mode = _check_render_mode(render_mode)
+        self.metadata = {**FovealEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self.task = make_task(task, keywords)
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.copy = copy
-        self._info_mode = info
         self._lanes = Lanes(self.task, num_envs)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._pending = np.zeros(num_envs, bool)  # episode over, reset still to come
         self._waiting = False  # whether any is
-        self._buffer = None if copy else self._lanes.empty_observation()
+        self._buffer = None if self.copy else self._lanes.empty_observation()
         self._all = np.ones(num_envs, bool)
         self._seeded = False
-        self._screen: Any = None
+        self._unbegun = np.ones(num_envs, bool)  # never reset yet
+        self._ready = False  # whether no lane is
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Info | None = None
     ) -> tuple[Observation, Info]:
-        lanes, options = self._lanes, _check_options(options, ("episode_key", "reset_mask"))
-        self._seed(seed)
+        lanes, given = self._lanes, check_options(options, ("episode_key", "reset_mask"))
         rows = lanes.rows
-        if options.get("reset_mask") is not None:
-            rows = np.flatnonzero(self._check_mask(options["reset_mask"]))
-        if options.get("episode_key") is not None:
-            keys = np.broadcast_to(np.asarray(options["episode_key"], np.uint64), (self.num_envs,))
+        if given.get("reset_mask") is not None:
+            rows = np.flatnonzero(check_mask(given["reset_mask"], self.num_envs))
+        keys = check_keys(given["episode_key"], self.num_envs) if "episode_key" in given else None
+        self._seed(seed)
+        if keys is not None:
             lanes.replay(rows, keys[rows])
         else:
             lanes.begin(rows)
+        if not self._ready:
+            self._unbegun[rows] = False
+            self._ready = not self._unbegun.any()
         self._elapsed[rows] = 0
         self._pending[rows] = False
         self._waiting = bool(self._pending.any())
@@ -255,9 +272,11 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
 
         Raises:
             ValueError: actions of a wrong shape or kind, or not finite: names the lane, and no world moves.
-            gymnasium.error.ResetNeeded: autoreset is disabled and a lane's episode is over.
+            gymnasium.error.ResetNeeded: a lane was never reset; or autoreset is disabled and a lane's episode is over.
         """
         lanes, pending = self._lanes, self._pending
+        if not self._ready:
+            raise _reset_needed(self._unbegun)
         actions = lanes.actions(actions)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
         truncated, infos = np.zeros(self.num_envs, bool), cast("Info", {})
@@ -265,7 +284,7 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         if fresh is None:
             active = self._all
         elif self.autoreset_mode is AutoresetMode.DISABLED:
-            raise gym.error.ResetNeeded(f"reset lanes {fresh.tolist()} with options={{'reset_mask': mask}} first")
+            raise _reset_needed(pending)
         else:
             active = ~pending
         self.task.step(lanes.worlds, active, actions, rewards, terminated)
@@ -326,26 +345,25 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         return observation
 
     def _seed(self, seed: int | Sequence[int | None] | None) -> None:
-        if seed is None and not self._seeded:
-            seed = int(self.np_random.integers(1 << 62))
-        if seed is None:
+        """Begin the sequences of episodes of the lanes that have a seed; the first time, every lane gets one."""
+        if seed is None and self._seeded:
             return
-        if isinstance(seed, int | np.integer):
-            self._np_random, self._np_random_seed = gym.utils.seeding.np_random(int(seed))
-            seed = [int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"a list of seeds must have length num_envs = {self.num_envs}, got {len(seed)}")
-        for row, value in enumerate(seed):
-            if value is not None:
-                self._lanes.seed(row, int(value))
+        if seed is None or isinstance(seed, int | np.integer):
+            first = self._draw_seed() if seed is None else check_seed(seed)
+            self._np_random, self._np_random_seed = gym.utils.seeding.np_random(first)
+            seeds: list[int | None] = [first + lane for lane in range(self.num_envs)]
+        else:
+            seeds = check_seeds(seed, self.num_envs)
+            if not self._seeded and None in seeds:
+                first = self._draw_seed()
+                seeds = [first + lane if given is None else given for lane, given in enumerate(seeds)]
+        for lane, given in enumerate(seeds):
+            if given is not None:
+                self._lanes.seed(lane, given)
         self._seeded = True
 
-    def _check_mask(self, mask: Any) -> np.ndarray:
-        if not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            raise ValueError(f"options['reset_mask'] must be a bool array of shape ({self.num_envs},), got {mask!r}")
-        if not mask.any():
-            raise ValueError("options['reset_mask'] must have at least one True")
-        return mask
+    def _draw_seed(self) -> int:
+        return int(self.np_random.integers(1 << 62))
 
     def render(self) -> Any:
         """In mode "rgb_array" a tuple of N frames (H, W, 3) uint8; in mode "human" lane 0 is shown in a window."""
@@ -398,7 +416,8 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         limits = {"pending": (0, 0 if at_once else 1)}
         self._lanes.set_state(state, limits, elapsed=self._elapsed, pending=self._pending)
         self._waiting = bool(self._pending.any())
-        self._seeded = True
+        self._unbegun[:] = False
+        self._seeded = self._ready = True
 
     def close_extras(self, **kwargs: Any) -> None:
         _close(self)
@@ -407,23 +426,14 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         return {**self.__dict__, "_screen": None}
 
 
-def _require_render_mode(mode: str | None) -> None:
-    allowed = None, *FovealEnv.metadata["render_modes"]
-    require(mode in allowed, "render_mode", allowed, mode)
+def _check_render_mode(mode: Any) -> str | None:
+    return one_of("render_mode", mode, (None, *FovealEnv.metadata["render_modes"]))  # type: ignore[no-any-return]
 
 
-def _check_options(options: Info | None, allowed: Sequence[str]) -> Info:
-    for name in options or {}:
-        require(name in allowed, "a reset option", tuple(allowed), name)
-    return options or {}
-
-
-def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
-    if isinstance(mode, AutoresetMode):
-        return mode
-    names = {member.name.lower(): member for member in AutoresetMode}
-    require(mode in names, "autoreset_mode", tuple(names), mode)
-    return names[mode]
+def _reset_needed(lanes: np.ndarray) -> gym.error.ResetNeeded:
+    """What a step raises where lanes (N,) bool have no episode."""
+    rows = np.flatnonzero(lanes).tolist()
+    return gym.error.ResetNeeded(f"reset lanes {shown(rows)} first; options={{'reset_mask': mask}} resets some alone")
 
 
 def _screen(env: Any) -> Any:

@@ -22,18 +22,72 @@ _LIMITS = {"seeds": KEY, "episodes": COUNT, "keys": KEY, "elapsed": COUNT, "pend
 _RECORDS: dict[np.dtype[Any], np.dtype[Any]] = {}
 
 
+class Actions:
+    """What a batch of actions has to be, for the lanes of a task and of any other environment.
+
+    Args:
+        space: of one action: Box, Discrete, MultiDiscrete or MultiBinary.
+        num_envs: N.
+        single: whether the one lane is a single environment, whose errors know no lanes.
+
+    Raises:
+        ValueError: another space.
+    """
+
+    def __init__(self, space: gym.Space[Any], num_envs: int, single: bool = False) -> None:
+        self._space, self._single = space, single
+        self._shape = (num_envs, *(space.shape or ()))
+        self._bounds = None if isinstance(space, gym.spaces.Box) else _bounds(space)
+
+    def check(self, actions: Any) -> np.ndarray:
+        """``actions`` (N, ...) as a C-contiguous array, int64 or for a Box float32, all checked before any lane moves.
+
+        Raises:
+            ValueError: wrong shape or kind, NaN, infinite or (for discrete actions) out of range; names the lane.
+        """
+        array = np.asarray(actions)
+        if array.shape != self._shape:
+            raise self._error(f"have shape {self._shape[self._single :]}", array.shape[self._single :])
+        if self._bounds is not None:
+            if array.dtype.kind not in "iu":
+                raise self._error(f"be integers for {self._space}", f"dtype {array.dtype}")
+            low, high = self._bounds
+            whole = np.ascontiguousarray(array, np.int64)
+            if not all_within(whole, low, high):
+                rows = whole.reshape(len(whole), -1)
+                raise self._error_of_lane(array, (rows < low) | (rows > high), f"lie in {self._space}")
+            return whole
+        if array.dtype is not _FLOAT32 or not array.flags.c_contiguous:
+            if array.dtype.kind not in "fiu":
+                raise self._error(f"be real numbers for {self._space}", f"dtype {array.dtype}")
+            array = np.ascontiguousarray(array, np.float32)
+        if not all_finite(array):
+            raise self._error_of_lane(array, ~np.isfinite(array), "be finite")
+        return array
+
+    def _error(self, rule: str, given: Any) -> ValueError:
+        return ValueError(f"{'the action' if self._single else 'actions'} must {rule}, got {given}")
+
+    def _error_of_lane(self, array: np.ndarray, bad: np.ndarray, rule: str) -> ValueError:
+        lane = int(np.argwhere(bad)[0][0])
+        whose = "the action" if self._single else f"action of lane {lane}"
+        return ValueError(f"{whose} must {rule}, got {array[lane].tolist()}; nothing has moved")
+
+
 class Lanes:
     """N worlds of one task with their seeds and episode counters: what both environments share.
 
     Args:
         task: the task.
         num_envs: N.
+        single: whether the one lane is a single environment.
 
     Attributes:
         worlds: (N,) records. seeds: (N,) uint64. episodes: (N,) int64, episodes begun. keys: (N,) uint64.
+        actions: checks the actions of all lanes; see ``Actions.check``.
     """
 
-    def __init__(self, task: Task, num_envs: int) -> None:
+    def __init__(self, task: Task, num_envs: int, single: bool = False) -> None:
         self.task = task
         self.num_envs = num_envs
         self.worlds = np.zeros(num_envs, _RECORDS.setdefault(task.world, task.world))
@@ -41,9 +95,7 @@ class Lanes:
         self.episodes = np.zeros(num_envs, np.int64)
         self.keys = np.zeros(num_envs, np.uint64)
         self.rows = np.arange(num_envs)
-        space = task.action_space
-        self._shape = (num_envs, *(space.shape or ()))
-        self._bounds = None if isinstance(space, gym.spaces.Box) else _bounds(space)
+        self.actions = Actions(task.action_space, num_envs, single).check
         spaces = task.observation_space.spaces if isinstance(task.observation_space, gym.spaces.Dict) else None
         self._layout = {name: _layout(part, num_envs) for name, part in spaces.items()} if spaces else {}
         self._flat_layout = None if spaces else _layout(task.observation_space, num_envs)
@@ -57,36 +109,6 @@ class Lanes:
         """Start the episodes of the given keys (R,); the lanes' own sequences of episodes go on unchanged."""
         self.keys[rows] = keys
         self.task.reset(self.worlds, rows, self.keys)
-
-    def actions(self, actions: Any) -> np.ndarray:
-        """``actions`` as a C-contiguous array of the task's dtype, all lanes checked before any moves.
-
-        Raises:
-            ValueError: wrong shape or kind, NaN, infinite or (for discrete actions) out of range; names the lane.
-        """
-        array = np.asarray(actions)
-        if array.shape != self._shape:
-            raise ValueError(f"actions must have shape {self._shape}, got {array.shape}")
-        if self._bounds is not None:
-            if array.dtype.kind not in "iu":
-                raise ValueError(f"actions must be integers for {self.task.action_space}, got dtype {array.dtype}")
-            low, high = self._bounds
-            whole = np.ascontiguousarray(array, np.int64)
-            if not all_within(whole, low, high):
-                rows = whole.reshape(len(whole), -1)
-                self._refuse(array, (rows < low) | (rows > high), f"must lie in {self.task.action_space}")
-            return whole
-        if array.dtype is not _FLOAT32 or not array.flags.c_contiguous:
-            if array.dtype.kind not in "fiu":
-                raise ValueError(f"actions must be real numbers for {self.task.action_space}, got dtype {array.dtype}")
-            array = np.ascontiguousarray(array, np.float32)
-        if not all_finite(array):
-            self._refuse(array, ~np.isfinite(array), "must be finite")
-        return array
-
-    def _refuse(self, array: np.ndarray, bad: np.ndarray, rule: str) -> None:
-        lane = int(np.argwhere(bad)[0][0])
-        raise ValueError(f"action of lane {lane} {rule}, got {array[lane].tolist()}; no world has moved")
 
     def empty_observation(self) -> Observation:
         """Fresh arrays (N, ...) for the observations of all lanes, of arbitrary content."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from .checks import shown
 from .task import Task
 
 _MODULES = {
@@ -79,7 +80,7 @@ def make_task(task: str | type[Task] | Task, keywords: dict[str, Any]) -> Task:
         return task
     kind = _find(task) if isinstance(task, str) else task
     if not _is_task(kind):
-        raise TypeError(f"task must be a Task, a subclass of Task, or the registered name of one; got {task!r}")
+        raise TypeError(f"task must be a Task, a subclass of Task, or the registered name of one; got {shown(task)}")
     allowed = inspect.signature(kind).parameters
     for keyword in keywords:
         if keyword not in allowed:  # in Python's words, which libraries look for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from .checks import require
+from .checks import flag, real_number, require
 from .compiled import kernel
-from .fovea.fovea import Fovea
+from .fovea.fovea import SCENE, Fovea
+from .lanes import Actions
+from .resets import check_autoreset_mode
 from .retinas import Retina
 from .scenes.frames import look_at_frame
 
@@ -21,10 +24,14 @@ Gaze = str | GazePolicy
 
 
 class _Eye:
-    """Retina, gaze actions and spaces that the single and the vector wrapper share; the arguments are theirs."""
+    """Retina, gaze actions and spaces that the single and the vector wrapper share; the arguments are theirs.
+
+    ``num_envs`` is None for the single one.
+    """
 
     def __init__(
         self,
+        num_envs: int | None,
         frames: gym.Space[Any],
         actions: gym.Space[Any],
         retina: str | Mapping[str, Any] | Retina,
@@ -33,24 +40,27 @@ class _Eye:
         proprioception: bool,
         outside: float,
     ) -> None:
-        picture = isinstance(frames, gym.spaces.Box) and frames.dtype == np.uint8 and len(frames.shape) in (2, 3)
-        require(picture, "the observation", "a picture: Box (H, W) or (H, W, C) of uint8", frames)
-        require(callable(gaze) or gaze in ("action", "centre"), "gaze", "'action', 'centre' or a function", gaze)
-        require(0 <= outside <= 1, "outside", "a darkness in [0, 1]", outside)
+        _require_picture(frames)
+        named = isinstance(gaze, str) and gaze in ("action", "centre")
+        require(callable(gaze) or named, "gaze", "'action', 'centre' or a function", gaze)
+        self.proprioception = proprioception = flag("proprioception", proprioception)
+        self.outside = real_number("outside", outside, 0.0, 1.0, "a darkness")
         assert frames.shape is not None
         height, width = frames.shape[:2]
         self.channels = frames.shape[2] if len(frames.shape) == 3 else 1
         self.size, self.gaze = np.array([width, height], np.float64), gaze
-        self.outside, self.proprioception = outside, proprioception
         discrete = isinstance(actions, gym.spaces.Discrete)
-        jump = 0.25 * max(height, width) if largest_jump is None else largest_jump
+        jump = min(SCENE, 0.25 * max(height, width)) if largest_jump is None else largest_jump
         self.fovea = Fovea(retina, "directions" if discrete else "saccade", jump, 1.0, False, 1, 0.0)
         self.table = self.fovea.retina.table.astype(np.float64)
         self.values = len(self.table) * self.channels
         low = np.zeros(self.values + (2 if proprioception else 0), np.float32)
         low[self.values :] = -1.0
         self.observation_space = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)
-        self.action_space = self._action_space(actions) if gaze == "action" else actions
+        self.action_space = actions
+        if gaze == "action":
+            self.action_space = self._action_space(actions)
+            self._check = Actions(self.action_space, num_envs or 1, single=num_envs is None).check
         self._sums = np.zeros((height, width + 1, self.channels), np.float32)
 
     def _action_space(self, actions: gym.Space[Any]) -> gym.Space[Any]:
@@ -67,11 +77,19 @@ class _Eye:
         return np.tile(0.5 * self.size, (count, 1))
 
     def move(self, gaze: np.ndarray, actions: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Gazes (N, 2) after actions (N, ...), and the actions that are left for the environment."""
+        """Gazes (N, 2) after actions (N, ...), and the actions that are left for the environment.
+
+        Raises:
+            ValueError: actions that are not in the space; or a function that gives no gazes.
+        """
         if callable(self.gaze):
-            return np.clip(np.asarray(self.gaze(gaze.copy(), steps.copy()), np.float64), 0.0, self.size), actions
+            looks = np.asarray(self.gaze(gaze.copy(), steps.copy()), np.float64)
+            good = looks.shape == gaze.shape and bool(np.isfinite(looks).all())
+            require(good, "what the function gaze returns", f"finite numbers of shape {gaze.shape}", looks)
+            return np.clip(looks, 0.0, self.size), actions
         if self.gaze == "centre":
             return gaze, actions
+        actions = self._check(actions)
         if isinstance(self.action_space, gym.spaces.MultiDiscrete):
             moves, rest = self.fovea.moves[actions[:, 1]], actions[:, 0]
         else:
@@ -97,6 +115,15 @@ def _look(
         look_at_frame(frames[i], table, gaze[i, 0], gaze[i, 1], 0.0, outside, sums, out[i])
 
 
+def _require_picture(frames: gym.Space[Any]) -> None:
+    """Each channel of a picture is seen on its own, so that four can be RGBA, or four frames of a stack."""
+    picture = isinstance(frames, gym.spaces.Box) and frames.dtype == np.uint8 and len(frames.shape) in (2, 3)
+    rule = "a picture: Box (H, W) or (H, W, 1 to 4) of uint8, channels last"
+    if picture and len(frames.shape or ()) == 3 and frames.shape[2] > 4:  # type: ignore[index]
+        picture, rule = False, f"{rule}; move the channels to the end, or stack what the fovea sees"
+    require(picture, "the observation", rule, frames)
+
+
 class Foveate(gym.Wrapper[np.ndarray, Any, np.ndarray, Any], gym.utils.RecordConstructorArgs):
     """See any pixel environment through a steerable fovea.
 
@@ -105,12 +132,12 @@ class Foveate(gym.Wrapper[np.ndarray, Any, np.ndarray, Any], gym.utils.RecordCon
     sees the frame that the action brought. ``info["gaze"]`` is (x, y) in pixels.
 
     Args:
-        env: its observations are Box (H, W) or (H, W, C) of uint8.
+        env: its observations are Box (H, W) or (H, W, C) of uint8, with at most 4 channels, each seen on its own.
         retina: name, dict or Retina, in pixels of the frame.
         gaze: "action": the gaze is steered by the action, for Discrete(n) now MultiDiscrete([n, 17]) with the
             ``directions`` of TargetDetection, for a Box two numbers more, times ``largest_jump`` right and down;
             "centre": it rests; or a function of gazes (N, 2) and numbers of steps (N,) that returns gazes (N, 2).
-        largest_jump: pixels along each axis; None: a quarter of the frame's longer side.
+        largest_jump: pixels along each axis; None: a quarter of the frame's longer side, at most 512.
         proprioception: whether the gaze is observed.
         outside: darkness around the frame.
 
@@ -127,12 +154,13 @@ class Foveate(gym.Wrapper[np.ndarray, Any, np.ndarray, Any], gym.utils.RecordCon
         proprioception: bool = True,
         outside: float = 0.0,
     ) -> None:
+        require(isinstance(env, gym.Env), "env", "an environment of Gymnasium", env)
         gym.utils.RecordConstructorArgs.__init__(
             self, retina=retina, gaze=gaze, largest_jump=largest_jump, proprioception=proprioception, outside=outside
         )
         gym.Wrapper.__init__(self, env)
         frames, actions = env.observation_space, env.action_space
-        self.eye = _Eye(frames, actions, retina, gaze, largest_jump, proprioception, outside)
+        self.eye = _Eye(None, frames, actions, retina, gaze, largest_jump, proprioception, outside)
         self.observation_space, self.action_space = self.eye.observation_space, self.eye.action_space
         self._gaze, self._steps = self.eye.begin(1), np.zeros(1, np.int64)
 
@@ -144,9 +172,10 @@ class Foveate(gym.Wrapper[np.ndarray, Any, np.ndarray, Any], gym.utils.RecordCon
         return self._seen(frame), {**info, "gaze": self._gaze[0].copy()}
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        self._steps += 1
-        self._gaze, rest = self.eye.move(self._gaze, np.asarray(action)[None], self._steps)
+        steps = self._steps + 1
+        gaze, rest = self.eye.move(self._gaze, np.asarray(action)[None], steps)
         frame, reward, terminated, truncated, info = self.env.step(rest[0])
+        self._gaze, self._steps = gaze, steps
         return self._seen(frame), reward, terminated, truncated, {**info, "gaze": self._gaze[0].copy()}
 
     def _seen(self, frame: np.ndarray) -> np.ndarray:
@@ -173,10 +202,13 @@ class FoveateVector(gym.vector.VectorWrapper):
         proprioception: bool = True,
         outside: float = 0.0,
     ) -> None:
+        require(isinstance(env, gym.vector.VectorEnv), "env", "a vector environment of Gymnasium", env)
         super().__init__(env)
-        self.eye = _Eye(
-            env.single_observation_space, env.single_action_space, retina, gaze, largest_jump, proprioception, outside
-        )
+        frames, actions = env.single_observation_space, env.single_action_space
+        self.eye = _Eye(env.num_envs, frames, actions, retina, gaze, largest_jump, proprioception, outside)
+        if "autoreset_mode" not in env.metadata:
+            warnings.warn("the metadata say no autoreset_mode; NEXT_STEP is assumed, as Gymnasium does", stacklevel=2)
+        self._mode = check_autoreset_mode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.single_observation_space, self.single_action_space = self.eye.observation_space, self.eye.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -184,20 +216,21 @@ class FoveateVector(gym.vector.VectorWrapper):
         self._ended = np.zeros(self.num_envs, bool)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, bool))
-        mask = np.asarray(mask, bool).copy()
+        mask = (options or {}).get("reset_mask")
+        mask = np.ones(self.num_envs, bool) if mask is None else np.array(mask, bool)
         frames, infos = self.env.reset(seed=seed, options=options)
         self._begin(mask)
         self._ended[mask] = False
         return self.eye.look(frames, self._gaze), self._told(infos)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        self._steps += 1
-        self._gaze, rest = self.eye.move(self._gaze, np.asarray(actions), self._steps)
-        self._begin(self._ended)  # lanes that NEXT_STEP resets in this step
+        steps = self._steps + 1
+        gaze, rest = self.eye.move(self._gaze, np.asarray(actions), steps)
         frames, rewards, terminated, truncated, infos = self.env.step(rest)
+        self._gaze, self._steps = gaze, steps
+        self._begin(self._ended)  # lanes that NEXT_STEP has reset in this step
         self._ended = terminated | truncated
-        if self.env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP:
+        if self._mode is AutoresetMode.SAME_STEP:
             if self._ended.any():
                 final = np.full(self.num_envs, None, object)
                 for i in np.flatnonzero(self._ended):

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 
 from foveal_envs import check_vector_env
 
@@ -55,6 +56,15 @@ def numbers_for_flags(results: list[Any]) -> None:
 
 def test_gymnasiums_sync_vector_env_is_sound() -> None:
     check_vector_env(sync, single=lambda: gym.make(ID))
+
+
+@pytest.mark.parametrize("id", ["FrozenLake-v1", "Blackjack-v1"])
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_single_numbers_may_be_those_of_python_or_numpy(id: str, mode: AutoresetMode) -> None:
+    def make(n: int) -> Any:
+        return gym.make_vec(id, n, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode})
+
+    check_vector_env(make, single=lambda: gym.make(id), steps=60)
 
 
 @pytest.mark.parametrize(

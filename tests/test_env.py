@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import iterate
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
-from foveal_envs import FovealVectorEnv, check_vector_env
+from foveal_envs import FovealEnv, FovealVectorEnv, Task, check_vector_env
 from foveal_envs.lanes import Lanes
 
 from .conftest import CASES, IDS, case_name
@@ -218,6 +218,55 @@ def test_whole_numbers_keep_to_the_bounds_of_their_space(space: gym.Space[Any], 
         lanes.actions(np.array(bad))
 
 
+class Count(Task):
+    """Steps as a number and as a vector: a Dict with a part that has no axes."""
+
+    world = np.dtype([("steps", np.int64)])
+
+    def __init__(self) -> None:
+        self.action_space = gym.spaces.Discrete(2)
+        number, vector = gym.spaces.Discrete(10), gym.spaces.Box(0, 10, (1,), np.float32)
+        self.observation_space = gym.spaces.Dict(number=number, vector=vector)
+
+    def reset(self, worlds: Any, rows: Any, keys: Any) -> None:
+        worlds["steps"][rows] = 0
+
+    def step(self, worlds: Any, active: Any, actions: Any, rewards: Any, terminated: Any) -> None:
+        worlds["steps"][active] += 1
+        terminated[active] = worlds["steps"][active] >= 5
+
+    def observe(self, worlds: Any, rows: Any, observation: Any) -> None:
+        for part in observation.values():
+            part[rows] = worlds["steps"][rows].reshape(-1, *[1] * (part.ndim - 1))
+
+
+def test_a_dict_may_hold_single_numbers() -> None:
+    env = FovealEnv(Count())
+    seen = [env.reset(seed=0)[0], *(env.step(1)[0] for _ in range(3))]
+    assert [int(one["number"]) for one in seen] == [0, 1, 2, 3]  # each its own, not one that changes
+    assert all(env.observation_space.contains(one) for one in seen)
+    assert check_env(env, skip_render_check=True) is None
+    for mode in MODES:
+        check_vector_env(
+            lambda n, mode=mode: FovealVectorEnv(Count(), n, autoreset_mode=mode), single=lambda: FovealEnv(Count())
+        )
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.array([1]), r"^the action must have shape \(\), got \(1,\)$"),
+        (1.0, r"^the action must be integers for Discrete\(3\), got dtype float64$"),
+        (7, r"^the action must lie in Discrete\(3\), got 7; nothing has moved$"),
+    ],
+)
+def test_errors_of_a_single_action_know_no_lanes(action: Any, message: str) -> None:
+    env = gym.make("Foveal/Parking-v0")
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=message):
+        env.step(action)
+
+
 def test_a_finished_lane_without_autoreset_needs_a_reset() -> None:
     env = make_vec(IDS[0], 2, autoreset_mode="disabled", max_episode_steps=1)
     env.reset(seed=0)
@@ -233,7 +282,7 @@ def test_a_finished_lane_without_autoreset_needs_a_reset() -> None:
     [
         ({"autoreset_mode": "sometimes"}, "'next_step', 'same_step', 'disabled'"),
         ({"info": "never"}, "'end', 'step'"),
-        ({"max_episode_steps": 0}, "at least 1"),
+        ({"max_episode_steps": 0}, "None or a number from 1"),
         ({"render_mode": "ascii"}, "'rgb_array'"),
     ],
 )

@@ -18,7 +18,7 @@ LAYERS: dict[str, list[set[str]]] = {  # a room may import from its own layer an
         {"keys"},
         {"scenes", "retinas"},
         {"rendering", "task", "fovea"},
-        {"registration", "lanes"},
+        {"registration", "lanes", "resets"},
         {"env"},
         {"tasks"},
         {"checking", "wrappers", "reference"},

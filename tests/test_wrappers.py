@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
+from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
@@ -24,8 +24,8 @@ MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLE
 class Pictures(gym.Env[np.ndarray, Any]):
     """A bar that the action moves over a picture; an episode of random length."""
 
-    def __init__(self, continuous: bool = False, colour: bool = False) -> None:
-        shape = (40, 60, 3) if colour else (40, 60)
+    def __init__(self, continuous: bool = False, colour: bool = False, shape: tuple[int, ...] | None = None) -> None:
+        shape = shape or ((40, 60, 3) if colour else (40, 60))
         self.observation_space = gym.spaces.Box(0, 255, shape, np.uint8)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32) if continuous else gym.spaces.Discrete(3)
 
@@ -106,6 +106,72 @@ def test_the_gaze_moves_and_stays_in_the_frame() -> None:
     for choice, gaze in ((16, [30, 20]), (6, [38, 20])):
         assert stay.step(np.array([1, choice]))[-1]["gaze"].tolist() == gaze
     assert stay.action_space == gym.spaces.MultiDiscrete([3, 17])
+
+
+@pytest.mark.parametrize(
+    ("continuous", "action", "message"),
+    [
+        (True, [0.0, np.nan, 0.0], "finite"),
+        (True, [0.0, 0.0], "shape"),
+        (True, np.array([0.0, object(), 0.0]), "real numbers"),
+        (False, [0, -1], "lie in"),
+        (False, [0, 17], "lie in"),
+        (False, [0.0, 1.0], "integers"),
+        (False, np.array([0, None]), "integers"),
+        (False, [3, 0], "lie in"),
+    ],
+)
+def test_a_bad_action_moves_nothing(continuous: bool, action: Any, message: str) -> None:
+    single, vector = Foveate(Pictures(continuous)), FoveateVector(SyncVectorEnv([lambda: Pictures(continuous)] * 2))
+    for env, bad, inner in (
+        (single, action, [single.unwrapped]),
+        (vector, np.stack([action] * 2), vector.unwrapped.envs),
+    ):
+        env.reset(seed=0)
+        before = env._steps.copy(), env._gaze.copy(), [one.left for one in inner]
+        with pytest.raises(ValueError, match=message):
+            env.step(bad)
+        assert data_equivalence(before, (env._steps, env._gaze, [one.left for one in inner]), exact=True)
+
+
+def test_a_gaze_function_must_return_gazes() -> None:
+    for wrong in (np.full((1, 2), np.nan), np.zeros(3)):
+        env = Foveate(Pictures(), gaze=lambda gaze, steps, wrong=wrong: wrong)
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="the function gaze returns"):
+            env.step(0)
+
+
+def test_channels_stand_last_and_are_few() -> None:
+    """Four are RGBA or a stack of frames, each seen on its own; more are frames or channels that stand first."""
+    assert Foveate(Pictures(shape=(40, 60, 4))).observation_space.shape == (4 * 40 + 2,)
+    with pytest.raises(ValueError, match="channels last; move the channels to the end"):
+        Foveate(Pictures(shape=(4, 40, 60)))
+
+
+class Told(SyncVectorEnv):
+    """A vector environment whose metadata say what is wanted."""
+
+    def __init__(self, mode: AutoresetMode, told: dict[str, Any]) -> None:
+        super().__init__([Pictures] * 2, autoreset_mode=mode)
+        self.metadata = told
+
+
+def test_an_autoreset_mode_may_be_missing_or_a_string() -> None:
+    with pytest.warns(UserWarning, match="NEXT_STEP is assumed"):
+        unknown = FoveateVector(Told(AutoresetMode.NEXT_STEP, {}))
+    known = FoveateVector(SyncVectorEnv([Pictures] * 2))
+    named = FoveateVector(Told(AutoresetMode.SAME_STEP, {"autoreset_mode": "SameStep"}))
+    for env in (unknown, known, named):
+        env.reset(seed=0)
+    finals = []
+    for _ in range(12):
+        action = known.action_space.sample()
+        np.testing.assert_array_equal(unknown.step(action)[0], known.step(action)[0])
+        finals += list(named.step(action)[-1].get("final_obs", []))
+    assert {final.shape for final in finals if final is not None} == {named.single_observation_space.shape}
+    with pytest.raises(ValueError, match="autoreset_mode"):
+        FoveateVector(Told(AutoresetMode.NEXT_STEP, {"autoreset_mode": "sometimes"}))
 
 
 def test_unfit_environments() -> None:

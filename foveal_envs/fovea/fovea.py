@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ..checks import require
+from ..checks import flag, one_of, real_number
 from ..compiled import aligned, kernel
 from ..limits import COUNT, KEY
 from ..retinas import Retina, make_retina
@@ -86,13 +86,13 @@ class Fovea:
         channels: int,
         noise: float,
     ) -> None:
-        require(actuators in ACTUATORS, "actuators", ACTUATORS, actuators)
-        require(channels in (1, 3), "channels", (1, 3), channels)
-        require(0 < largest_jump <= SCENE, "largest_jump", f"a number of pixels in (0, {SCENE:g}]", largest_jump)
-        require(0 < largest_turn <= math.pi, "largest_turn", "an angle in (0, pi]", largest_turn)
-        require(0 <= noise <= 10, "noise", "a standard deviation in [0, 10]", noise)
-        self.retina = make_retina(retina if isinstance(retina, str | Retina) else dict(retina))
-        self.rotate = rotate
+        actuators = one_of("actuators", actuators, ACTUATORS)
+        channels = one_of("channels", channels, (1, 3))
+        largest_jump = real_number("largest_jump", largest_jump, 0.0, SCENE, "a number of pixels", above=True)
+        largest_turn = real_number("largest_turn", largest_turn, 0.0, math.pi, "an angle", above=True)
+        noise = real_number("noise", noise, 0.0, 10.0, "a standard deviation")
+        self.rotate = rotate = flag("rotate", rotate)
+        self.retina = make_retina(retina)
         self.channels = channels
         self.values = channels * len(self.retina)
         if self.values > CAPACITIES[-1]:

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ..checks import require
+from ..checks import LONGEST, flag, one_of, whole_number
 from ..compiled import kernel
 from ..scenes.coverage import ZERO
 from ..vectors import LANES, first, full, load, total, where
@@ -63,7 +63,7 @@ class GoalSpace:
     """
 
     def __init__(self, observation: gym.spaces.Box, goal: gym.spaces.Box | None, goal_format: str) -> None:
-        require(goal_format in FORMATS, "goal_format", FORMATS, goal_format)
+        goal_format = one_of("goal_format", goal_format, FORMATS)
         self._observed, self._length = observation.shape[0], 0 if goal is None else goal.shape[0]
         self.shown, self.concatenated = goal is not None, goal is not None and goal_format == "concat"
         self.space: gym.Space[Any] = observation
@@ -126,9 +126,10 @@ class Goal:
         moves: int,
         extra: int = 0,
     ) -> None:
-        require(goal in GOALS, "goal", GOALS, goal)
-        require(reward in REWARDS, "reward", REWARDS, reward)
-        require(moves >= 1, "moves", "at least 1", moves)
+        goal = one_of("goal", goal, GOALS)
+        reward = one_of("reward", reward, REWARDS)
+        proprioception = flag("proprioception", proprioception)
+        moves = whole_number("moves", moves, 1, LONGEST)
         values, pose = fovea.values, 4 if fovea.rotate else 2
         self.by_pose = goal == "pose"
         self.length = pose if self.by_pose else values

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import real_number, require, whole_number
+from .limits import LARGEST, MOST, SMALLEST
+
 
 def logpolar(diameter: float = 240.0, inner: float = 4.0, rings: int = 12, wedges: int = 16) -> np.ndarray:
     """One central field and ``rings`` rings of ``wedges`` fields at geometrically growing distances.
@@ -20,13 +23,13 @@ def logpolar(diameter: float = 240.0, inner: float = 4.0, rings: int = 12, wedge
     Raises:
         ValueError: a keyword is out of range.
     """
-    half_width = np.sin(np.pi / wedges) if wedges >= 3 else 0.0
+    diameter = real_number("diameter", diameter, SMALLEST, LARGEST, "a number of pixels")
+    inner = real_number("inner", inner, SMALLEST, LARGEST, "a number of pixels")
+    rings = whole_number("rings", rings, 2, MOST)
+    wedges = whole_number("wedges", wedges, 3, MOST)
+    half_width = np.sin(np.pi / wedges)
     outer = 0.5 * diameter / (1.0 + half_width)
-    if wedges < 3 or rings < 2 or not 0 < inner < outer:
-        raise ValueError(
-            "logpolar needs wedges >= 3, rings >= 2 and 0 < inner < diameter / 2, "
-            f"got {diameter=}, {inner=}, {rings=}, {wedges=}"
-        )
+    require(inner < outer, "inner", f"below {outer:g}, as diameter is {diameter:g}", inner)
     ring, wedge = np.divmod(np.arange(rings * wedges), wedges)
     rho = np.geomspace(inner, outer, rings)[ring]
     angle = 2.0 * np.pi * (wedge + 0.5 * (ring % 2)) / wedges

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import real_number, whole_number
+from .limits import LARGEST, MOST_ALONG, SMALLEST
+
 
 def multiscale(size: int = 8, scales: int = 3, pixel: float = 4.0) -> np.ndarray:
     """``scales`` concentric ``size`` x ``size`` grids, each twice as wide as the one before it.
@@ -21,8 +24,9 @@ def multiscale(size: int = 8, scales: int = 3, pixel: float = 4.0) -> np.ndarray
     Raises:
         ValueError: a keyword is out of range.
     """
-    if size < 1 or scales < 1 or pixel <= 0:
-        raise ValueError(f"multiscale needs size >= 1, scales >= 1 and pixel > 0, got {size=}, {scales=}, {pixel=}")
+    size = whole_number("size", size, 1, MOST_ALONG)
+    scales = whole_number("scales", scales, 1, 16)
+    pixel = real_number("pixel", pixel, SMALLEST, LARGEST, "a number of pixels")
     axis = np.arange(size) - 0.5 * (size - 1)
     v, u = np.meshgrid(axis, axis, indexing="ij")
     grid = np.stack([u.ravel(), v.ravel(), np.ones(size * size)], axis=1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..checks import one_of, require
 from ..compiled import aligned
 from ..vectors import LANES
+from .limits import LARGEST, SMALLEST
 from .logpolar import logpolar
 from .multiscale import multiscale
 from .rings import rings
@@ -33,16 +35,13 @@ class Retina:
         reach: radius in pixels of the circle around the gaze that holds every field.
 
     Raises:
-        ValueError: the table is not (K, 3), not finite, or has a size that is not positive.
+        ValueError: the table is not (K, 3) numbers, or a field lies farther from the gaze than 100,000 pixels, or is
+            larger, or smaller than 0.001 pixel.
     """
 
     def __init__(self, table: np.ndarray, spec: str | dict[str, Any] | None = None) -> None:
-        table = np.array(table, np.float32)
-        if table.ndim != 2 or table.shape[1:] != (3,) or len(table) == 0:
-            raise ValueError(f"a retina is a (K, 3) table of (u, v, size) with K >= 1, got shape {table.shape}")
-        if not np.isfinite(table).all() or (table[:, 2] <= 0).any():
-            raise ValueError("a retina's table must be finite and its sizes (diameters, third column) positive")
-        self.table = table
+        require(spec is None or isinstance(spec, str | dict), "spec", "None, a name or a dict", spec)
+        self.table = table = _checked(table)
         self.table.setflags(write=False)
         self.spec = spec
         radius = 0.5 * table[:, 2]
@@ -69,6 +68,20 @@ class Retina:
         return hash(self.table.tobytes())
 
 
+def _checked(table: Any) -> np.ndarray:
+    """A copy (K, 3) float32 of a table, all of whose fields can be used."""
+    try:
+        array = np.asarray(table)
+    except ValueError:  # lists of different lengths
+        array = np.empty(0)
+    good = array.dtype.kind in "fiu" and array.ndim == 2 and array.shape[1:] == (3,) and len(array) > 0
+    require(good, "the table of a retina", "(K, 3) numbers (u, v, size) with K >= 1", table)
+    near = np.abs(array) <= LARGEST
+    rule = f"numbers of at most {LARGEST:g} pixels, the sizes (diameters, third column) at least {SMALLEST:g}"
+    require(bool(near.all() and (array[:, 2] >= SMALLEST).all()), "the table of a retina", rule, table)
+    return np.array(array, np.float32)
+
+
 RETINAS: dict[str, Callable[..., np.ndarray]] = {
     "rings": rings,
     "multiscale": multiscale,
@@ -78,7 +91,7 @@ RETINAS: dict[str, Callable[..., np.ndarray]] = {
 ALIASES = {"att1": "rings"}  # earlier names, still accepted
 
 
-def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
+def make_retina(retina: str | Mapping[str, Any] | Retina) -> Retina:
     """A retina from its name, from ``{"name": ..., keyword: value}``, or itself.
 
     Raises:
@@ -86,13 +99,13 @@ def make_retina(retina: str | dict[str, Any] | Retina) -> Retina:
     """
     if isinstance(retina, Retina):
         return retina
-    keywords = {"name": retina} if isinstance(retina, str) else dict(retina)
-    name: Any = keywords.pop("name", None)
-    name = ALIASES.get(name, name)
-    if name not in RETINAS:
-        raise ValueError(f"unknown retina {name!r}; allowed: {', '.join(map(repr, RETINAS))}, or a Retina")
-    try:
-        return Retina(RETINAS[name](**keywords), spec=retina)
-    except TypeError as error:
-        allowed = ", ".join(RETINAS[name].__annotations__.keys() - {"return"})
-        raise ValueError(f"retina {name!r} takes the keywords {allowed}; got {sorted(keywords)}") from error
+    require(isinstance(retina, str | Mapping), "retina", "a name, a dict with a name and keywords, or a Retina", retina)
+    spec = retina if isinstance(retina, str) else dict(retina)
+    keywords = {"name": spec} if isinstance(spec, str) else spec.copy()
+    name = keywords.pop("name", None)
+    name = ALIASES.get(name, name) if isinstance(name, str) else name
+    name = one_of("the name of a retina", name, tuple(RETINAS))
+    known = tuple(keyword for keyword in RETINAS[name].__annotations__ if keyword != "return")
+    for keyword in keywords:
+        one_of(f"a keyword of the retina {name!r}", keyword, known)
+    return Retina(RETINAS[name](**keywords), spec)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import real_number, whole_number
+from .limits import LARGEST, MOST, SMALLEST
+
 
 def rings(diameter: float = 120.0, rings: int = 5, spokes: int = 8, growth: float = 1.6) -> np.ndarray:
     """Rings of equally many touching fields, each ring turned by half a field against the next.
@@ -23,11 +26,10 @@ def rings(diameter: float = 120.0, rings: int = 5, spokes: int = 8, growth: floa
     Raises:
         ValueError: a keyword is out of range.
     """
-    if diameter <= 0 or rings < 1 or spokes < 3 or growth <= 1:
-        raise ValueError(
-            "rings needs diameter > 0, rings >= 1, spokes >= 3 and growth > 1, "
-            f"got {diameter=}, {rings=}, {spokes=}, {growth=}"
-        )
+    diameter = real_number("diameter", diameter, SMALLEST, LARGEST, "a number of pixels")
+    rings = whole_number("rings", rings, 1, MOST)
+    spokes = whole_number("spokes", spokes, 3, MOST)
+    growth = real_number("growth", growth, 1.0, 10.0, above=True)
     half_width = np.sin(np.pi / spokes)  # neighbours on a ring touch: radius = distance * sin(pi / spokes)
     outer = 0.5 * diameter / (1.0 + half_width)
     distance = outer * growth ** -np.arange(rings - 1.0, -1.0, -1.0)

@@ -17,14 +17,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checks import flag, real_number, require
 from ..compiled import aligned, kernel, record
 from ..retinas import Retina
+from ..retinas.limits import LARGEST, SMALLEST
 from ..retinas.retina import RADIUS
 from ..vectors import LANES, byte, floor, gather, larger, load, smaller, store, whole
 
 ZERO = np.float32(0.0)
 TO_UNIT = np.float32(1.0 / 255.0)
 SHIFT_8, SHIFT_16, SHIFT_24 = np.uint32(8), np.uint32(16), np.uint32(24)
+MOST_MEMORY = 2.0**20  # MiB
 LARGEST_GRID = 2**24  # points, so that a float32 holds their number
 ROWS, FEWEST = 2, 16  # scan lines of a disc: a pixel, and at least
 U, V, PER_PIXEL, ORIGIN, MOST, PITCH, ALONG, DOWN, MIXED = range(9)  # rows of ``grids``; the last three: work space
@@ -82,7 +85,12 @@ class ImageBank:
         outside: float | None = None,
         memory: float = 256.0,
     ) -> None:
-        pictures = np.asarray(pictures)
+        require(isinstance(retina, Retina), "retina", "a Retina", retina)
+        pixel = real_number("pixel", pixel, SMALLEST, LARGEST, "a number of pixels")
+        exact = flag("exact", exact)
+        outside = None if outside is None else real_number("outside", outside, 0.0, 1.0, "None or a darkness")
+        memory = real_number("memory", memory, 0.0, MOST_MEMORY, "a number of MiB")
+        require(isinstance(pictures, np.ndarray), "pictures", "an array of uint8", pictures)
         pictures = pictures[..., None] if pictures.ndim == 3 else pictures
         square = pictures.ndim == 4 and pictures.shape[1] == pictures.shape[2] and 1 <= pictures.shape[3] <= 4
         if not square or pictures.dtype != np.uint8 or pictures.size == 0:

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from .. import keys
+from ..checks import require, shown
 from ..compiled import kernel
 
 WALL, FREE = "#", "."
 FAULT = "X"
+LARGEST = 2**14  # squares of a layout
 COMPASS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])  # north, east, south, west, as (row, column)
 UNREACHED = -1
 LOOP_STREAM, TREE_STREAM = 1, 2
@@ -29,14 +31,16 @@ def read_layout(layout: Any, marks: str) -> np.ndarray:
         marks: letters that may occur, beside wall and free.
 
     Raises:
-        ValueError: no rows, rows of different lengths or an unknown character; shows the maze and marks the fault.
+        ValueError: no rows, or more than 16,384 squares; or rows of different lengths or an unknown character: shows
+            the maze and marks the fault.
     """
     if isinstance(layout, str) or not isinstance(layout, Sequence) or not all(isinstance(row, str) for row in layout):
-        raise ValueError(f"a layout is a list of strings, one a row; got {layout!r}")
+        raise ValueError(f"a layout is a list of strings, one a row; got {shown(layout)}")
     rows = [row.replace(" ", FREE) for row in layout]
     width = max(map(len, rows), default=0)
     if not width:
         raise ValueError("a layout needs at least one row and one column")
+    require(len(rows) * width <= LARGEST, "layout", f"at most {LARGEST} squares large", (len(rows), width))
     grid = np.array([list(row.ljust(width, FAULT)) for row in rows])
     if any(len(row) != width for row in rows):
         short = np.arange(width)[None] >= np.array([len(row) for row in rows])[:, None]

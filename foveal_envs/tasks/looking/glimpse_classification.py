@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import one_of, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea, begin_gaze, displacement, move_gaze
 from ...fovea.sensing import add_noise, tell_gaze
@@ -92,14 +92,14 @@ class GlimpseClassification(Recognition):
         exact: bool = False,
         memory: float = 256.0,
     ) -> None:
-        require(images in IMAGES, "images", IMAGES, images)
-        require(split in SPLITS, "split", SPLITS, split)
-        require(SIDE <= size <= 200, "size", f"{SIDE} to 200 pixels", size)
-        require(0 <= clutter <= LARGEST_CLUTTER, "clutter", f"0 to {LARGEST_CLUTTER}", clutter)
-        require(1 <= scales <= 4, "scales", "1 to 4", scales)
+        images = one_of("images", images, IMAGES)
+        split = one_of("split", split, SPLITS)
+        size = whole_number("size", size, SIDE, 200, "a number of pixels")
+        clutter = whole_number("clutter", clutter, 0, LARGEST_CLUTTER)
+        scales = whole_number("scales", scales, 1, 4)
         pixel = SCENE / size
         default = {"name": "multiscale", "size": 12, "scales": scales, "pixel": pixel}
-        fovea = Fovea(retina or default, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
+        fovea = Fovea(default if retina is None else retina, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
         super().__init__(fovea, tuple("0123456789"), reward, moves, proprioception)
         pictures, labels = digits() if images == "digits" else glyphs()
         kept = np.flatnonzero(_split(labels, split))

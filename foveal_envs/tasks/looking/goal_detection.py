@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import one_of, some_of
 from ...compiled import compiled, kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea
 from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, set_goal
@@ -95,12 +95,9 @@ class GoalDetection(GoalLooking):
         largest_jump: float = 20.0,
         largest_turn: float = math.radians(50.0),
     ) -> None:
-        require(start in STARTS, "start", STARTS, start)
-        require(arrangement in ARRANGEMENTS, "arrangement", ARRANGEMENTS, arrangement)
-        distinct = not isinstance(shapes, str) and len(set(shapes)) == len(shapes)
-        require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"distinct names of {FIXED_SHAPES}", shapes)
-        require(2 <= len(shapes) <= MAX_OBJECTS, "the number of shapes", f"2 to {MAX_OBJECTS}", len(shapes))
-        self.shapes = tuple(shapes)
+        start = one_of("start", start, STARTS)
+        arrangement = one_of("arrangement", arrangement, ARRANGEMENTS)
+        self.shapes = shapes = some_of("shapes", shapes, FIXED_SHAPES, 2, MAX_OBJECTS)
         fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
         super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         more = [("target", np.int64), ("origin", np.int64)]
@@ -110,7 +107,7 @@ class GoalDetection(GoalLooking):
         self._looks = Looks(shapes, RADIUS, randomise)
         parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
         shuffled = arrangement == "shuffled"
-        self._settings = record(SETTINGS, shuffled=shuffled, start=STARTS.index(start), rotate=rotate, **parts)
+        self._settings = record(SETTINGS, shuffled=shuffled, start=STARTS.index(start), rotate=fovea.rotate, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import LONGEST, one_of, real_number, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import CAPACITIES, TRAIL
 from ...limits import COUNT, KEY, NUMBER
@@ -113,16 +113,16 @@ class GridSearch(Task):
         moves: int = 200,
         view: str = "evidence",
     ) -> None:
-        require(2 <= n <= LARGEST, "n", f"2 to {LARGEST} cells", n)
-        require(0 < d_prime <= 10, "d_prime", "a number in (0, 10]", d_prime)
-        require(e2 > 0, "e2", "a number of cells above 0", e2)
-        require(falloff in FALLOFFS, "falloff", FALLOFFS, falloff)
-        require(stop in STOPS, "stop", STOPS, stop)
-        require(0 < threshold < 1, "threshold", "a probability in (0, 1)", threshold)
-        require(cost >= 0, "cost", "at least 0", cost)
-        require(reward in REWARDS, "reward", REWARDS, reward)
-        require(moves >= 1, "moves", "at least 1", moves)
-        require(view in VIEWS, "view", VIEWS, view)
+        n = whole_number("n", n, 2, LARGEST, "a number of cells")
+        d_prime = real_number("d_prime", d_prime, 0.0, 10.0, above=True)
+        e2 = real_number("e2", e2, 0.01, 1000.0, "a number of cells")
+        falloff = one_of("falloff", falloff, FALLOFFS)
+        stop = one_of("stop", stop, STOPS)
+        threshold = real_number("threshold", threshold, 0.0, 1.0, "a probability", above=True, below=True)
+        cost = real_number("cost", cost, 0.0, 1000.0)
+        reward = one_of("reward", reward, REWARDS)
+        moves = whole_number("moves", moves, 1, LONGEST)
+        view = one_of("view", view, VIEWS)
         cells = n * n
         self.n, self.threshold, self.view = n, threshold, view
         self.answers = stop == "answer"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import one_of, require
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea, displacement, move_gaze
 from ...fovea.goals import GOAL, Goal, world_reward
@@ -117,15 +117,15 @@ class ImageSearch(GoalLooking):
         largest_jump: float = 40.0,
         largest_turn: float = math.radians(50.0),
     ) -> None:
-        require(start in STARTS, "start", STARTS, start)
-        require(target in TARGETS, "target", TARGETS, target)
+        start = one_of("start", start, STARTS)
+        target = one_of("target", target, TARGETS)
         require(sprites is None or target == "paste", "target", "'paste' where there are sprites", target)
         fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
         super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         pasted: list[tuple[Any, ...]] = [*PICTURE, ("pasted", np.int64), ("sprites", SPRITE, (1,))]
         self.world = looking_record(self.goal.observed, self.fovea.values, 1, *pasted)
-        self.bank = picture_bank(images, self.fovea, exact, memory)
-        self.sprites = sprite_bank(sprites, 2.0 * RADIUS, self.fovea, exact, memory)
+        self.bank = picture_bank(images, fovea, exact, memory)
+        self.sprites = sprite_bank(sprites, 2.0 * RADIUS, fovea, exact, memory)
         self.limits = looking_limits(
             1, picture=(0, len(self.bank) - 1), pasted=(0, 1), sprites=sprite_limits(len(self.sprites))
         )
@@ -136,7 +136,7 @@ class ImageSearch(GoalLooking):
             sprites=0 if sprites is None else len(self.sprites),
             paste=target == "paste",
             start_radius=-1.0 if start == "anywhere" else START_RADIUS,
-            rotate=rotate,
+            rotate=fovea.rotate,
             **self._looks.settings,
             **self.goal.settings,
             **self.fovea.settings,

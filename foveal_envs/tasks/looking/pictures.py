@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...checks import require
 from ...compiled import kernel
 from ...fovea.fovea import SCENE, Fovea
 from ...fovea.sensing import fill
@@ -26,7 +28,7 @@ PICTURE = [("picture", np.int64)]
 
 def picture_bank(images: Images, fovea: Fovea, exact: bool, memory: float) -> ImageBank:
     """The bank of the pictures that fill the scene."""
-    pictures = load_pictures(images, SIDE, fovea.channels, LARGEST_COUNT)
+    pictures = _load("images", images, SIDE, fovea.channels)
     return ImageBank(pictures, fovea.retina, SCENE / SIDE, exact, memory=memory)
 
 
@@ -34,8 +36,18 @@ def sprite_bank(images: Images | None, side: float, fovea: Fovea, exact: bool, m
     """The bank of coloured sprites of ``side`` scene pixels; None: one that shows nothing."""
     pictures = np.full((1, SPRITE_SIDE, SPRITE_SIDE, fovea.channels + 1), 255, np.uint8)
     if images is not None:
-        pictures = load_pictures(images, SPRITE_SIDE, fovea.channels, LARGEST_COUNT, sprites=True)
+        pictures = _load("sprites", images, SPRITE_SIDE, fovea.channels)
     return ImageBank(pictures, fovea.retina, side / SPRITE_SIDE, exact, outside=0.0, memory=memory)
+
+
+def _load(name: str, images: Any, side: int, channels: int) -> np.ndarray:
+    """The pictures of the keyword "images" or "sprites"; see ``load_pictures``."""
+    some = images.ndim > 0 if isinstance(images, np.ndarray) else isinstance(images, str | Path | list | tuple)
+    require(some and str(images) != "", name, "a name, a folder, or a list of files or arrays of uint8", images)
+    try:
+        return load_pictures(images, side, channels, LARGEST_COUNT, sprites=name == "sprites")
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 @kernel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import flag, some_of
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea, begin_gaze, displacement, move_gaze
 from ...fovea.sensing import see, tell_gaze
@@ -73,16 +73,15 @@ class SameDifferent(Recognition):
         proprioception: bool = False,
         noise: float = 0.0,
     ) -> None:
-        distinct = not isinstance(shapes, str) and len(set(shapes)) == len(shapes) >= 2
-        require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"2 or more of {FIXED_SHAPES}", shapes)
+        shapes = some_of("shapes", shapes, FIXED_SHAPES, 2, len(FIXED_SHAPES))
         fovea = Fovea(retina, "saccade", 0.5 * SCENE, 1.0, False, 1, noise)
         super().__init__(fovea, ("different", "same"), reward, moves, proprioception)
         more: list[tuple[Any, ...]] = [("count", np.int64), ("objects", OBJECT, (2,))]
         self.world = np.dtype(verdict_fields(self.observed) + more)
         self.limits = {**verdict_limits(len(self.names)), "count": (0, 2), "objects": OBJECT_LIMITS}
-        self._looks = Looks(tuple(shapes), RADIUS, None)
+        self._looks = Looks(shapes, RADIUS, None)
         parts = {**self._looks.settings, **self.rules, **self.fovea.settings}
-        self._settings = record(SETTINGS, rotate=rotate, **parts)
+        self._settings = record(SETTINGS, rotate=flag("rotate", rotate), **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks

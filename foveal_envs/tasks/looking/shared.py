@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import is_list, number_range, one_of, require
 from ...compiled import kernel
 from ...fovea.fovea import FOVEA_LIMITS, SCENE, Fovea, begin_gaze, displacement, fovea_fields, move_gaze, wrap
 from ...fovea.goals import GOAL_LIMITS, Goal, goal_fields, measures, world_reward
@@ -53,7 +53,7 @@ class Looks:
     Args:
         shape: one of SHAPES, or a sequence of them.
         radius: of the objects, pixels.
-        randomise: {"size": (low, high), "contrast": ..., "background": ...}, each optional.
+        randomise: {"size": (least, largest), "contrast": ..., "background": ...}, each optional; None: none.
 
     Attributes:
         shapes: (M,) int64, numbers of the shapes from which an object draws its own.
@@ -65,19 +65,14 @@ class Looks:
     """
 
     def __init__(self, shape: str | Sequence[str], radius: float, randomise: Mapping[str, Sequence[float]] | None):
-        names = [shape] if isinstance(shape, str) else list(shape)
-        require(bool(names), "shape", SHAPES, shape)
-        for name in names:
-            require(name in SHAPES, "shape", SHAPES, name)
-        self.shapes = np.array([SHAPES.index(name) for name in names], np.int64)
+        names = shape if is_list(shape) and len(shape) > 0 else [shape]
+        self.shapes = np.array([SHAPES.index(one_of("shape", name, SHAPES)) for name in names], np.int64)
         self.table = shape_table(radius)
         self.settings: dict[str, Any] = {"size": (1.0, 1.0), "contrast": (1.0, 1.0), "background": (0.0, 0.0)}
-        for name, span in (randomise or {}).items():
+        require(randomise is None or isinstance(randomise, Mapping), "randomise", "None or a dict of ranges", randomise)
+        for name, ends in (randomise or {}).items():
             require(name in RANGES, "a range of randomise", tuple(RANGES), name)
-            low, high = RANGES[name]
-            valid = len(span) == 2 and low <= span[0] <= span[1] <= high
-            require(valid, f"randomise[{name!r}]", f"(low, high) within [{low}, {high}]", span)
-            self.settings[name] = span
+            self.settings[name] = number_range(f"randomise[{name!r}]", ends, *RANGES[name])
 
 
 class Looking(Task):

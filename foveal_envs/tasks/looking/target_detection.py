@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import one_of
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea
 from ...fovea.goals import GOAL, Goal, set_goal
@@ -105,7 +105,7 @@ class TargetDetection(GoalLooking):
         largest_jump: float = 20.0,
         largest_turn: float = math.radians(50.0),
     ) -> None:
-        require(start in STARTS, "start", STARTS, start)
+        start = one_of("start", start, STARTS)
         fovea = Fovea(retina, actuators, largest_jump, largest_turn, rotate, channels, noise)
         super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves))
         self.world = looking_record(self.goal.observed, self.fovea.values, objects=1)
@@ -113,7 +113,7 @@ class TargetDetection(GoalLooking):
         self._looks = Looks(shape, RADIUS, randomise)
         start_radius = -1.0 if start == "anywhere" else START_RADIUS
         parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
-        self._settings = record(SETTINGS, start_radius=start_radius, rotate=rotate, **parts)
+        self._settings = record(SETTINGS, start_radius=start_radius, rotate=fovea.rotate, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import number_range, one_of
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, SCENE, Fovea, displacement, set_gaze
 from ...fovea.goals import GOAL, SUCCESS_RADIUS, Goal, set_goal, world_reward
@@ -94,10 +94,8 @@ class TargetTracking(GoalLooking):
         randomise: Mapping[str, Sequence[float]] | None = None,
         largest_jump: float = 20.0,
     ) -> None:
-        require(motion in MOTIONS, "motion", MOTIONS, motion)
-        span = [float(speed)] * 2 if isinstance(speed, int | float) else [float(value) for value in speed]
-        valid = len(span) == 2 and 0.0 <= span[0] <= span[1] <= MAX_SPEED
-        require(valid, "speed", f"pixels in [0, {MAX_SPEED:g}], or (low, high) within", speed)
+        motion = one_of("motion", motion, MOTIONS)
+        speeds = number_range("speed", speed, 0.0, MAX_SPEED)
         fovea = Fovea(retina, actuators, largest_jump, math.pi, False, channels, noise)
         values = fovea.values
         super().__init__(fovea, Goal(fovea, goal, goal_format, reward, proprioception, moves, extra=values + 2))
@@ -106,7 +104,7 @@ class TargetTracking(GoalLooking):
         self._looks = Looks(shape, RADIUS, randomise)
         self._motion = MOTIONS.index(motion)
         parts = {**self._looks.settings, **self.goal.settings, **self.fovea.settings}
-        self._settings = record(SETTINGS, motion=self._motion, speed=span, largest_jump=largest_jump, **parts)
+        self._settings = record(SETTINGS, motion=self._motion, speed=speeds, largest_jump=fovea.largest_jump, **parts)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         fovea, looks = self.fovea, self._looks

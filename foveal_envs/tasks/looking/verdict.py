@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from ...checks import require
+from ...checks import LONGEST, flag, one_of, whole_number
 from ...compiled import kernel
 from ...fovea.fovea import FOVEA_LIMITS, Fovea, fovea_fields
 from ...limits import NUMBER, Limits
@@ -56,9 +56,9 @@ class Recognition(Looking):
     """
 
     def __init__(self, fovea: Fovea, names: tuple[str, ...], reward: str, moves: int, proprioception: bool) -> None:
-        require(reward in REWARDS, "reward", REWARDS, reward)
-        require(moves >= 1, "moves", "at least 1", moves)
-        self.fovea, self.names, own = fovea, names, 2 if proprioception else 0
+        reward = one_of("reward", reward, REWARDS)
+        moves = whole_number("moves", moves, 1, LONGEST)
+        self.fovea, self.names, own = fovea, names, 2 if flag("proprioception", proprioception) else 0
         self.observed = fovea.values + own
         low = np.zeros(self.observed, np.float32)
         low[fovea.values :] = -1.0

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import LONGEST, one_of, real_number, some_of, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import (
     EYE,
@@ -127,16 +127,14 @@ class VisualSearch(Looking):
         memory: float = 256.0,
         largest_jump: float = 160.0,
     ) -> None:
-        require(2 <= items <= LARGEST_ITEMS, "items", f"2 to {LARGEST_ITEMS}", items)
-        distinct = not isinstance(shapes, str) and len(set(shapes)) == len(shapes) >= 2
-        require(distinct and set(shapes) <= set(FIXED_SHAPES), "shapes", f"2 or more of {FIXED_SHAPES}", shapes)
-        require(0 < contrast <= 1, "contrast", "a number in (0, 1]", contrast)
-        require(dwell >= 1, "dwell", "at least 1", dwell)
-        require(moves >= 1, "moves", "at least 1", moves)
-        require(reward in REWARDS, "reward", REWARDS, reward)
-        require(proprioception in TOLD, "proprioception", TOLD, proprioception)
+        items = whole_number("items", items, 2, LARGEST_ITEMS)
+        contrast = real_number("contrast", contrast, 0.0, 1.0, above=True)
+        dwell = whole_number("dwell", dwell, 1, LONGEST)
+        moves = whole_number("moves", moves, 1, LONGEST)
+        reward = one_of("reward", reward, REWARDS)
+        proprioception = one_of("proprioception", proprioception, TOLD)
         self.columns = GRID
-        self.shapes = tuple(shapes)
+        self.shapes = shapes = some_of("shapes", shapes, FIXED_SHAPES, 2, len(FIXED_SHAPES))
         self.fovea = fovea = Fovea(retina, actuators, largest_jump, 1.0, False, 1, noise)
         self.bank = picture_bank(images, fovea, exact, memory)
         self.action_space, own = fovea.action_space, 2 if proprioception else 0

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import LONGEST, flag, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import CAPACITIES
 from ...task import Observation
@@ -86,12 +86,11 @@ class AssociativeRecall(Stream):
     def __init__(
         self, pairs: int = 8, keys: int = 26, values: int = 10, queries: int | None = None, reused: bool = False
     ) -> None:
-        require(1 <= keys <= LARGEST, "keys", f"an alphabet of 1 to {LARGEST}", keys)
-        require(2 <= values <= LARGEST, "values", f"an alphabet of 2 to {LARGEST}", values)
-        most = 2 * keys if reused else keys
-        require(1 <= pairs <= most, "pairs", f"1 to {most}, as there are {keys} keys", pairs)
-        require(queries is None or queries >= 1, "queries", "None or at least 1", queries)
-        queries = pairs if queries is None else queries
+        keys = whole_number("keys", keys, 1, LARGEST, "an alphabet")
+        values = whole_number("values", values, 2, LARGEST, "an alphabet")
+        reused = flag("reused", reused)
+        pairs = whole_number("pairs", pairs, 1, 2 * keys if reused else keys, f"a number, as there are {keys} keys,")
+        queries = pairs if queries is None else whole_number("queries", queries, 1, LONGEST // 2, "None or a number")
         super().__init__(pairs + queries)
         capacity = next(size for size in CAPACITIES if size >= keys)
         self.world = recall_record(("deck", np.int16, (capacity,)), ("bound", np.int16, (capacity,)))

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import flag, one_of, real_number, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import EYE, FOVEA_LIMITS, SCENE, Fovea, begin_gaze, fovea_fields, move_gaze
 from ...fovea.sensing import look
@@ -91,17 +91,21 @@ class Catch(Task):
         retina: str | Mapping[str, Any] | Retina = WIDE,
         largest_jump: float = 128.0,
     ) -> None:
-        require(view in VIEWS, "view", VIEWS, view)
-        require(4 <= size <= LARGEST, "size", f"4 to {LARGEST} cells", size)
-        require(1 <= paddle < size, "paddle", f"1 to {size - 1} cells", paddle)
-        require((2 if drift else 1) <= visible <= size, "visible", f"1 to {size}, with drift at least 2", visible)
+        view = one_of("view", view, VIEWS)
+        size = whole_number("size", size, 4, LARGEST, "a number of cells")
+        paddle = whole_number("paddle", paddle, 1, size - 1, "a number of cells")
+        drift = flag("drift", drift)
+        visible = whole_number("visible", visible, 2 if drift else 1, size, "a number of observations")
         fields: list[tuple[Any, ...]] = [(name, np.int64) for name in ("column", "row", "way", "paddle")]
         self._board = record(BOARD, size=size, visible=visible, paddle=paddle, drift=drift)
         self._size, self._visible, self._paddle, self._view = size, visible, paddle, view
         self.fovea: Fovea | None = None
         self.action_space: gym.Space[Any] = gym.spaces.Discrete(3)
+        largest_jump = real_number("largest_jump", largest_jump, 0.0, SCENE, "a number of pixels", above=True)
+        if view == "foveal" or retina is not WIDE:  # the default need not be made to be checked
+            fovea = Fovea(retina, "directions", largest_jump, 1.0, False, 1, 0.0)
         if view == "foveal":
-            self.fovea = fovea = Fovea(retina, "directions", largest_jump, 1.0, False, 1, 0.0)
+            self.fovea = fovea
             low = np.zeros(fovea.values + 3, np.float32)
             low[fovea.values :] = -1.0
             self.observation_space = gym.spaces.Box(low, np.ones_like(low), dtype=np.float32)

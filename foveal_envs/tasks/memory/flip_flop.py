@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import is_list, real_number, require
 from ...compiled import kernel, record
 from ...task import Observation
 from .shared import (
@@ -73,16 +73,16 @@ class FlipFlop(Stream):
     render_size = tape_size(EVENTS)
 
     def __init__(self, probabilities: Sequence[float] = (1 / 3, 1 / 3, 1 / 3), moves: int = 100) -> None:
-        p = np.asarray(probabilities, np.float64)
-        valid = p.shape == (3,) and (p >= 0).all() and p[A] > 0 and p[B] > 0 and abs(p.sum() - 1.0) < 1e-6
-        require(bool(valid), "probabilities", "three numbers that sum to 1, the first two above 0", p.tolist())
-        require(moves >= 1, "moves", "at least 1", moves)
+        rule = "three numbers that sum to 1, the first two above 0"
+        require(is_list(probabilities) and len(probabilities) == 3, "probabilities", rule, probabilities)
+        p = np.array([real_number("each of probabilities", one, 0.0, 1.0) for one in probabilities])
+        require(bool(p[A] > 0 and p[B] > 0 and abs(p.sum() - 1.0) < 1e-6), "probabilities", rule, probabilities)
         super().__init__(moves)
         self.world = recall_record(("armed", np.bool_))
         self.limits = recall_limits(2, 0, 1, 1, armed=(0, 1))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (3,), np.float32)
         self.action_space = gym.spaces.Discrete(2)
-        self._settings = record(SETTINGS, moves=moves, a=p[A], a_or_b=p[A] + p[B])
+        self._settings = record(SETTINGS, moves=self._moves, a=p[A], a_or_b=p[A] + p[B])
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._settings)

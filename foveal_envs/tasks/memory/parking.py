@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import real_number
 from ...compiled import kernel, record
 from ...task import Observation
 from .shared import (
@@ -74,16 +74,15 @@ class Parking(Stream):
     render_size = tape_size(LABELS, STREET)
 
     def __init__(self, moves: int = 100, stop: float = 0.25, finish: float = 0.25, query: float = 0.5) -> None:
-        require(moves >= 1, "moves", "at least 1", moves)
-        for name, value in (("stop", stop), ("finish", finish), ("query", query)):
-            require(0 < value <= 1, name, "a probability in (0, 1]", value)
         super().__init__(moves)
+        given = {"stop": stop, "finish": finish, "query": query}
+        chances = {name: real_number(name, p, 0.0, 1.0, "a probability", above=True) for name, p in given.items()}
         self.world = recall_record(("slot", np.int64))
         last = SLOTS - 1
         self.limits = recall_limits((1 << UNITS) - 1, 0, last, last, slot=(DRIVING, last))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (UNITS,), np.float32)
         self.action_space = gym.spaces.Discrete(SLOTS)
-        self._settings = record(SETTINGS, moves=moves, stop=stop, finish=finish, query=query)
+        self._settings = record(SETTINGS, moves=self._moves, **chances)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._settings)

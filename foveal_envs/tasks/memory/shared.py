@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...checks import LONGEST, whole_number
 from ...compiled import kernel
 from ...limits import COUNT, KEY, Limits
 from ...task import Task
@@ -54,7 +55,7 @@ class Stream(Task):
     """
 
     def __init__(self, moves: int) -> None:
-        self._moves = moves
+        self._moves = whole_number("moves", moves, 1, LONGEST)
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         """``is_success`` (R,) bool: the episode is over and all answers were right; ``correct`` (R,): share so far."""

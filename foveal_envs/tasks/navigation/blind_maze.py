@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gymnasium as gym
 import numpy as np
 
-from ...checks import require
+from ...checks import LONGEST, require, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT
@@ -75,7 +75,7 @@ class BlindMaze(Task):
         cost: float,
         moves: int,
     ) -> None:
-        require(moves >= 1, "moves", "at least 1", moves)
+        moves = whole_number("moves", moves, 1, LONGEST)
         self.grid, self.cells, self.moves_to, self.codes = grid, cells, moves_to, codes
         self.start, self.goal = start, goal
         self.limits = {"moves": COUNT, "state": (0, len(codes) - 1), "trail": (-(2**15), 2**15 - 1)}  # large mazes wrap

@@ -9,10 +9,10 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import require
+from ...checks import LONGEST, one_of, require, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
-from ...limits import COUNT
+from ...limits import COUNT, KEY
 from ...scenes.mazes import FREE, UNREACHED, WALL, fault, neighbours, read_layout, require_reach, shortest_steps
 from ...task import Observation
 from .shared import GoalNavigation, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
@@ -36,6 +36,7 @@ ROOMS = (
     "#.~...#...~.#",
     "#############",
 )
+LARGEST = 4096  # squares of a layout: tables hold every pair of cells
 FORMS = ("coordinates", "one_hot")
 SPLITS = ("all", "train", "held_out")
 REWARDS = ("sparse", "reached", "dense", "terminal")
@@ -103,12 +104,13 @@ class FourRooms(GoalNavigation):
         goal_format: str = "dict",
         layout: Sequence[str] | None = None,
     ) -> None:
-        require(form in FORMS, "form", FORMS, form)
-        require(goals in SPLITS, "goals", SPLITS, goals)
-        require(reward in REWARDS, "reward", REWARDS, reward)
-        require(moves >= 1, "moves", "at least 1", moves)
-        require(split_seed >= 0, "split_seed", "at least 0", split_seed)
+        form = one_of("form", form, FORMS)
+        goals = one_of("goals", goals, SPLITS)
+        reward = one_of("reward", reward, REWARDS)
+        moves = whole_number("moves", moves, 1, LONGEST)
+        split_seed = whole_number("split_seed", split_seed, *KEY)
         self.grid = grid = read_layout(ROOMS if layout is None else layout, LAVA)
+        require(grid.size <= LARGEST, "layout", f"at most {LARGEST} squares large", grid.shape)
         free = grid == FREE
         if free.sum() < 2:
             raise fault(grid, ~free & (grid != WALL), "a layout needs at least two free cells")
@@ -134,13 +136,12 @@ class FourRooms(GoalNavigation):
     def _split(self, held_out: int | str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Goals to train on and goals held out."""
         goals = np.flatnonzero(~self.lava)
-        if held_out == "room":
+        if isinstance(held_out, str) and held_out == "room":
             kept = self.rooms[goals] != seed % (self.rooms.max() + 1)
         else:
-            fits = isinstance(held_out, int) and 0 <= held_out < len(goals)
-            require(fits, "held_out", f"'room' or a number below {len(goals)}", held_out)
+            count = whole_number("held_out", held_out, 0, len(goals) - 1, "'room' or a number of goals")
             kept = np.ones(len(goals), bool)
-            kept[np.random.default_rng(seed).permutation(len(goals))[: int(held_out)]] = False
+            kept[np.random.default_rng(seed).permutation(len(goals))[:count]] = False
         return goals[kept], goals[~kept]
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from ...checks import require
+from ...checks import LONGEST, flag, one_of, real_number, require, whole_number
 from ...compiled import record
 from ...fovea.fovea import Fovea, wrap
 from ...retinas import Retina
@@ -114,14 +114,15 @@ class MazeNavigation(GoalNavigation):
         goal_format: str = "dict",
         layout: Sequence[str] | None = None,
     ) -> None:
-        require(2 <= cells <= (SIDES[-1] - 1) // 2, "cells", f"2 to {(SIDES[-1] - 1) // 2}", cells)
-        require(0 <= loops <= 1, "loops", "a probability", loops)
-        require(0 < view <= LARGEST_VIEW, "view", f"in (0, {LARGEST_VIEW:g}] cells", view)
-        require(goal in GOALS, "goal", GOALS, goal)
-        require(actuators in ACTUATORS, "actuators", ACTUATORS, actuators)
-        require(0 < largest_step <= LARGEST_STEP, "largest_step", f"in (0, {LARGEST_STEP}]", largest_step)
-        require(reward in REWARDS, "reward", REWARDS, reward)
-        require(moves >= 1, "moves", "at least 1", moves)
+        cells = whole_number("cells", cells, 2, (SIDES[-1] - 1) // 2)
+        loops = real_number("loops", loops, 0.0, 1.0, "a probability")
+        view = real_number("view", view, 0.0, LARGEST_VIEW, "a number of cells", above=True)
+        goal = one_of("goal", goal, GOALS)
+        actuators = one_of("actuators", actuators, ACTUATORS)
+        largest_step = real_number("largest_step", largest_step, 0.0, LARGEST_STEP, above=True)
+        reward = one_of("reward", reward, REWARDS)
+        moves = whole_number("moves", moves, 1, LONGEST)
+        proprioception = flag("proprioception", proprioception)
         self._body = Fovea(retina, actuators, largest_step, largest_turn, rotate, 1, 0.0)
         self.action_space = self._body.action_space
         self._walls, self._starts, self._goals = _places(cells, layout)
@@ -139,7 +140,7 @@ class MazeNavigation(GoalNavigation):
             cells=0 if layout is not None else cells,
             loops=loops,
             goal=GOALS.index(goal),
-            rotate=rotate,
+            rotate=self._body.rotate,
             reward=REWARDS.index(reward),
             moves=moves,
             values=len(table),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 
-from ...checks import require
+from ...checks import LONGEST, flag, number_range, one_of, real_number, whole_number
 from ...compiled import record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT, NUMBER
@@ -110,18 +110,14 @@ class SwampNavigation(GoalNavigation):
         moves: int = 80,
         goal_format: str = "dict",
     ) -> None:
-        fewest, most = (swamps, swamps) if isinstance(swamps, int) else tuple(swamps)
-        require(1 <= fewest <= most <= CAPACITY, "swamps", f"a number or a range within 1 to {CAPACITY}", swamps)
-        least, largest = radius
-        require(
-            0.05 <= least <= largest <= LARGEST_RADIUS, "radius", f"a range within [0.05, {LARGEST_RADIUS}]", radius
-        )
-        require(height > 0, "height", "positive", height)
-        require(swamp_weight >= 0, "swamp_weight", "at least 0", swamp_weight)
-        require(actuators in ACTUATORS, "actuators", ACTUATORS, actuators)
-        require(0 < largest_step <= 2, "largest_step", "in (0, 2]", largest_step)
-        require(reward in REWARDS, "reward", REWARDS, reward)
-        require(moves >= 1, "moves", "at least 1", moves)
+        fewest, most = number_range("swamps", swamps, 1, CAPACITY, whole_number)
+        least, largest = number_range("radius", radius, 0.05, LARGEST_RADIUS)
+        height = real_number("height", height, 0.0, 1000.0, above=True)
+        swamp_weight = real_number("swamp_weight", swamp_weight, 0.0, 1e6)
+        actuators = one_of("actuators", actuators, ACTUATORS)
+        largest_step = real_number("largest_step", largest_step, 0.0, 2.0, above=True)
+        reward = one_of("reward", reward, REWARDS)
+        moves = whole_number("moves", moves, 1, LONGEST)
         low, high = np.full(2 + 4 * CAPACITY, -1.0, np.float32), np.ones(2 + 4 * CAPACITY, np.float32)
         low[4::4], low[5::4], high[5::4] = 0.0, 0.0, height
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -135,7 +131,7 @@ class SwampNavigation(GoalNavigation):
             smallest=least,
             largest=largest,
             height=height,
-            detour=detour,
+            detour=flag("detour", detour),
             reward=self._reward,
             moves=moves,
             weight=swamp_weight,

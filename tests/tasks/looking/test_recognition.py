@@ -45,10 +45,10 @@ def mean(name: str, reference: str, n: int = 400, **keywords: Any) -> float:
     ("name", "keywords", "message"),
     [
         ("VisualSearch", {"items": 26}, "2 to 25"),
-        ("VisualSearch", {"shapes": ["L"]}, "2 or more"),
+        ("VisualSearch", {"shapes": ["L"]}, "2 to 8 different names"),
         ("VisualSearch", {"contrast": 0.0}, "contrast"),
-        ("VisualSearch", {"dwell": 0}, "at least 1"),
-        ("VisualSearch", {"moves": 0}, "at least 1"),
+        ("VisualSearch", {"dwell": 0}, "from 1 to"),
+        ("VisualSearch", {"moves": 0}, "from 1 to"),
         ("VisualSearch", {"reward": "terminal"}, "'sparse', 'dense'"),
         ("VisualSearch", {"goal_format": "list"}, "'dict', 'concat'"),
         ("VisualSearch", {"proprioception": "place"}, "False, True, 'saccade'"),
@@ -61,8 +61,8 @@ def mean(name: str, reference: str, n: int = 400, **keywords: Any) -> float:
         ("GlimpseClassification", {"size": 20}, "28 to 200"),
         ("GlimpseClassification", {"clutter": 17}, "0 to 16"),
         ("GlimpseClassification", {"reward": "sparse"}, "'dense', 'final'"),
-        ("GlimpseClassification", {"moves": 0}, "at least 1"),
-        ("SameDifferent", {"shapes": ["L", "L"]}, "2 or more"),
+        ("GlimpseClassification", {"moves": 0}, "from 1 to"),
+        ("SameDifferent", {"shapes": ["L", "L"]}, "2 to 8 different names"),
     ],
 )
 def test_impossible_keywords(name: str, keywords: dict[str, Any], message: str) -> None:

@@ -135,7 +135,7 @@ def test_the_oracle_looks_at_the_ball() -> None:
         ({"size": 3}, "4 to 128"),
         ({"paddle": 24}, "1 to 23"),
         ({"visible": 0}, "1 to 24"),
-        ({"visible": 1, "drift": True}, "with drift at least 2"),
+        ({"visible": 1, "drift": True}, "2 to 24"),
         ({"view": "foveal", "retina": "eagle"}, "'rings'"),
         ({"view": "foveal", "largest_jump": 0.0}, "pixels"),
     ],

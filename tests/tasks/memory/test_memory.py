@@ -194,18 +194,18 @@ def test_keys_are_reused_only_on_request(reused: bool) -> None:
 @pytest.mark.parametrize(
     ("name", "keywords", "message"),
     [
-        ("FlipFlop", {"moves": 0}, "at least 1"),
+        ("FlipFlop", {"moves": 0}, "from 1 to"),
         ("FlipFlop", {"probabilities": [0.5, 0.5]}, "three numbers"),
         ("FlipFlop", {"probabilities": [0.5, 0.5, 0.5]}, "sum to 1"),
         ("FlipFlop", {"probabilities": [1.0, 0.0, 0.0]}, "above 0"),
-        ("Parking", {"moves": 0}, "at least 1"),
+        ("Parking", {"moves": 0}, "from 1 to"),
         ("Parking", {"stop": 0.0}, "stop must be a probability"),
         ("Parking", {"query": 1.5}, "query must be a probability"),
         ("AssociativeRecall", {"pairs": 27}, "1 to 26"),
         ("AssociativeRecall", {"pairs": 53, "reused": True}, "1 to 52"),
         ("AssociativeRecall", {"keys": 0}, "1 to 1024"),
         ("AssociativeRecall", {"values": 1}, "2 to 1024"),
-        ("AssociativeRecall", {"queries": 0}, "None or at least 1"),
+        ("AssociativeRecall", {"queries": 0}, "None or a number from 1"),
     ],
 )
 def test_impossible_keywords_name_the_allowed_values(name: str, keywords: dict[str, Any], message: str) -> None:
