@@ -81,8 +81,10 @@ def train(
     if not minutes > 0:
         raise Refusal(f"--minutes must be above 0, got {minutes}")
     if resume is not None:
-        forbidden = {"an environment": environment, "--env": env, "--agent": agent, "--lessons": lessons,
-                     "--folder": folder, "--from": from_run, "--overwrite": overwrite, "--seeds": seeds, **given}  # fmt: skip
+        forbidden = {
+            "an environment": environment, "--env": env, "--agent": agent, "--lessons": lessons, "--folder": folder,
+            "--from": from_run, "--overwrite": overwrite, "--seeds": seeds, **given,
+        }  # fmt: skip
         for name in [name for name, value in forbidden.items() if value and name != "steps"]:
             raise Refusal(f"--resume takes everything from the folder: leave out {name}; only --steps may be raised")
         run, folder = Run.from_config(read_config(resume, trust)), resume

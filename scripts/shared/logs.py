@@ -125,6 +125,11 @@ class _Careful(KVWriter):
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
         self._attempt(lambda: self._writer.write(key_values, key_excluded, step))
 
+    def flush(self) -> None:
+        """Writes what is waiting, if the writer waits with anything."""
+        if isinstance(self._writer, CSVLog):
+            self._writer.close()
+
     def close(self) -> None:
         self._attempt(self._writer.close)
 

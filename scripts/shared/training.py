@@ -72,7 +72,7 @@ class Attendant(BaseCallback):
         self._wall = time.monotonic() - float(about.get("wall_seconds", 0.0))
         self._since = time.process_time()
         self._saved: float | None = None  # when; None: not yet in this phase
-        self._logged = 0
+        self._logged = 0  # rows that are due of the log
 
     @property
     def steps(self) -> int:
@@ -83,7 +83,11 @@ class Attendant(BaseCallback):
     def begin(self, agent: BaseAlgorithm, phase: str) -> None:
         """Attend to the next phase."""
         self.phase, self._saved, self.num_timesteps = phase, None, agent.num_timesteps
-        self._logged = agent.num_timesteps
+        self._logged = self._rows_due()
+
+    def _rows_due(self) -> int:
+        """Rows of the log by now: of the steps alone, so that a resumed run logs where an uninterrupted one does."""
+        return self.steps * LOGGED // self.run.total
 
     def restore(self, agent: BaseAlgorithm) -> None:
         """Take up the curve of a run that is resumed: what was scored after the checkpoint is scored again."""
@@ -100,9 +104,9 @@ class Attendant(BaseCallback):
         with self._apart():
             if self.steps >= len(self.points) * self.run.total / (POINTS - 1):
                 self.score()
-            if isinstance(self.model, Agent) and self.num_timesteps - self._logged >= self.run.total / LOGGED:
+            if isinstance(self.model, Agent) and self._rows_due() > self._logged:
                 self.model.dump_logs()
-                self._logged = self.num_timesteps
+                self._logged = self._rows_due()
             due = self._saved is None or time.monotonic() - self._saved >= 60 * self.minutes
             if due or self.stop is not None:
                 self.save()
@@ -142,6 +146,8 @@ class Attendant(BaseCallback):
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / "config.json", asdict(self.run))
             self.write_curve()
+        for writer in self.logger.output_formats:
+            writer.flush()  # type: ignore[attr-defined]
         if isinstance(self.model, Agent):
             save_checkpoint(self.model, self.folder / "checkpoints" / self.phase, KEPT)
         save_model(self.model, self.folder)
