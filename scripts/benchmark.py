@@ -21,9 +21,10 @@ import foveal_envs  # noqa: F401  registers the ids
 from .baselines.usual_way import ImageYardstick, Yardstick
 from .benchmarks.cores import cores
 from .benchmarks.load_limit import lines_of_a_glimpse, load_limit
-from .benchmarks.timing import Claim, ratio, report, seconds, write
+from .benchmarks.timing import Claim, ratio, report, seconds
 from .benchmarks.training import memory, training, workers
 from .shared.suite import suite_ids
+from .shared.tables import write_rows
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
 GRIDS = ("FourRooms", "HQMaze", "KeyDoorMaze")
@@ -114,7 +115,7 @@ def suite(rounds: int = 10, output: Path = Path("docs/results/speed"), lanes: tu
             }
             for id in steppers for turn, each in enumerate(measured[id].tolist())
         ]  # fmt: skip
-    write(output / "suite.csv", rows, "python -m scripts.benchmark suite")
+    write_rows(output / "suite.csv", rows, "python -m scripts.benchmark suite")
     for row in rows:
         if row["seed"] == rounds - 1:
             print(f"{row['environment']:28} {row['lanes']:5} {row['steps_per_second']:12,} {row['times_CartPole']:8}")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from agents.cores import CORES, make_core
 
-from .timing import write
+from ..shared.tables import write_rows
 
 INPUTS, RESETS = 64, 1.0 / 32.0  # width of the input; share of steps that begin an episode
 
@@ -59,7 +59,7 @@ def cores(
             for (name, form), row in spent.items()
             for turn, each in enumerate(row.tolist())
         ]
-        write(output / f"cores_{device}.csv", rows, f"python -m scripts.benchmark cores --device {device}")
+        write_rows(output / f"cores_{device}.csv", rows, f"python -m scripts.benchmark cores --device {device}")
 
 
 def _pass(name: str, form: str, device: str, lanes: int, steps: int) -> Callable[[], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from ..shared.tables import write_rows
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def report(
     """Print tables or JSON, and write timings.csv and claims.csv into the folder ``output``."""
     timings = [Timing(name, float(row.min()), float(np.median(row))) for name, row in nanoseconds.items()]
     if output is not None:
-        write(output / "timings.csv", [asdict(timing) for timing in timings])
-        write(output / "claims.csv", [_row(claim) for claim in claims])
+        write_rows(output / "timings.csv", [asdict(timing) for timing in timings])
+        write_rows(output / "claims.csv", [_row(claim) for claim in claims])
     if json_output:
         print(json.dumps({"timings": [asdict(t) for t in timings], "claims": [_row(c) for c in claims]}, indent=2))
     else:
@@ -81,14 +82,3 @@ def table(timings: list[Timing], claims: list[Claim], clock: str) -> Iterator[st
 
 def _row(claim: Claim) -> dict[str, Any]:
     return {**asdict(claim), "passed": claim.passed}
-
-
-def write(path: Path, rows: list[dict[str, Any]], command: str | None = None) -> None:
-    """Rows as a CSV file, under a line that says which command made it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        if command is not None:
-            file.write(f"# {command}\n")
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)

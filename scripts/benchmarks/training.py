@@ -22,7 +22,8 @@ from tqdm import tqdm
 from agents import GymnasiumVecEnv, RecurrentPPO
 
 from ..baselines.loop_ppo import LoopPPO
-from .timing import Claim, ratio, report, seconds, write
+from ..shared.tables import write_rows
+from .timing import Claim, ratio, report, seconds
 
 STEPS, EPOCHS, MINIBATCHES, HIDDEN = 64, 4, 4, 128
 SHARED = {"n_steps": STEPS, "n_epochs": EPOCHS, "learning_rate": 3e-4, "gamma": 0.99, "gae_lambda": 0.95}
@@ -120,7 +121,7 @@ def memory(lanes: int = 256, steps: int = 128, json_output: bool = False, output
         with context.Pool(1) as pool:
             rows.append({"learner": name, "seed": 0, "mebibytes": pool.apply(peak, (name, lanes, steps))})
     if output is not None:
-        write(output / "memory.csv", rows, f"python -m scripts.benchmark memory --lanes {lanes} --steps {steps}")
+        write_rows(output / "memory.csv", rows, f"python -m scripts.benchmark memory --lanes {lanes} --steps {steps}")
     print(json.dumps(rows) if json_output else "\n".join(f"{r['learner']:24} {r['mebibytes']:8} MiB" for r in rows))
 
 

@@ -205,7 +205,7 @@ def claims(rows: list[Row]) -> list[Claim]:
         ]
         own = select(rows, table="parking", rule=rule)
         made.append(make_claim(f"parking, {rule}: seeds that solve it", "share", own, _solved, 0.9))
-    return [claim for claim in made if claim.seeds]
+    return made
 
 
 def _median(rows: list[Row]) -> float:

@@ -162,7 +162,7 @@ def claims(rows: list[Row]) -> list[Claim]:
             own = select(rows, table="reused", rule=rule, keys=str(symbols))
             claim = f"re-used keys, {rule} rule, N = {symbols}: loss (source: {published:g})"
             made.append(make_claim(claim, "loss", own, lambda r: float(numbers(r, "loss").mean())))
-    return [claim for claim in made if claim.seeds]
+    return made
 
 
 def crossing(rows: list[Row]) -> float:

@@ -51,4 +51,4 @@ def claims(rows: list[Row]) -> list[Claim]:
     for core in EXECUTING:
         own = at(rows, Variables, 40, table="programmes", core=core)
         made.append(make_claim(f"{core}: programmes of 40 statements, printed rightly", "share", own, mean_accuracy))
-    return [claim for claim in made if claim.seeds]
+    return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,25 +23,12 @@ from foveal_envs.rendering import Canvas, pixels
 
 from .rollouts import rollout
 from .runs import Predictor, task_in
+from .tables import Row
 
 INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
 COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825",
            "#546e7a", "#00acc1", "#6d4c41", "#d81b60", "#7cb342")  # fmt: skip
 TIME = LinearSegmentedColormap.from_list("time", ["#ffccbc", "#f4511e", "#8e1b00"])
-Row = Mapping[str, Any]
-
-
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a CSV file; numbers as floats, empty cells left out."""
-    with open(path, newline="") as file:
-        return [{name: _number(cell) for name, cell in row.items() if cell != ""} for row in csv.DictReader(file)]
-
-
-def _number(cell: str) -> float | str:
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:

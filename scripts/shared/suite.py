@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from foveal_envs.reference import make_reference
 
-from .plots import Row, bootstrap_interval, interquartile_mean, read_rows
+from .plots import bootstrap_interval, interquartile_mean
 from .rollouts import EVALUATION_SEED, rollout
 from .runs import load_agent, make_lanes, read_config
+from .tables import Row, numeric, read_rows
 
 PATHS = 6  # scanpaths kept of a policy
 SAMPLES = 2000
@@ -125,7 +126,7 @@ def score_suite(
         for name, outcomes in mine:
             scores = (values[name] - zero) / (one - zero)
             logs = [Path(folder) / "progress.csv" for folder in groups.get(env_id, {}).get(name, ())]
-            progress = [row for log in logs if log.is_file() for row in read_rows(log)]
+            progress = [row for log in logs if log.is_file() for row in numeric(read_rows(log))]
             lines.append(Line(env_id, name, unit, values[name], scores, outcomes[0], progress))
     return lines
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.shared import plots, runs
+from scripts.shared import plots, runs, tables
 
 ID = "Foveal/TargetDetection-v0"
 
@@ -22,9 +22,14 @@ def test_interquartile_mean_and_interval() -> None:
 
 def test_learning_curve_from_csv(tmp_path: Path) -> None:
     rows = [f"{agent},{seed},{step},{step / 4 + seed}" for agent in "AB" for seed in range(3) for step in range(4)]
-    (tmp_path / "rows.csv").write_text("\n".join(["agent,seed,steps,share", *rows, "A,0,9,"]))
+    (tmp_path / "rows.csv").write_text("\n".join(["agent,seed,steps,share", *rows, "A,0,9,", ""]))
     figure = plots.learning_curve(
-        plots.read_rows(tmp_path / "rows.csv"), "steps", "share", by="agent", references={"oracle": 1.0}, title="Task"
+        tables.numeric(tables.read_rows(tmp_path / "rows.csv")),
+        "steps",
+        "share",
+        by="agent",
+        references={"oracle": 1.0},
+        title="Task",
     )
     (axes,) = figure.axes
     curves = [line for line in axes.lines if len(line.get_xdata()) == 4]
