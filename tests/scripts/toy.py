@@ -15,12 +15,12 @@ from scripts.experiments.shared.jobs import Job, Row
 
 TITLE = "a toy"
 PARTS = ("first", "second")
-SECONDS = 0.005
+SECONDS = 0.005  # of a job
 
 
 def work(job: Job) -> list[Row]:
     """Rows that depend on the job alone; while the file ``broken`` is there, one job of each table fails in its way."""
-    time.sleep(SECONDS)
+    time.sleep(job.arguments["seconds"])
     if job.seed == 2 and job.conditions["agent"] == "a" and os.path.exists(job.arguments["broken"]):
         if job.table == "first":
             raise ValueError("two\nlines")
@@ -31,7 +31,7 @@ def work(job: Job) -> list[Row]:
 def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
     names = ("a", "b, quoted")
     return [
-        Job(part, {"agent": name}, seed, work, {"broken": os.path.abspath("broken")})
+        Job(part, {"agent": name}, seed, work, {"seconds": SECONDS, "broken": os.path.abspath("broken")})
         for seed in range(seeds)
         for part in parts or PARTS
         for name in names
