@@ -12,10 +12,9 @@ import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
-from foveal_envs.reference import make_reference
-
 from .groups import Group, group_runs, name_groups
-from .rollouts import EVALUATION_SEED, rollout
+from .rollouts import EVALUATION_SEED, rollout, run_episodes
+from .rollouts import scores as measures_of
 from .runs import load_agent, make_lanes
 from .tables import Row, numeric, read_rows
 
@@ -68,6 +67,30 @@ TASKS: dict[str, tuple[Unit, str, tuple[str, ...]]] = {  # unit, best reference,
 def task_of(env_id: str) -> tuple[Unit, str, tuple[str, ...]]:
     """Natural unit, best reference and further references of an id; else the return, against the oracle."""
     return TASKS.get(env_id.partition("/")[2].removesuffix("-v0"), (RETURN, "oracle", ()))
+
+
+def reference_heights(env_id: str, keywords: Mapping[str, Any], measure: str, starts: int = 200) -> dict[str, float]:
+    """What the random policy and the best reference of a task reach in one measure of `rollouts.scores`.
+
+    Args:
+        env_id: of this package, or any other, of which only the random policy is known.
+        keywords: of the environment.
+        measure: its name; a policy that has it not is left out.
+        starts: episodes.
+
+    Returns:
+        Name -> mean, for the lines of a learning curve.
+    """
+    own_id = env_id.rpartition(":")[2]
+    names = ("random", task_of(own_id)[1]) if own_id in suite_ids() else ("random",)
+    heights = {}
+    for name in names:
+        played = measures_of(
+            run_episodes(name, env_id, starts, **keywords), env_id, bool(keywords.get("rotate", False))
+        )
+        if measure in played:
+            heights[name] = played[measure]
+    return heights
 
 
 def suite_ids() -> list[str]:
@@ -182,7 +205,7 @@ def run(policy: str, env_id: str, keywords: dict[str, Any], episodes: int, seed:
     env = make_lanes(env_id, keywords, episodes, info="step")
     env.action_space.seed(seed)
     looks = "gaze" in (env.unwrapped.task.world.names or ())
-    agent = load_agent(policy, env, seed, trust) if Path(policy).exists() else make_reference(policy, env)
+    agent = load_agent(policy, env, seed, trust)
     returns, fixations = np.zeros(episodes), np.ones(episodes)
     measures: dict[str, np.ndarray] = {}
     distances, success, gazes = [], [], []
