@@ -114,8 +114,8 @@ def _draw_references(axes: Axes, references: Mapping[str, float]) -> None:
     for name, height in references.items():
         axes.axhline(height, color=SOFT, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(
-            name, (1.0, height), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", color=SOFT, fontsize=9,
+            name, (1.0, height), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", color=SOFT, fontsize=9,
         )  # fmt: skip
 
 

@@ -107,6 +107,7 @@ def test_claims_fail_without_rows_and_outside_their_bounds() -> None:
         return float(numbers(chosen, "share").mean())
 
     assert make_claim("c", "share", rows, mean, 0.9).passed
+    assert make_claim("c", "share", [*rows, {**rows[0], "seed": "0"}], mean).seeds == 3  # one of them was read
     assert not make_claim("c", "share", rows, mean, 0.95).passed
     assert not make_claim("c", "share", rows, mean, None, 0.9).passed
     assert make_claim("c", "share", rows, mean).passed is None

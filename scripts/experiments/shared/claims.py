@@ -70,7 +70,7 @@ def make_claim(
     measured = float(measure(rows)) if rows else float("nan")
     bar = " and ".join(f"{sign} {bound:g}" for sign, bound in ((">=", at_least), ("<=", at_most)) if bound is not None)
     passed = bool(rows) and (at_least is None or measured >= at_least) and (at_most is None or measured <= at_most)
-    seeds = len({row["seed"] for row in rows})
+    seeds = len({str(row["seed"]) for row in rows})  # text where a row was read, a number where it is new
     spent = [
         float(numbers(rows, name).mean()) if rows else float("nan") for name in ("environment_steps", "cpu_seconds")
     ]
