@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -116,7 +117,7 @@ def _run(
 
 def _summary(results: Results, quick: bool) -> str:
     """How many runs were done, reused and failed, in one line."""
-    reused = [f"{count} rows reused from {folder}" for folder, count in results.reused.items()]
+    reused = [f"{count} rows reused from {os.path.relpath(folder)}" for folder, count in results.reused.items()]
     said = [f"{results.ran} runs done now", *reused] + [f"{results.failed} runs failed"] * bool(results.failed)
     return ", ".join(said) + (f" ({FRESH} repeats all)" if reused else ", nothing is kept" if quick else "")
 
