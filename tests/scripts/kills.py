@@ -76,10 +76,19 @@ def contents(folder: Path) -> list[tuple[str, ...]]:
     return sorted(found)
 
 
-def try_one(folder: Path, number: int, delay: float, processes: int, expected: list[tuple[str, ...]]) -> str:
-    """Ends a run after a delay and runs it again; says what came of it."""
+def begun(folder: Path) -> None:
+    """Waits until the first rows are there."""
+    while not list(folder.glob("*.csv")):
+        time.sleep(0.001)
+
+
+def try_one(folder: Path, number: int, moment: float, processes: int, expected: list[tuple[str, ...]]) -> str:
+    """Ends a run so many seconds after its first rows, or -moment after its start, and runs it again; says what came
+    of it."""
     child = start(folder, processes)
-    time.sleep(delay)
+    if moment >= 0:
+        begun(folder)
+    time.sleep(abs(moment))
     os.kill(child, number)
     code = ended(child)
     if code not in (0, ENDS[number], -number):
@@ -97,14 +106,19 @@ def main(kills: int, processes: int, seed: int) -> int:
         toy.SECONDS *= 40  # so that the jobs take about as long as starting the workers
     with tempfile.TemporaryDirectory() as home, toy.known():
         os.chdir(home)
-        started = time.perf_counter()
-        ended(start(Path("whole"), processes))
-        duration = time.perf_counter() - started
+        times = [time.perf_counter()]
+        child = start(Path("whole"), processes)
+        begun(Path("whole"))
+        times.append(time.perf_counter())
+        ended(child)
+        times.append(time.perf_counter())
         expected = contents(Path("whole"))
         outcomes: collections.Counter[str] = collections.Counter()
         for kill in range(kills):
             number = SIGNALS[kill % len(SIGNALS)]
-            outcomes[try_one(Path(f"{kill}"), number, draw.uniform(0, duration), processes, expected)] += 1
+            earliest = times[0] - times[1] if kill % 4 == 0 else 0.0  # most while rows are being written
+            moment = draw.uniform(earliest, times[2] - times[1])
+            outcomes[try_one(Path(f"{kill}"), number, moment, processes, expected)] += 1
     print(f"{processes} processes, {len(expected)} rows: {dict(outcomes)}")
     return 0 if set(outcomes) <= {"same rows", "same rows, from none", "ended before"} else 1
 
