@@ -143,12 +143,13 @@ def test_the_quick_form_judges_what_it_can_meet(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "runs" / "reproduce" / "toy" / "first.csv").is_file()
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
-def test_a_run_that_is_ended_resumes_to_the_rows_of_one_that_is_not(kills: int) -> None:
-    for processes, count in ((1, kills), (2, kills // 3)):
-        command = [sys.executable, "-m", "tests.scripts.kills", str(count), str(processes), "0"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize(("kills", "processes"), [
+    (4, 1), pytest.param(100, 1, marks=pytest.mark.slow), pytest.param(36, 2, marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_run_that_is_ended_resumes_to_the_rows_of_one_that_is_not(kills: int, processes: int) -> None:
+    command = [sys.executable, "-m", "tests.scripts.kills", str(kills), str(processes), "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_first_point_of_a_curve_at_a_level() -> None:
