@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import tyro
 from tqdm import tqdm
 
 import foveal_envs  # noqa: F401  registers the ids
@@ -21,8 +20,9 @@ import foveal_envs  # noqa: F401  registers the ids
 from .baselines.usual_way import ImageYardstick, Yardstick
 from .benchmarks.cores import cores
 from .benchmarks.load_limit import lines_of_a_glimpse, load_limit
-from .benchmarks.timing import Claim, ratio, report, seconds, write
+from .benchmarks.timing import Claim, keep, new_folder, ratio, report, seconds
 from .benchmarks.training import memory, training, workers
+from .shared.command import program, run_one_of
 from .shared.suite import suite_ids
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
@@ -48,12 +48,17 @@ def envs(quick: bool = False, json_output: bool = False, output: Path | None = N
     Args:
         quick: a tenth of the rounds.
         json_output: print JSON instead of tables.
-        output: folder for timings.csv and claims.csv.
+        output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
     rounds = 20 if quick else 200
     steppers = make_steppers()
     nanoseconds = measure(steppers, rounds)
-    report(nanoseconds, compare(nanoseconds) + startup(repeats=1 if quick else 5), json_output, output)
+    report(
+        nanoseconds,
+        compare(nanoseconds) + startup(repeats=1 if quick else 5),
+        json_output,
+        output or new_folder("envs"),
+    )
 
 
 def images(quick: bool = False, json_output: bool = False, output: Path | None = None) -> None:
@@ -73,7 +78,7 @@ def images(quick: bool = False, json_output: bool = False, output: Path | None =
         lines = lines_of_a_glimpse(env.unwrapped.task)  # type: ignore[attr-defined]
         steppers[f"distinct cache lines, {fields} fields"] = (load_limit(env, lines), 256)
     nanoseconds = measure(steppers, 20 if quick else 200)
-    report(nanoseconds, compare_images(nanoseconds), json_output, output)
+    report(nanoseconds, compare_images(nanoseconds), json_output, output or new_folder("images"))
 
 
 def compare_images(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
@@ -88,14 +93,14 @@ def compare_images(nanoseconds: dict[str, np.ndarray]) -> list[Claim]:
     return claims
 
 
-def suite(rounds: int = 10, output: Path = Path("docs/results/speed"), lanes: tuple[int, ...] = LANES) -> None:
+def suite(rounds: int = 10, output: Path | None = None, lanes: tuple[int, ...] = LANES) -> None:
     """Steps and observation values a second of every id and of CartPole, one row a round, as ``suite.csv``.
 
     One lane is ``gym.make``, more are the native vector environment; random actions, CPU time of one thread.
 
     Args:
         rounds: of about 10 milliseconds each.
-        output: folder of the file.
+        output: folder of the file; default: a new one under runs/benchmark/.
         lanes: numbers of lanes.
     """
     rows: list[dict[str, Any]] = []
@@ -114,7 +119,7 @@ def suite(rounds: int = 10, output: Path = Path("docs/results/speed"), lanes: tu
             }
             for id in steppers for turn, each in enumerate(measured[id].tolist())
         ]  # fmt: skip
-    write(output / "suite.csv", rows, "python -m scripts.benchmark suite")
+    keep((output or new_folder("suite")) / "suite.csv", rows, "python -m scripts.benchmark suite")
     for row in rows:
         if row["seed"] == rounds - 1:
             print(f"{row['environment']:28} {row['lanes']:5} {row['steps_per_second']:12,} {row['times_CartPole']:8}")
@@ -218,7 +223,10 @@ def _child(code: str, **variables: str) -> float:
     return float(done.stdout)
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command."""
+    run_one_of((envs, images, suite, training, workers, memory, cores), program("benchmark"), words)
+
+
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict(
-        {each.__name__: each for each in (envs, images, suite, training, workers, memory, cores)}
-    )
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,12 +25,14 @@ def evaluate(
     suite: bool = False,
     seeds: int = 5,
     report: Path | None = None,
+    csv: Path | None = None,
+    latex: Path | None = None,
     trust: bool = False,
 ) -> None:
     """Run whole episodes of every agent from the same starts and print their scores.
 
     With --suite: normalised scores, (agent - random) / (best - random), of the references of every task, and of saved
-    agents on theirs.
+    agents between the references of their own task, played with the same keywords.
 
     Args:
         environment: an environment's id, or a run folder; with --suite all, or this one.
@@ -37,7 +40,7 @@ def evaluate(
             --suite run folders; those of one algorithm and environment are its seeds.
         episodes: starts of each.
         seed: of the first start; it differs from all training seeds.
-        env: keywords of the environment, KEY=VALUE.
+        env: keywords of the environment, KEY=VALUE; they override those of an agent's training.
         json_output: print JSON instead of a table.
         zoo: evaluate the trained agent that comes with this package for this id.
         algorithm: class of agents in files without a config.json beside them.
@@ -45,17 +48,15 @@ def evaluate(
         seeds: with --suite, times that each reference plays so many episodes.
         report: with --suite, write an HTML page here: scanpaths, fixation-number curves, saccade amplitudes, and the
             learning curves of the agents.
+        csv: with --suite, write a row a seed here, with the configuration that repeats it.
+        latex: with --suite, write the table for LaTeX with booktabs here.
         trust: also load files whose loading runs code that they hold.
     """
     if suite:
-        from .shared.report import write_report
-        from .shared.suite import format_suite, score_suite, suite_ids
-
-        lines = score_suite([environment] if environment else suite_ids(), agents, episodes, seeds, trust)
-        print(format_suite(lines))
-        if report is not None:
-            write_report(lines, report)
+        evaluate_suite(environment, agents, episodes, seed, env, json_output, seeds, report, csv, latex, trust)
         return
+    if report or csv or latex:
+        raise Refusal("--report, --csv and --latex are of the suite: add --suite")
     if environment is None and zoo is None:
         raise Refusal("name an environment or a run folder, or give --zoo or --suite")
     if episodes < 1:
@@ -68,6 +69,58 @@ def evaluate(
         for name in names
     }
     print(json.dumps(table, indent=2) if json_output else format_table(table))
+
+
+def evaluate_suite(
+    environment: str | None,
+    agents: tuple[str, ...],
+    episodes: int,
+    seed: int,
+    env: tuple[str, ...],
+    json_output: bool,
+    seeds: int,
+    report: Path | None,
+    csv: Path | None,
+    latex: Path | None,
+    trust: bool,
+) -> None:
+    """Print the scores of the suite, or of one environment, and write the files that are asked for."""
+    from .shared import score_tables as tables
+    from .shared.report import write_report
+    from .shared.suite import score_suite, suite_ids
+
+    words = [*([environment] if environment else []), "--suite", *(["--agents", *agents] if agents else [])]
+    words += [
+        *(["--env", *env] if env else []),
+        "--episodes",
+        f"{episodes}",
+        "--seeds",
+        f"{seeds}",
+        "--seed",
+        f"{seed}",
+    ]
+    command = shlex.join(["python", "-m", "scripts.evaluate", *words])
+    ids, keywords = suite_ids(), parse_keywords(env)
+    if environment is not None:
+        env_id, _, own_agent = find_environment(environment, {})
+        ids = [env_id.rpartition(":")[2]]
+        agents = (own_agent, *agents) if own_agent is not None else agents
+    elif keywords:
+        raise SystemExit("--env goes with one environment: name it, as in `evaluate Foveal/GridSearch-v0 --suite`")
+    if min(episodes, seeds) < 1:
+        raise SystemExit(f"--episodes and --seeds must be at least 1, got {episodes} and {seeds}")
+    unknown = [id for id in ids if id not in suite_ids()]
+    if unknown:
+        raise SystemExit(f"{unknown[0]} has no references to be scored between; the suite has {', '.join(suite_ids())}")
+    lines = score_suite(ids, agents, episodes, seeds, trust, seed, keywords)
+    print(json.dumps(tables.summary(lines), indent=2) if json_output else tables.format_suite(lines))
+    if csv is not None:
+        tables.write_csv(lines, csv, episodes, command)
+    if latex is not None:
+        latex.parent.mkdir(parents=True, exist_ok=True)
+        latex.write_text(tables.latex(lines, command))
+    if report is not None:
+        write_report(lines, report)
 
 
 def format_table(table: dict[str, dict[str, float]]) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pygame
-import tyro
 
 from foveal_envs.env import FovealEnv
 from foveal_envs.reference import make_reference
 from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
+from .shared.command import program, run_command
 from .shared.environments import make_lanes, parse_keywords
 from .shared.rollouts import rollout
 from .shared.runs import find_environment
@@ -45,7 +46,7 @@ Command = tuple[Any, ...]  # ("left", 1.0), ("click", x, y) in pixels of the pic
 
 
 def play(
-    environment: tyro.conf.Positional[str] = "Foveal/TargetDetection-v0",
+    environment: str = "Foveal/TargetDetection-v0",
     seed: int | None = None,
     script: str | None = None,
     frames: int | None = None,
@@ -259,5 +260,10 @@ class Result:
         return "–" if self.found is None else str(self.found)
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    """The command."""
+    run_command(play, program("play"), words)
+
+
 if __name__ == "__main__":
-    tyro.cli(play, prog="python -m scripts.play")
+    main()

@@ -201,13 +201,14 @@ def merge(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendant) -> None:
     """Draw learning_curve.png, scanpaths.png (where the task has a fovea) and episode.gif into the run folder."""
     from .shared.plots import learning_curve, record_scanpaths, scanpaths
+    from .shared.suite import reference_heights
     from .watch import run as play_episodes
     from .watch import write
 
     measure = next(name for name in MEASURES if name in attendant.points[0])
-    learning_curve(attendant.points, "environment_steps", measure, title=run.env_id).savefig(
-        folder / "learning_curve.png"
-    )
+    heights = reference_heights(run.env_id, run.env_kwargs, measure)
+    figure = learning_curve(attendant.points, "environment_steps", measure, references=heights, title=run.env_id)
+    figure.savefig(folder / "learning_curve.png")
     lanes = make_lanes(run.env_id, run.env_kwargs, 8, info="step")
     task = task_in(lanes)
     if task is not None and task.fovea is not None:

@@ -9,8 +9,8 @@ from its syntax tree. Directives stand in HTML comments, so that a page also rea
     <!-- heat: recall/cores.csv | x: pairs | y: core | show: accuracy -->  a map of means over the seeds
     <!-- figure: loop -->                                            a drawing of figures.py
 
-Whatever a directive names and does not find fails the build, and so does a path of the source in backticks that is not
-there; only results may be absent until they are recorded.
+Whatever a directive names and does not find fails the build, a file of results too, and so does a path of the source in
+backticks that is not there.
 """
 
 from __future__ import annotations

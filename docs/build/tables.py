@@ -7,7 +7,6 @@ budget is written ``inf``.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,11 @@ from figures import embed, new_figure
 from mkdocs.exceptions import PluginError
 
 from scripts.shared.plots import bootstrap_interval, interquartile_mean, mean
+from scripts.shared.tables import is_torn, read_command, read_rows
 
 RESULTS = Path(__file__).parents[1] / "results"
 Row = dict[str, str]
+FEWEST = 5  # seeds with an interval
 STATISTICS = {"": interquartile_mean, "mean": mean}
 
 
@@ -30,7 +31,7 @@ def tables(argument: str) -> str:
     pattern, options = parse(argument)
     paths = sorted(path for path in RESULTS.glob(pattern) if path.stem != "curve")
     if not paths:
-        return f"*No results are recorded yet. They belong in `docs/results/{pattern}`.*"
+        raise PluginError(f"docs/results/{pattern} matches no file: record the result, or take it off the page")
     return "\n\n".join(
         table(path, options.get("by"), options.get("show"), options.get("statistic", [""])[0]) for path in paths
     )
@@ -57,19 +58,18 @@ def table(path: Path, by: list[str] | None, show: list[str] | None, statistic: s
 def curve(argument: str) -> str:
     """Interquartile mean over seeds, and its interval, against x: ``file | x: column | y: column | by: condition``."""
     name, options = parse(argument)
-    path = RESULTS / name
-    if not path.is_file():
-        return f"*No learning curve is recorded yet. It belongs in `docs/results/{name}`.*"
+    path = recorded(name)
     (x,), (y,), by = options["x"], options["y"], options.get("by", [])
     _, rows = read(path)
     require(path, rows, [x, y, *by])
     figure, axes = new_figure(6.4, 3.6)
     for condition, group in grouped(rows, by):
         points = sorted((float(at), [float(row[y]) for row in members]) for (at,), members in grouped(group, [x]))
-        bounds = np.array([bootstrap_interval(np.array(values)) for _, values in points])
         positions = [at for at, _ in points]
         axes.plot(positions, [interquartile_mean(np.array(values)) for _, values in points], label=", ".join(condition))
-        axes.fill_between(positions, bounds[:, 0], bounds[:, 1], alpha=0.2)
+        if min(len(values) for _, values in points) >= FEWEST:
+            bounds = np.array([bootstrap_interval(np.array(values)) for _, values in points])
+            axes.fill_between(positions, bounds[:, 0], bounds[:, 1], alpha=0.2)
     axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
     if by:
         axes.legend(frameon=False)
@@ -79,9 +79,7 @@ def curve(argument: str) -> str:
 def heat(argument: str) -> str:
     """Mean over seeds as a map: ``file | x: column | y: condition | show: measure | beside: measure, ...``."""
     name, options = parse(argument)
-    path = RESULTS / name
-    if not path.is_file():
-        return f"*No results are recorded yet. They belong in `docs/results/{name}`.*"
+    path = recorded(name)
     (x,), (y,), (show,), beside = options["x"], options["y"], options["show"], options.get("beside", [])
     _, rows = read(path)
     require(path, rows, [x, y, show, *beside])
@@ -111,9 +109,12 @@ def heat(argument: str) -> str:
 
 
 def summary(values: list[float], statistic: Callable[[np.ndarray], np.ndarray]) -> str:
-    """``value [low, high]``, or the value alone where all seeds agree."""
+    """``value [low, high]``; of fewer than `FEWEST` seeds the mean and all values, ``mean (a, b, c)``; the value alone
+    where all seeds agree."""
     if len(set(values)) == 1:
         return number(values[0])
+    if len(values) < FEWEST:
+        return f"{number(float(np.mean(values)))} ({', '.join(map(number, values))})"
     low, high = bootstrap_interval(np.array(values), statistic=statistic)
     return f"{number(float(statistic(np.array(values))))} [{number(low)}, {number(high)}]"
 
@@ -126,14 +127,22 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
 
 
+def recorded(name: str) -> Path:
+    """The path of a file of results that a page names."""
+    path = RESULTS / name
+    if not path.is_file():
+        raise PluginError(f"docs/results/{name} is not there: record the result, or take it off the page")
+    return path
+
+
 def read(path: Path) -> tuple[str, list[Row]]:
     """The command in the leading comment, and the rows."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comments = [line for line in lines if line.startswith("#")]
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    if is_torn(path):
+        raise PluginError(f"{path.name} ends in half a row: remove it or write it again")
+    rows = read_rows(path)
     if not rows:
         raise PluginError(f"{path.name} holds no rows: write it again or remove it")
-    return " ".join(line.lstrip("# ") for line in comments), rows
+    return read_command(path), rows
 
 
 def grouped(rows: list[Row], by: list[str]) -> list[tuple[tuple[str, ...], list[Row]]]:

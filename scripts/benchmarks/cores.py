@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from agents.cores import CORES, make_core
 
-from .timing import write
+from .timing import keep, new_folder
 
 INPUTS, RESETS = 64, 1.0 / 32.0  # width of the input; share of steps that begin an episode
 
@@ -36,7 +36,8 @@ def cores(
         lanes: B, sequences side by side.
         steps: T, their length; an episode begins at every 32nd step, at random.
         rounds: turns of each.
-        output: folder of ``cores_DEVICE.csv``, one row a core, form and round.
+        output: folder of ``cores_DEVICE.csv``, one row a core, form and round; default: a new one
+            under runs/benchmark/.
     """
     torch.set_num_threads(1)
     passes = {
@@ -53,13 +54,13 @@ def cores(
             spent[key][turn] = 1e9 * (time.perf_counter() - begin) / (lanes * steps)  # the last overwrites the first
     for (name, form), row in spent.items():
         print(f"{name:26} {form:10} {np.median(row):10.0f} ns")
-    if output is not None:
-        rows = [
-            {"core": name, "form": form, "device": device, "seed": turn, "nanoseconds": round(each)}
-            for (name, form), row in spent.items()
-            for turn, each in enumerate(row.tolist())
-        ]
-        write(output / f"cores_{device}.csv", rows, f"python -m scripts.benchmark cores --device {device}")
+    rows = [
+        {"core": name, "form": form, "device": device, "seed": turn, "nanoseconds": round(each)}
+        for (name, form), row in spent.items()
+        for turn, each in enumerate(row.tolist())
+    ]
+    command = f"python -m scripts.benchmark cores --device {device}"
+    keep((output or new_folder("cores")) / f"cores_{device}.csv", rows, command)
 
 
 def _pass(name: str, form: str, device: str, lanes: int, steps: int) -> Callable[[], None]:

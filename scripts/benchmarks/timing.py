@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from ..shared.tables import Row, write_rows
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,27 @@ def ratio(
     return Claim(name, float(a.min() / b.min()), float(np.median(a / b)), "times", relation, bar)
 
 
+def new_folder(command: str) -> Path:
+    """The first folder under runs/benchmark/ for a command's files that is not there yet."""
+    number = 1
+    while (folder := Path("runs", "benchmark", f"{command}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def keep(path: Path, rows: Sequence[Row], command: str = "") -> None:
+    """Write a table and say so."""
+    write_rows(path, rows, command)
+    print(f"written: {path}", file=sys.stderr)
+
+
 def report(
-    nanoseconds: dict[str, np.ndarray], claims: list[Claim], json_output: bool, output: Path | None, clock: str = "CPU"
+    nanoseconds: dict[str, np.ndarray], claims: list[Claim], json_output: bool, output: Path, clock: str = "CPU"
 ) -> None:
     """Print tables or JSON, and write timings.csv and claims.csv into the folder ``output``."""
     timings = [Timing(name, float(row.min()), float(np.median(row))) for name, row in nanoseconds.items()]
-    if output is not None:
-        write(output / "timings.csv", [asdict(timing) for timing in timings])
-        write(output / "claims.csv", [_row(claim) for claim in claims])
+    keep(output / "timings.csv", [asdict(timing) for timing in timings])
+    keep(output / "claims.csv", [_row(claim) for claim in claims])
     if json_output:
         print(json.dumps({"timings": [asdict(t) for t in timings], "claims": [_row(c) for c in claims]}, indent=2))
     else:
@@ -81,14 +96,3 @@ def table(timings: list[Timing], claims: list[Claim], clock: str) -> Iterator[st
 
 def _row(claim: Claim) -> dict[str, Any]:
     return {**asdict(claim), "passed": claim.passed}
-
-
-def write(path: Path, rows: list[dict[str, Any]], command: str | None = None) -> None:
-    """Rows as a CSV file, under a line that says which command made it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        if command is not None:
-            file.write(f"# {command}\n")
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from agents import GymnasiumVecEnv, RecurrentPPO
 
 from ..baselines.loop_ppo import LoopPPO
-from .timing import Claim, ratio, report, seconds, write
+from .timing import Claim, keep, new_folder, ratio, report, seconds
 
 STEPS, EPOCHS, MINIBATCHES, HIDDEN = 64, 4, 4, 128
 SHARED = {"n_steps": STEPS, "n_epochs": EPOCHS, "learning_rate": 3e-4, "gamma": 0.99, "gae_lambda": 0.95}
@@ -47,7 +47,7 @@ def training(
         lanes: numbers of parallel environments.
         rounds: turns of each.
         json_output: print JSON instead of tables.
-        output: folder for timings.csv and claims.csv.
+        output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
     torch.set_num_threads(1)
     nanoseconds: dict[str, np.ndarray] = {}
@@ -60,7 +60,7 @@ def training(
                 spent[name][turn] = 1e9 * seconds(learn, 1) / (count * STEPS)  # the first is overwritten by the last
         claims += compare(spent, count)
         nanoseconds |= {f"{name}, N = {count}": row for name, row in spent.items()}
-    report(nanoseconds, claims, json_output, output)
+    report(nanoseconds, claims, json_output, output or new_folder("training"))
 
 
 def workers(
@@ -73,7 +73,7 @@ def workers(
         rounds: turns of each.
         rollouts: timed in a turn, after one that is not.
         json_output: print JSON instead of tables.
-        output: folder for timings.csv and claims.csv.
+        output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
     torch.set_num_threads(1)
     spent: dict[str, list[float]] = {"one worker": [], "two workers": []}
@@ -87,7 +87,7 @@ def workers(
             times += [1e9 * (end - begin) / steps for begin, end in pairwise(clock.times[1:])]
     nanoseconds = {name: np.array(times) for name, times in spent.items()}
     bar = ratio(nanoseconds, f"one worker / two workers, N = {lanes} each", "one worker", "two workers", ">=", 1.7)
-    report(nanoseconds, [bar], json_output, output, clock="Wall")
+    report(nanoseconds, [bar], json_output, output or new_folder("workers"), clock="Wall")
 
 
 class _Clock(BaseCallback):
@@ -112,15 +112,15 @@ def memory(lanes: int = 256, steps: int = 128, json_output: bool = False, output
         lanes: parallel environments.
         steps: T, of a rollout.
         json_output: print JSON instead of tables.
-        output: folder for memory.csv.
+        output: folder for memory.csv; default: a new one under runs/benchmark/.
     """
     context = multiprocessing.get_context("spawn")
     rows = []
     for name in tqdm(learners(), unit="learner", file=sys.stderr, disable=None):
         with context.Pool(1) as pool:
             rows.append({"learner": name, "seed": 0, "mebibytes": pool.apply(peak, (name, lanes, steps))})
-    if output is not None:
-        write(output / "memory.csv", rows, f"python -m scripts.benchmark memory --lanes {lanes} --steps {steps}")
+    command = f"python -m scripts.benchmark memory --lanes {lanes} --steps {steps}"
+    keep((output or new_folder("memory")) / "memory.csv", rows, command)
     print(json.dumps(rows) if json_output else "\n".join(f"{r['learner']:24} {r['mebibytes']:8} MiB" for r in rows))
 
 

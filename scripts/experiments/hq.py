@@ -77,8 +77,16 @@ def hq_jobs(
 
 
 def share(
-    rows: list[Row], sentence: str, table: str, agent: str, measure: str, at_least: float | None, at_most: float | None
+    rows: list[Row],
+    sentence: str,
+    table: str,
+    agent: str,
+    measure: str,
+    at_least: float | None,
+    at_most: float | None,
+    quick: bool = False,
 ) -> Claim:
     """A claim about the mean of a measure over simulations."""
     chosen = select(rows, table=table, agent=agent)
-    return make_claim(sentence, "share", chosen, lambda some: float(np.mean(numbers(some, measure))), at_least, at_most)
+    return make_claim(sentence, "share", chosen, lambda some: float(np.mean(numbers(some, measure))), at_least, at_most,
+                      quick)  # fmt: skip

@@ -95,7 +95,7 @@ def claims(rows: list[Row]) -> list[Claim]:
                    select(rows, gaze=gaze), lambda r: (_right(r) - CHANCE) / (best - CHANCE), None, 0.5)
         for gaze in GAZES
     ]  # fmt: skip
-    return [claim for claim in made if claim.seeds]
+    return made
 
 
 def _right(rows: list[Row]) -> float:

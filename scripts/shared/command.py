@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import os
 import re
 import signal
 import sys
@@ -65,11 +66,28 @@ def run_command(function: Callable[..., None], prog: str, words: Sequence[str] |
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:  # what reads the output has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except SystemExit as stop:
         if isinstance(stop.code, str):
             print(stop.code, file=sys.stderr)
             raise SystemExit(USAGE_ERROR) from None
         raise
+
+
+def run_one_of(functions: Sequence[Callable[..., None]], prog: str, words: Sequence[str] | None = None) -> None:
+    """`run_command` for one of several functions, which the first word names."""
+    words = sys.argv[1:] if words is None else list(words)
+    known = {function.__name__: function for function in functions}
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: {prog} WHAT ...; {prog} WHAT --help lists its options\n")
+        print("\n".join(f"  {name:10} {_docstring(function)[0].splitlines()[0]}" for name, function in known.items()))
+        return
+    if words[0] not in known:
+        print(f"{prog}: unknown {words[0]!r}; there are {', '.join(known)}", file=sys.stderr)
+        raise SystemExit(USAGE_ERROR)
+    run_command(known[words[0]], f"{prog} {words[0]}", words[1:])
 
 
 POSITIONAL = ("environment", "result")

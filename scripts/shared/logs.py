@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,30 +12,11 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 
 from .command import Refusal
 from .runs import Run
+from .tables import numeric, read_rows, write_rows
 
 FORMATS = ("csv", "tensorboard", "wandb", "mlflow")
 STEPS = "time/total_timesteps"
 Attempt = Callable[[Callable[[], None]], bool]
-
-
-def write_log(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a CSV file whole or not at all; rows may differ in their columns."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()} for row in rows)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text.getvalue())
-    unfinished.replace(path)
-
-
-def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of numbers; none if the file is not there."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 class CSVLog(KVWriter):
@@ -50,7 +29,7 @@ class CSVLog(KVWriter):
 
     def __init__(self, path: Path, before: int) -> None:
         self.path = path
-        self.rows: list[dict[str, Any]] = [row for row in read_log(path) if row.get(STEPS, 0) <= before]
+        self.rows: list[dict[str, Any]] = [row for row in numeric(read_rows(path)) if row.get(STEPS, 0) <= before]
         self._written = 0.0
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
@@ -61,7 +40,7 @@ class CSVLog(KVWriter):
 
     def flush(self) -> None:
         """Writes the file."""
-        write_log(self.path, self.rows)
+        write_rows(self.path, self.rows)
         self._written = time.monotonic()
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,25 +24,13 @@ from foveal_envs.rendering import Canvas, pixels
 from .environments import task_in
 from .policies import Predictor
 from .rollouts import rollout
+from .tables import Row
 
 INK, SOFT, GRID = "#263238", "#78909c", "#eceff1"
 COLOURS = ("#1565c0", "#f4511e", "#00a676", "#8e24aa", "#f9a825",
            "#546e7a", "#00acc1", "#6d4c41", "#d81b60", "#7cb342")  # fmt: skip
+MARGIN = 0.06  # of an axis, beyond what it spans
 TIME = LinearSegmentedColormap.from_list("time", ["#ffccbc", "#f4511e", "#8e1b00"])
-Row = Mapping[str, Any]
-
-
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a CSV file; numbers as floats, empty cells left out."""
-    with open(path, newline="") as file:
-        return [{name: _number(cell) for name, cell in row.items() if cell != ""} for row in csv.DictReader(file)]
-
-
-def _number(cell: str) -> float | str:
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
@@ -91,7 +78,8 @@ def learning_curve(
         x: column of the horizontal axis; seeds are compared where it is equal.
         y: column shown.
         by: column whose values become curves of their own.
-        references: name and height of dashed lines, as of random and oracle.
+        references: name and height of dashed lines, as of random and the best. With two or more, the vertical axis
+            goes from the lowest to the highest, and as far beyond as the curves do.
         x_label, y_label, title: texts; default: the columns' names.
         colours: of the curves; default: in turn.
     """
@@ -108,17 +96,28 @@ def learning_curve(
         if max(len(values) for values in seeds) > 1:
             low, high = np.array([bootstrap_interval(values) for values in seeds]).T
             axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
-    for name, height in (references or {}).items():
-        axes.axhline(height, color=SOFT, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate(
-            name, (1.0, height), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", color=SOFT, fontsize=9,
-        )  # fmt: skip
+    _draw_references(axes, references or {})
     axes.set(xlabel=x_label or x.replace("_", " "), ylabel=y_label or y.replace("_", " "))
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     if by:
         axes.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _draw_references(axes: Axes, references: Mapping[str, float]) -> None:
+    """Dashed lines with their names, and an axis that spans them and what is drawn, with a margin."""
+    heights = [height for height in references.values() if np.isfinite(height)]
+    if len(heights) > 1:
+        drawn = axes.dataLim
+        low, high = min(*heights, drawn.ymin), max(*heights, drawn.ymax)
+        margin = MARGIN * (high - low) or MARGIN
+        axes.set_ylim(low - margin, high + margin)
+    for name, height in references.items():
+        axes.axhline(height, color=SOFT, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            name, (1.0, height), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", color=SOFT, fontsize=9,
+        )  # fmt: skip
 
 
 @dataclass

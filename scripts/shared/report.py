@@ -15,7 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 from . import measures
 from .plots import COLOURS, colours_of, learning_curve, new_figure
-from .suite import Line, format_suite
+from .score_tables import format_suite, task_name
+from .suite import Line
 
 STYLE = """body{font:15px system-ui,sans-serif;color:#263238;max-width:1080px;margin:2em auto;padding:0 1em}
 pre{background:#f4f6f8;padding:1em;overflow:auto;font-size:13px}img{max-width:100%}h2{margin-top:2em}
@@ -29,10 +30,10 @@ BINS = 40  # of saccade amplitudes
 def write_report(lines: Sequence[Line], path: Path) -> None:
     """Write one self-contained HTML file."""
     parts = [f"<pre>{html.escape(format_suite(lines))}</pre>"]
-    for env_id in dict.fromkeys(line.env_id for line in lines):
-        mine = [line for line in lines if line.env_id == env_id]
+    for task in dict.fromkeys(map(task_name, lines)):
+        mine = [line for line in lines if task_name(line) == task]
         looking = [line for line in mine if line.outcome.paths]
-        parts.append(f"<h2>{html.escape(env_id)}</h2>")
+        parts.append(f"<h2>{html.escape(task)}</h2>")
         if looking:
             parts += [measures_table(looking), picture(scanpaths(looking))]
         parts.append(picture(curves(mine, looking)))

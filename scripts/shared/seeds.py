@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from .command import Refusal
-from .logs import write_log
 from .plots import bootstrap_interval, interquartile_mean
 from .rollouts import run_episodes, scores
 from .runs import Run, create_folder, write_json
+from .tables import write_rows
 
 GROUP = "seeds.json"
 EPISODES = 1000
@@ -69,7 +69,7 @@ def fit_group(
             if stopped is not None:
                 return stopped
         rows.append({"seed": seed, **_scores(own, place)})
-        write_log(folder / "scores.csv", rows)
+        write_rows(folder / "scores.csv", rows)
     print(summary(rows))
     return None
 

@@ -1,8 +1,9 @@
-"""The score table of the whole suite: normalised scores of references and saved agents, with bootstrap intervals."""
+"""The scores of the whole suite: those of references and of saved agents, normalised by the references of each task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,14 @@ import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
-from foveal_envs.reference import make_reference
-
 from .environments import make_lanes
-from .plots import Row, bootstrap_interval, interquartile_mean, read_rows
+from .groups import Group, group_runs, name_groups
 from .policies import load_agent
-from .rollouts import EVALUATION_SEED, rollout
-from .runs import read_config
+from .rollouts import EVALUATION_SEED, rollout, run_episodes
+from .rollouts import scores as measures_of
+from .tables import Row, numeric, read_rows
 
 PATHS = 6  # scanpaths kept of a policy
-SAMPLES = 2000
 Unit = tuple[str, Callable[["Outcome"], float]]
 
 
@@ -71,6 +70,30 @@ def task_of(env_id: str) -> tuple[Unit, str, tuple[str, ...]]:
     return TASKS.get(env_id.partition("/")[2].removesuffix("-v0"), (RETURN, "oracle", ()))
 
 
+def reference_heights(env_id: str, keywords: Mapping[str, Any], measure: str, starts: int = 200) -> dict[str, float]:
+    """What the random policy and the best reference of a task reach in one measure of `rollouts.scores`.
+
+    Args:
+        env_id: of this package, or any other, of which only the random policy is known.
+        keywords: of the environment.
+        measure: its name; a policy that has it not is left out.
+        starts: episodes.
+
+    Returns:
+        Name -> mean, for the lines of a learning curve.
+    """
+    own_id = env_id.rpartition(":")[2]
+    names = ("random", task_of(own_id)[1]) if own_id in suite_ids() else ("random",)
+    heights = {}
+    for name in names:
+        played = measures_of(
+            run_episodes(name, env_id, starts, **keywords), env_id, bool(keywords.get("rotate", False))
+        )
+        if measure in played:
+            heights[name] = played[measure]
+    return heights
+
+
 def suite_ids() -> list[str]:
     """All ids of this package, in the order of registration."""
     return [id for id in gym.registry if id.startswith("Foveal/")]
@@ -80,55 +103,101 @@ def suite_ids() -> list[str]:
 class Line:
     """One policy on one task: its values (S,) in the natural unit, and its normalised scores (S,).
 
-    ``progress`` holds the rows of the training logs of its seeds; references have none.
+    Attributes:
+        env_id, env_kwargs: the task.
+        policy: name of a reference, or of an agent and what tells its configuration from the others'.
+        unit: of the values.
+        values, scores: (S,), one a seed of an agent, or one a set of starts of a reference.
+        seeds: (S,) seeds of training, or numbers of the sets of starts.
+        starts: (S,) seeds of the first start.
+        outcome: of the first seed.
+        config: of the agent's training, its seed apart; empty for references.
+        folders: of its runs.
+        progress: rows of the training logs of its seeds; references have none.
     """
 
     env_id: str
+    env_kwargs: dict[str, Any]
     policy: str
     unit: str
     values: np.ndarray
     scores: np.ndarray
+    seeds: list[int]
+    starts: list[int]
     outcome: Outcome
+    config: dict[str, Any] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
     progress: list[Row] = field(default_factory=list)
 
 
 def score_suite(
-    ids: Sequence[str], agents: Sequence[str], episodes: int, seeds: int, trust: bool = False
+    ids: Sequence[str],
+    agents: Sequence[str],
+    episodes: int,
+    seeds: int,
+    trust: bool = False,
+    seed: int = EVALUATION_SEED,
+    keywords: Mapping[str, Any] | None = None,
 ) -> list[Line]:
     """Scores of references and saved agents on every task.
 
+    An agent is scored between the references of its own task, played with the keywords that it was trained with. An id
+    on which agents were trained is played with their keywords alone.
+
     Args:
         ids: of the environments.
-        agents: run folders; those of one algorithm and environment are its seeds.
+        agents: run folders; those whose configurations differ in the seed alone are seeds of one policy.
         episodes: of one value.
         seeds: values of each reference.
         trust: see ``load_agent``.
+        seed: of the first start.
+        keywords: of the environments; they override those of the agents' training.
+
+    Returns:
+        Per task the random policy, the best reference, the others, and the agents.
 
     Raises:
-        SystemExit: a folder that is no run, or an environment that cannot be made.
+        SystemExit: a folder that is no run, or of another environment; an environment that cannot be made.
     """
-    groups: dict[str, dict[str, list[str]]] = {}
-    for folder in agents:
-        config = read_config(folder)
-        own = Path(folder).resolve().parent.name if config["algorithm"] is None else str(config["algorithm"])
-        groups.setdefault(config["env_id"].partition(":")[2] or config["env_id"], {}).setdefault(own, []).append(folder)
+    keywords = dict(keywords or {})
+    groups = group_runs(agents)
+    for group in groups:
+        if group.env_id not in ids:
+            raise SystemExit(f"{group.folders[0]} was trained on {group.env_id}; scored are {', '.join(ids)}")
     lines: list[Line] = []
     for env_id in tqdm(ids, desc="tasks", unit="task", disable=None):
-        (unit, measure), best, more = task_of(env_id)
-        mine = []
-        for name in dict.fromkeys(("random", best, *more)):
-            outcomes = [run(name, env_id, {}, episodes, EVALUATION_SEED + episodes * s) for s in range(seeds)]
-            mine.append((name, outcomes))
-        for name, folders in groups.get(env_id, {}).items():
-            keywords = read_config(folders[0])["env_kwargs"]
-            mine.append((name, [run(folder, env_id, keywords, episodes, EVALUATION_SEED, trust) for folder in folders]))
-        values = {name: np.array([measure(outcome) for outcome in outcomes]) for name, outcomes in mine}
-        zero, one = values["random"].mean(), values[best].mean()
-        for name, outcomes in mine:
-            scores = (values[name] - zero) / (one - zero)
-            logs = [Path(folder) / "progress.csv" for folder in groups.get(env_id, {}).get(name, ())]
-            progress = [row for log in logs if log.is_file() for row in read_rows(log)]
-            lines.append(Line(env_id, name, unit, values[name], scores, outcomes[0], progress))
+        mine = [group for group in groups if group.env_id == env_id]
+        tasks: dict[str, list[Group]] = {}
+        for group in mine:
+            tasks.setdefault(json.dumps({**group.env_kwargs, **keywords}, sort_keys=True), []).append(group)
+        for task, own in tasks.items() or ((json.dumps(keywords), mine),):
+            lines += _score_task(env_id, json.loads(task), own, episodes, seeds, trust, seed)
+    return lines
+
+
+def _score_task(
+    env_id: str, keywords: dict[str, Any], groups: list[Group], episodes: int, seeds: int, trust: bool, seed: int
+) -> list[Line]:
+    """The lines of one task: its references, and the agents that were trained on it."""
+    (unit, measure), best, more = task_of(env_id)
+    starts = [seed + episodes * number for number in range(seeds)]
+    played = {name: [run(name, env_id, keywords, episodes, start) for start in starts]
+              for name in dict.fromkeys(("random", best, *more))}  # fmt: skip
+    zero, one = (np.mean([measure(outcome) for outcome in played[name]]) for name in ("random", best))
+
+    def line(policy: str, outcomes: list[Outcome], seeds: list[int], starts: list[int], **more: Any) -> Line:
+        values = np.array([measure(outcome) for outcome in outcomes])
+        with np.errstate(divide="ignore", invalid="ignore"):  # where random is as good as the best, no score is defined
+            scores = (values - zero) / (one - zero)
+        return Line(env_id, keywords, policy, unit, values, scores, seeds, starts, outcomes[0], **more)
+
+    lines = [line(name, outcomes, list(range(seeds)), starts) for name, outcomes in played.items()]
+    for name, group in zip(name_groups(groups), groups, strict=True):
+        outcomes = [run(folder, env_id, keywords, episodes, seed, trust) for folder in group.folders]
+        logs = [Path(folder) / "progress.csv" for folder in group.folders]
+        progress = [row for log in logs for row in numeric(read_rows(log))]
+        more = {"config": group.config, "folders": group.folders, "progress": progress}
+        lines.append(line(name, outcomes, group.seeds, [seed] * len(outcomes), **more))
     return lines
 
 
@@ -137,7 +206,7 @@ def run(policy: str, env_id: str, keywords: dict[str, Any], episodes: int, seed:
     env = make_lanes(env_id, keywords, episodes, info="step")
     env.action_space.seed(seed)
     looks = "gaze" in (env.unwrapped.task.world.names or ())
-    agent = load_agent(policy, env, seed, trust) if Path(policy).exists() else make_reference(policy, env)
+    agent = load_agent(policy, env, seed, trust)
     returns, fixations = np.zeros(episodes), np.ones(episodes)
     measures: dict[str, np.ndarray] = {}
     distances, success, gazes = [], [], []
@@ -177,28 +246,3 @@ def _wanted(env: Any) -> np.ndarray | None:
     """Where the target is (N, 2), for tasks that have one at a place."""
     targets: np.ndarray | None = env.unwrapped.task.targets(env.unwrapped.get_state()["worlds"])
     return targets
-
-
-def format_suite(lines: Sequence[Line]) -> str:
-    """The table: per task and policy the value in the natural unit and the score, each with its interval."""
-    rows = [("task", "policy", "unit", "value", "score", "95 % interval")]
-    for line in lines:
-        low, high = bootstrap_interval(line.scores)
-        value = float(interquartile_mean(line.values))
-        score = float(interquartile_mean(line.scores))
-        task = line.env_id.partition("/")[2]
-        rows.append((task, line.policy, line.unit, f"{value:.3f}", f"{score:.3f}", f"[{low:.3f}, {high:.3f}]"))
-    for policy in dict.fromkeys(line.policy for line in lines):
-        scores = [line.scores for line in lines if line.policy == policy]
-        mean, low, high = aggregate(scores)
-        rows.append((f"all {len(scores)}", policy, "IQM of scores", "", f"{mean:.3f}", f"[{low:.3f}, {high:.3f}]"))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-
-
-def aggregate(scores: Sequence[np.ndarray]) -> tuple[float, float, float]:
-    """Interquartile mean over tasks and seeds, and its 95 % interval by a bootstrap stratified by task (rliable)."""
-    rng = np.random.default_rng(0)
-    drawn = [values[rng.integers(len(values), size=(len(values), SAMPLES))] for values in scores]
-    low, high = np.quantile(interquartile_mean(np.concatenate(drawn)), [0.025, 0.975])
-    return float(interquartile_mean(np.concatenate(list(scores)))), float(low), float(high)

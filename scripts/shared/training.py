@@ -26,10 +26,11 @@ from agents.common.archive import ArchiveError
 from agents.common.checkpoint import checkpoints
 
 from .command import Refusal
-from .logs import make_logger, read_log, write_log
+from .logs import make_logger
 from .policies import algorithm_class, load_agent, unpickled
 from .rollouts import run_episodes, scores
 from .runs import CONTROLLER, Run, circumstances, create_folder, schedule, write_json
+from .tables import numeric, read_rows, write_rows
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
@@ -92,7 +93,9 @@ class Attendant(BaseCallback):
     def restore(self, agent: BaseAlgorithm) -> None:
         """Take up the curve of a run that is resumed: what was scored after the checkpoint is scored again."""
         self.num_timesteps = agent.num_timesteps
-        self.points = [row for row in read_log(self.folder / "curve.csv") if row["environment_steps"] <= self.steps]
+        self.points = [
+            row for row in numeric(read_rows(self.folder / "curve.csv")) if row["environment_steps"] <= self.steps
+        ]
 
     def _on_training_start(self) -> None:
         self._since = time.process_time()
@@ -134,7 +137,7 @@ class Attendant(BaseCallback):
 
     def write_curve(self) -> None:
         """Write curve.csv."""
-        write_log(self.folder / "curve.csv", self.points)
+        write_rows(self.folder / "curve.csv", self.points)
 
     def save(self) -> None:
         """Write a checkpoint and model.zip; see `attempt`."""

@@ -67,11 +67,14 @@ def test_rounds_tables_and_files(tmp_path):
     assert (tmp_path / "new" / "timings.csv").read_text().startswith("name,least,median\n")
 
 
-def test_command(capsys, monkeypatch):
+def test_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(benchmark, "measure", lambda steppers, rounds: {n: np.ones(2) for n in steppers})
     monkeypatch.setattr(benchmark, "startup", lambda repeats: [])
-    benchmark.envs(quick=True, json_output=True)
-    assert len(json.loads(capsys.readouterr().out)["claims"]) == 8
+    for number in (1, 2):
+        benchmark.envs(quick=True, json_output=True)
+        assert len(json.loads(capsys.readouterr().out)["claims"]) == 8
+        assert (tmp_path / "runs" / "benchmark" / f"envs-{number}" / "claims.csv").is_file()
 
 
 def test_image_yardstick_sees_what_the_environment_sees():
@@ -104,7 +107,7 @@ def test_suite_and_images_write_what_they_measured(tmp_path, monkeypatch, capsys
     assert len(lines) == 2 + 4
     assert "GridSearch-v0" in capsys.readouterr().out
     monkeypatch.setattr(benchmark, "measure", lambda steppers, rounds: {n: np.ones(2) for n in steppers})
-    benchmark.images(quick=True, json_output=True)
+    benchmark.images(quick=True, json_output=True, output=tmp_path)
     assert len(json.loads(capsys.readouterr().out)["claims"]) == 9
 
 
@@ -118,10 +121,10 @@ def test_the_load_limit_loads_the_lines_of_a_glimpse():
         load_limit.load_limit(env, lines)(3)
 
 
-def test_training_compares_learners(capsys, monkeypatch):
+def test_training_compares_learners(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
     monkeypatch.setattr(training_speed, "STEPS", 4)
-    training_speed.training(lanes=(64,), rounds=1, json_output=True)
+    training_speed.training(lanes=(64,), rounds=1, json_output=True, output=tmp_path)
     printed = json.loads(capsys.readouterr().out)
     assert {"LSTM, N = 64", "loop over steps, N = 64"} <= {row["name"] for row in printed["timings"]}
     assert {"loop over steps / LSTM, N = 64", "LSTM / delta, N = 64"} <= {row["name"] for row in printed["claims"]}
@@ -153,10 +156,10 @@ def test_memory_is_measured_in_processes_of_their_own(tmp_path, capsys, monkeypa
     assert (tmp_path / "memory.csv").read_text().splitlines()[1] == "learner,seed,mebibytes"
 
 
-def test_workers_are_timed_by_the_wall_clock(capsys, monkeypatch):
+def test_workers_are_timed_by_the_wall_clock(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
     monkeypatch.setattr(training_speed, "STEPS", 4)
-    training_speed.workers(lanes=4, rounds=1, rollouts=2, json_output=True)
+    training_speed.workers(lanes=4, rounds=1, rollouts=2, json_output=True, output=tmp_path)
     printed = json.loads(capsys.readouterr().out)
     assert {row["name"] for row in printed["timings"]} == {"one worker", "two workers"}
     assert all(row["least"] > 0 for row in printed["timings"])

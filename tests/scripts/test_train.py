@@ -13,10 +13,10 @@ import pytest
 from agents import WorldModelController
 from scripts.evaluate import evaluate
 from scripts.shared.environments import make_lanes
-from scripts.shared.logs import read_log
 from scripts.shared.policies import load_agent
 from scripts.shared.rollouts import detection_scores, run_episodes
 from scripts.shared.runs import Run
+from scripts.shared.tables import numeric, read_rows
 from scripts.shared.training import Attendant, fit
 from scripts.train import train
 from tests.agents.test_contract import numbers
@@ -81,7 +81,9 @@ def test_a_signal_stops_a_run_which_resumes_to_the_same_bits(
     assert json.loads((stopped / "about.json").read_text())["ended"] == "finished"
     one, other = (WorldModelController.load(folder / "model.zip").get_parameters() for folder in (whole, stopped))
     assert [part.tobytes() for part in numbers(one)] == [part.tobytes() for part in numbers(other)]
-    curves = [[{**row, "cpu_seconds": 0} for row in read_log(folder / "curve.csv")] for folder in (whole, stopped)]
+    curves = [
+        [{**row, "cpu_seconds": 0} for row in numeric(read_rows(folder / "curve.csv"))] for folder in (whole, stopped)
+    ]
     assert curves[0] == curves[1]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-Row = dict[str, Any]
+from ...shared.tables import Row
+
+REPORTED = "reported"
 
 
 @dataclass
@@ -21,7 +23,8 @@ class Claim:
         unit: of the number.
         bar: what it must reach, as text.
         seeds, environment_steps, cpu_seconds: of the runs behind it, the last two a run.
-        passed: whether the bar is met.
+        quick: whether the quick form of the result can be expected to meet the bar.
+        passed: whether the bar is met; None where there is no bar, or where it is not judged.
     """
 
     claim: str
@@ -31,10 +34,17 @@ class Claim:
     seeds: int
     environment_steps: float
     cpu_seconds: float
-    passed: bool
+    quick: bool
+    passed: bool | None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def verdict(self) -> str:
+        """The last column of the table."""
+        if self.passed is None:
+            return "" if self.bar == REPORTED else "not judged"
+        return "yes" if self.passed else "NO"
 
 
 def select(rows: Iterable[Row], **conditions: str) -> list[Row]:
@@ -54,13 +64,19 @@ def make_claim(
     measure: Callable[[list[Row]], float],
     at_least: float | None = None,
     at_most: float | None = None,
+    quick: bool = False,
 ) -> Claim:
     """A claim over the selected rows; it passes if the measure lies within the bounds, and never without rows."""
     measured = float(measure(rows)) if rows else float("nan")
-    passed = bool(rows) and (at_least is None or measured >= at_least) and (at_most is None or measured <= at_most)
     bar = " and ".join(f"{sign} {bound:g}" for sign, bound in ((">=", at_least), ("<=", at_most)) if bound is not None)
-    seeds = len({row["seed"] for row in rows})
+    passed = bool(rows) and (at_least is None or measured >= at_least) and (at_most is None or measured <= at_most)
+    seeds = len({str(row["seed"]) for row in rows})  # text where a row was read, a number where it is new
     spent = [
         float(numbers(rows, name).mean()) if rows else float("nan") for name in ("environment_steps", "cpu_seconds")
     ]
-    return Claim(claim, measured, unit, bar or "reported", seeds, *spent, passed)
+    return Claim(claim, measured, unit, bar or REPORTED, seeds, *spent, quick, passed if bar else None)
+
+
+def judge(claims: Iterable[Claim], quick: bool = False) -> list[Claim]:
+    """The claims that have rows; those whose bar the quick form cannot be expected to meet are then not judged."""
+    return [replace(claim, passed=None) if quick and not claim.quick else claim for claim in claims if claim.seeds]

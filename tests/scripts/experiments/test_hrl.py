@@ -11,6 +11,7 @@ import torch
 
 from foveal_envs.scenes.swamps import CAPACITY, leg_area
 from scripts.experiments import hrl1, hrl2, hrl_maze
+from scripts.experiments.shared.claims import judge
 from scripts.experiments.shared.jobs import Job, run_jobs
 
 torch.set_num_threads(1)
@@ -56,10 +57,10 @@ def test_jobs_run_and_claims_are_measured(module: Any, parts: tuple[str, ...], m
     assert len({job.key() for job in made}) == len(made)
     size = {"updates": 3, "steps": 20, "legs": 3}
     tiny = [Job(job.table, job.conditions, job.seed, job.run, {**job.arguments, **size}) for job in (made[0], made[-1])]
-    claims = module.claims(run_jobs(tiny, None, "", processes=1))
+    claims = judge(module.claims(run_jobs(tiny, processes=1).rows))
     assert claims
     assert all(np.isfinite(claim.measured) for claim in claims)
-    assert module.claims([]) == []
+    assert judge(module.claims([])) == []
 
 
 def test_jobs_in_unseen_mazes_run_and_their_claims_are_measured() -> None:
@@ -69,8 +70,8 @@ def test_jobs_in_unseen_mazes_run_and_their_claims_are_measured() -> None:
     quick = hrl_maze.jobs(("place",), 1, True)[0]
     run = dataclasses.replace(quick.arguments["run"], steps=400, lanes=4, env_kwargs={"moves": 20})
     run.agent_kwargs |= {"n_steps": 50}
-    rows = run_jobs([dataclasses.replace(quick, arguments={"run": run, "mazes": 3})], None, "", processes=1)
-    claims = hrl_maze.claims(rows)
+    rows = run_jobs([dataclasses.replace(quick, arguments={"run": run, "mazes": 3})], processes=1).rows
+    claims = judge(hrl_maze.claims(rows))
     assert {claim.claim.split(":")[0] for claim in claims} == {"hierarchy"}
     assert all(0 <= claim.measured <= 1 for claim in claims[:2])
-    assert hrl_maze.claims([]) == []
+    assert judge(hrl_maze.claims([])) == []

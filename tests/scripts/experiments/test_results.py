@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.experiments.shared.claims import Claim
-from scripts.experiments.shared.jobs import read_rows
+from scripts.shared.tables import read_rows
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results"
 
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parents[3] / "docs" / "results"
 def recorded(name: str, word: str) -> list[Claim]:
     """Claims of a result that have a bar and speak of something, from its raw files."""
     folder = RESULTS / name
-    rows = [row for path in sorted(folder.glob("*.csv")) for row in read_rows(folder, path.stem)]
+    rows = [{"table": path.stem, **row} for path in sorted(folder.glob("*.csv")) for row in read_rows(path)]
     claims = importlib.import_module(f"scripts.experiments.{name.replace('-', '_')}").claims(rows)
     return [claim for claim in claims if word in claim.claim and claim.bar != "reported"]
 

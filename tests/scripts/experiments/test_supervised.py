@@ -24,6 +24,7 @@ from scripts.experiments.fwp1 import (
     stream,
 )
 from scripts.experiments.fwp6 import SymbolMemory, crossing, draw_reused, last_values
+from scripts.experiments.shared.claims import judge
 from scripts.experiments.shared.jobs import Job, run_jobs
 from scripts.experiments.shared.sequence_tasks import (
     Chains,
@@ -207,12 +208,12 @@ def test_jobs_run_and_claims_are_measured(name: str) -> None:
     made = module.jobs((), 10, False)
     assert len({job.key() for job in made}) == len(made)
     assert {job.table for job in made} == {job.table for job in module.jobs((), 1, True)}
-    rows = run_jobs([tiny(job) for job in module.jobs((), 1, True)], None, "", processes=1)
-    claims = module.claims(rows)
+    rows = run_jobs([tiny(job) for job in module.jobs((), 1, True)], processes=1).rows
+    claims = judge(module.claims(rows))
     assert claims
     assert all(claim.seeds == 1 and not np.isnan(claim.measured) for claim in claims)
-    assert module.claims([]) == []
-    assert len(module.claims([{**row, "seed": 1} for row in rows] + rows)) == len(claims)
+    assert judge(module.claims([])) == []
+    assert len(judge(module.claims([{**row, "seed": 1} for row in rows] + rows))) == len(claims)
 
 
 # ---------------------------------------------------------------------------------- on line: fwp1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.shared import plots
+from scripts.shared import plots, suite, tables
 from scripts.shared.environments import make_lanes
 from scripts.shared.policies import load_agent
 
@@ -24,9 +24,14 @@ def test_interquartile_mean_and_interval() -> None:
 
 def test_learning_curve_from_csv(tmp_path: Path) -> None:
     rows = [f"{agent},{seed},{step},{step / 4 + seed}" for agent in "AB" for seed in range(3) for step in range(4)]
-    (tmp_path / "rows.csv").write_text("\n".join(["agent,seed,steps,share", *rows, "A,0,9,"]))
+    (tmp_path / "rows.csv").write_text("\n".join(["agent,seed,steps,share", *rows, "A,0,9,", ""]))
     figure = plots.learning_curve(
-        plots.read_rows(tmp_path / "rows.csv"), "steps", "share", by="agent", references={"oracle": 1.0}, title="Task"
+        tables.numeric(tables.read_rows(tmp_path / "rows.csv")),
+        "steps",
+        "share",
+        by="agent",
+        references={"oracle": 1.0},
+        title="Task",
     )
     (axes,) = figure.axes
     curves = [line for line in axes.lines if len(line.get_xdata()) == 4]
@@ -40,6 +45,26 @@ def test_learning_curve_from_csv(tmp_path: Path) -> None:
 def test_a_lone_run_has_no_interval() -> None:
     rows = [{"steps": step, "share": 0.1 * step} for step in range(5)]
     assert not plots.learning_curve(rows, "steps", "share").axes[0].collections
+
+
+def test_the_axis_goes_from_random_to_best_and_as_far_as_the_curve() -> None:
+    references = {"random": 0.1, "oracle": 1.0}
+    for values, (low, high) in (([0.11, 0.12], (0.1, 1.0)), ([0.05, 1.2], (0.05, 1.2))):
+        rows = [{"steps": step, "share": value} for step, value in enumerate(values)]
+        (axes,) = plots.learning_curve(rows, "steps", "share", references=references).axes
+        margin = 0.06 * (high - low)
+        assert axes.get_ylim() == pytest.approx((low - margin, high + margin))
+        dashed = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+        assert dashed == [0.1, 1.0]
+    even = plots.learning_curve(rows, "steps", "share", references={"random": 2.0, "oracle": 2.0}).axes[0]
+    assert even.get_ylim()[1] > 2.0
+
+
+def test_heights_of_random_and_best_for_a_learning_curve() -> None:
+    heights = suite.reference_heights(ID, {"moves": 25}, "within_10", starts=50)
+    assert heights["random"] < 0.2
+    assert heights["oracle"] == 1.0
+    assert list(suite.reference_heights("Foveal/GridSearch-v0", {}, "fixations", starts=20)) == ["random", "elm"]
 
 
 @pytest.mark.parametrize("count", [1, 3])
