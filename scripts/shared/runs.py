@@ -91,7 +91,7 @@ class Run:
         Raises:
             Refusal: names the number.
         """
-        for name, least in (("steps", 1), ("lanes", 1), ("seed", 0)):
+        for name, least in (("steps", 0 if self.lessons else 1), ("lanes", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise Refusal(f"--{name} must be at least {least}, got {getattr(self, name)}")
         if self.lanes > 65_536 or self.seed >= 2**32:
