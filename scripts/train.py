@@ -19,10 +19,11 @@ from foveal_envs.reference import RandomPolicy
 from .recipes import find_recipe
 from .shared.command import Refusal, program, run_command
 from .shared.environments import find_spec, make_lanes, parse_keywords, task_in
+from .shared.logs import check_formats
 from .shared.policies import fitting
 from .shared.runs import CONTROLLER, Run, create_folder, read_config
 from .shared.seeds import create_group, fit_group, group_of
-from .shared.training import MINUTES, Attendant, fit
+from .shared.training import MINUTES, Attendant, check_lessons, fit
 
 MEASURES = ("pose", "within_10", "error", "correct", "is_success", "return")  # the first of a run is drawn
 
@@ -97,6 +98,7 @@ def train(
         run.check()
         count = seeds
     formats = [word for words in logger for word in words.split(",")]
+    check_formats(formats)
     settings: dict[str, Any] = {"progress_bar": progress_bar, "formats": formats, "minutes": minutes}
     settings["resume"] = resume is not None
     if count is not None:
@@ -114,7 +116,9 @@ def train(
 def try_out(run: Run) -> None:
     """Say what is wrong with a run before it has a folder."""
     env = run.make_env()
-    run.make_agent(env, **({CONTROLLER: RandomPolicy(env.env)} if CONTROLLER in run.agent_kwargs else {}))
+    agent = run.make_agent(env, **({CONTROLLER: RandomPolicy(env.env)} if CONTROLLER in run.agent_kwargs else {}))
+    if run.lessons:
+        check_lessons(run, agent)
     env.close()
 
 

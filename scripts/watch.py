@@ -79,11 +79,23 @@ def watch(
     if gif or mp4 or png:
         for path in (gif, mp4, png):
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_parent(path)
         write(list(report(frames)), fps, gif, mp4, png)
     else:
         show(report(frames), fps, env_id)
     lane.close()
+
+
+def make_parent(path: Path) -> None:
+    """Make the folder of a file.
+
+    Raises:
+        Refusal: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"cannot write {path}: {error.strerror}") from error
 
 
 def run(

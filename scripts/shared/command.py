@@ -45,7 +45,9 @@ class _Parser(argparse.ArgumentParser):
 
 def program(command: str) -> str:
     """How a command is called, as this one was: ``foveal train`` or ``python -m scripts.train``."""
-    return f"foveal {command}" if Path(sys.argv[0]).stem == "foveal" else f"python -m scripts.{command}"
+    if Path(sys.argv[0]).stem in ("foveal", "__main__"):
+        return f"foveal {command}".removesuffix(" foveal").removesuffix(" __main__")
+    return f"python -m scripts.{command}"
 
 
 def run_command(function: Callable[..., None], prog: str, words: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -113,6 +114,15 @@ class _Careful(KVWriter):
         self._attempt(self._writer.close)
 
 
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse unknown formats, and those whose packages are not installed."""
+    for name in formats:
+        if name not in FORMATS:
+            raise Refusal(f"--logger takes {', '.join(FORMATS)}; got {name!r}")
+        if name in ("wandb", "mlflow") and importlib.util.find_spec(name) is None:
+            raise Refusal(f"--logger {name} needs a package: pip install {name}")
+
+
 def make_logger(folder: Path, formats: Sequence[str], run: Run, before: int, attempt: Attempt) -> Logger:
     """A logger of Stable-Baselines3 for a run.
 
@@ -122,25 +132,14 @@ def make_logger(folder: Path, formats: Sequence[str], run: Run, before: int, att
         run: configuration.
         before: see `CSVLog`.
         attempt: calls a function that writes, and survives its failure.
-
-    Raises:
-        Refusal: an unknown format, or one whose package is not installed.
     """
-    for name in formats:
-        if name not in FORMATS:
-            raise Refusal(f"--logger takes {', '.join(FORMATS)}; got {name!r}")
     makers: dict[str, Callable[[], KVWriter]] = {
         "csv": lambda: CSVLog(folder / "progress.csv", before),
         "tensorboard": lambda: TensorBoardOutputFormat(str(folder / "tensorboard")),
         "wandb": lambda: WandbLog(folder, run),
         "mlflow": lambda: MLflowLog(folder, run),
     }
-    writers = []
-    for name in dict.fromkeys(formats):
-        try:
-            writers.append(makers[name]())
-        except ModuleNotFoundError as error:
-            raise Refusal(f"--logger {name} needs a package: pip install {error.name}") from error
+    writers = [makers[name]() for name in dict.fromkeys(formats)]
     if "tensorboard_log" in run.agent_kwargs:
         writers.append(TensorBoardOutputFormat(str(run.agent_kwargs["tensorboard_log"])))
     return Logger(str(folder), [_Careful(writer, attempt) for writer in writers])

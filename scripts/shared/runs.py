@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from .command import Refusal
+from .command import Refusal, program
 from .environments import make_lanes
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ def circumstances(device: str) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions},
         "platform": platform.platform(),
         **_commit(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": f"{program(Path(sys.argv[0]).stem)} {shlex.join(sys.argv[1:])}",
         "threads": torch.get_num_threads(),
         "device": device,
         "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -281,13 +281,41 @@ def _learn(run: Run, agent: BaseAlgorithm, phase: str, attendant: Attendant, beg
         setattr(agent, name, run.agent_kwargs.get(name, value))
 
 
+def check_lessons(run: Run, agent: BaseAlgorithm) -> None:
+    """Refuse lessons that cannot be given.
+
+    Args:
+        run: has lessons.
+        agent: untrained, in its environment.
+
+    Raises:
+        Refusal: says what is wrong with them.
+    """
+    known = ("steps", "teacher", "teacher_kwargs", "learning_rate", "fade", "agent_kwargs")
+    for name in run.lessons:
+        if name not in known:
+            raise Refusal(f"--lessons takes {', '.join(known)}; got {name!r}")
+    if not hasattr(agent, "imitate"):
+        raise Refusal(f"{run.algorithm} takes no lessons; RecurrentPPO and Recogniser do")
+    steps = run.lessons["steps"]
+    if not isinstance(steps, int) or steps < 1 or "teacher" not in run.lessons:
+        raise Refusal(f"lessons need steps, a whole number of at least 1, and a teacher; got {run.lessons}")
+    for name in run.lessons.get("agent_kwargs", {}):
+        if not hasattr(agent, name):
+            raise Refusal(f"{run.algorithm} has no keyword {name!r}")
+    make_teacher(str(run.lessons["teacher"]), agent.get_env(), run.lessons.get("teacher_kwargs", {}))
+
+
 def make_teacher(name: str, vec_env: Any, keywords: dict[str, Any]) -> Any:
     """A teacher by name, for the lanes of a VecEnv: a reference with its keywords, or the agent of a run folder."""
     from foveal_envs.reference import REFERENCES
 
-    if name in REFERENCES:
+    if name not in REFERENCES:
+        return load_agent(name, vec_env.env)
+    try:
         return REFERENCES[name](vec_env.env, **keywords)
-    return load_agent(name, vec_env.env)
+    except (TypeError, ValueError) as error:
+        raise Refusal(f"no teacher {name!r} here: {error}") from error
 
 
 def _controller(run: Run, folder: Path, progress_bar: bool, minutes: float, resume: bool) -> dict[str, Any]:
