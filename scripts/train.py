@@ -16,7 +16,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from foveal_envs.reference import RandomPolicy
 
-from .recipes import find_recipe
+from .recipes import find_recipe, recipes
 from .shared.command import Refusal, program, run_command
 from .shared.environments import find_spec, make_lanes, parse_keywords, task_in
 from .shared.logs import check_formats
@@ -55,7 +55,7 @@ def train(
     command that goes on.
 
     Args:
-        environment: an environment's id; "module:id" imports the module first.
+        environment: an environment's id, or the name of a recipe; "module:id" imports the module first.
         env: keywords of the environment, KEY=VALUE.
         algorithm: an agent of this project, PPO, SAC, ... of Stable-Baselines3, or module:Class.
         preset: "default", "real_forward" or "published", of WorldModelController.
@@ -180,6 +180,8 @@ def _run_of(
 
 def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
     """The recipe of an id, or where there is none an agent that fits, with its defaults."""
+    if env_id in recipes():
+        return recipes()[env_id].run()
     try:
         run = find_recipe(env_id).run()
     except Refusal:

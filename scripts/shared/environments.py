@@ -61,6 +61,11 @@ def find_spec(env_id: str) -> gym.envs.registration.EnvSpec:
         raise Refusal(f"cannot make {env_id}: {error}") from error
 
 
+def is_native(env_id: str) -> bool:
+    """Whether an id is made by this package, many lanes in one."""
+    return bool(find_spec(env_id).vector_entry_point == NATIVE)
+
+
 def make_lanes(
     env_id: str, keywords: dict[str, Any], num_envs: int, **more: Any
 ) -> gym.vector.VectorEnv[Any, Any, Any]:
@@ -76,7 +81,7 @@ def make_lanes(
         Refusal: no such id or an impossible keyword; the message is the environment's.
     """
     spec = find_spec(env_id)
-    if spec.vector_entry_point != NATIVE:
+    if not is_native(env_id):
         more.pop("info", None)
     mode = "vector_entry_point" if spec.vector_entry_point is not None else "sync"
     try:

@@ -26,6 +26,7 @@ from agents.common.archive import ArchiveError
 from agents.common.checkpoint import checkpoints
 
 from .command import Refusal
+from .environments import is_native
 from .logs import make_logger
 from .policies import algorithm_class, load_agent, unpickled
 from .rollouts import run_episodes, scores
@@ -34,6 +35,7 @@ from .tables import numeric, read_rows, write_rows
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
+FOREIGN_STARTS = 20  # of environments that are stepped one by one, and may be large
 LOGGED = 100  # rows of progress.csv
 MINUTES = 3.0  # between checkpoints
 KEPT = 2
@@ -129,7 +131,8 @@ class Attendant(BaseCallback):
 
     def score(self) -> None:
         """Add a point to the learning curve."""
-        episodes = run_episodes(self.model, self.run.env_id, CURVE_STARTS, **self.run.env_kwargs)
+        starts = CURVE_STARTS if is_native(self.run.env_id) else FOREIGN_STARTS
+        episodes = run_episodes(self.model, self.run.env_id, starts, **self.run.env_kwargs)
         measured = scores(episodes, self.run.env_id, self.run.env_kwargs.get("rotate", False))
         spent = {"environment_steps": self.steps, "cpu_seconds": round(self._spent, 2)}
         self.points.append({"seed": self.run.seed, **spent, **measured})
