@@ -83,7 +83,7 @@ def test_bad_images_are_left_out_with_one_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [("tiny.png", "fewer than 16"), ("broken.png", "it is damaged"), ("deep.png", "8 bits a channel"),
-     ("empty.jpg", "empty"), ("notes.txt", "no picture"), ("absent", "not there"), ("text.svg", "nothing of it is drawn"),
+     ("empty.jpg", "empty"), ("notes.txt", "no picture"), ("absent", "not there"), ("text.svg", "nothing of it"),
      ("long.svg", "1,048,576 allowed"), ("large5001.png", "25,000,000"), ("large10000.png", "25,000,000"),
      ("large30000.png", "25,000,000")],
 )  # fmt: skip
