@@ -204,7 +204,11 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         self.task = make_task(task, keywords)
         self.num_envs = num_envs
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
-        self.metadata = {**FovealEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {
+            **FovealEnv.metadata,
+            "autoreset_mode": self.autoreset_mode,
+            "reward_needs_info": self.task.reward_needs_info,
+        }
         self.render_mode = render_mode
         self.max_episode_steps = max_episode_steps
         self.single_observation_space = self.task.observation_space

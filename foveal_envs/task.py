@@ -43,6 +43,8 @@ class Task:
         steers_gaze: whether an action moves ``gaze``, a field of the record with x and y in units of ``render_size``.
             Such a task writes ``aim``.
         names: of the classes among which a policy decides by scores. A task that has them writes ``say``.
+        reward_needs_info: whether ``compute_reward`` reads ``info``. To relabel goals, a learner then has to keep the
+            infos of all moves, which a vector environment gives under ``info="step"``.
         columns: places in a row of the raster on which the reference "raster" visits the scene.
     """
 
@@ -55,6 +57,7 @@ class Task:
     fovea: Fovea | None = None
     steers_gaze: bool = False
     names: tuple[str, ...] = ()
+    reward_needs_info: bool = False
     columns: int = 4
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
@@ -112,7 +115,7 @@ class Task:
         Args:
             achieved_goal: (..., G).
             desired_goal: (..., G).
-            info: a mapping, or a sequence of them; not used unless a task says so.
+            info: a mapping, or a sequence of them; not read unless ``reward_needs_info``.
 
         Returns:
             (...) float64.
