@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
@@ -134,10 +135,14 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         return info
 
     def render(self) -> Any:
-        """A frame (H, W, 3) uint8 in mode "rgb_array"; in mode "human" the window is brought up to date."""
+        """A frame (H, W, 3) uint8 in mode "rgb_array"; in mode "human" the window is brought up to date.
+
+        Where there is no display, a warning says so, once, and there is no window.
+        """
         if self.render_mode is None:
             raise gym.error.Error('make the environment with render_mode="rgb_array" or "human" to render it')
-        return _screen(self).show(self._lanes.worlds, 0)
+        frame = _screen(self).show(self._lanes.worlds, 0)
+        return None if self.render_mode == "human" else frame
 
     def oracle_action(self) -> np.ndarray:
         """Action of the best policy that knows the whole world."""
@@ -352,7 +357,10 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         return mask
 
     def render(self) -> Any:
-        """In mode "rgb_array" a tuple of N frames (H, W, 3) uint8; in mode "human" lane 0 is shown in a window."""
+        """In mode "rgb_array" a tuple of N frames (H, W, 3) uint8; in mode "human" lane 0 is shown in a window.
+
+        Where there is no display, a warning says so, once, and there is no window.
+        """
         if self.render_mode is None:
             raise gym.error.Error('make the environment with render_mode="rgb_array" or "human" to render it')
         rows = [0] if self.render_mode == "human" else range(self.num_envs)
@@ -435,9 +443,12 @@ def _screen(env: Any) -> Any:
         from .rendering import Screen
 
         task = env.task
-        env._screen = Screen(
-            task.draw, task.render_size, type(task).__name__, env.render_mode, env.metadata["render_fps"]
-        )
+        make = partial(Screen, task.draw, task.render_size, type(task).__name__, fps=env.metadata["render_fps"])
+        try:
+            env._screen = make(render_mode=env.render_mode)
+        except gym.error.Error as error:
+            warnings.warn(f"{error}; nothing is shown", RuntimeWarning, stacklevel=3)
+            env._screen = make(render_mode=None)
     return env._screen
 
 
