@@ -212,7 +212,8 @@ class SwampNavigation(GoalNavigation):
             for share in np.linspace(1.0, 0.1, 10):
                 canvas.circle(x + 1, y + 1, share * radius, "#5d8a661f")
             canvas.circle(x + 1, y + 1, radius, "#4e7a58", 1.5)
-        canvas.line(_way(worlds[row : row + 1], self._graph) + 1, BEST, 3.0)
+        if self.reveal:
+            canvas.line(_way(worlds[row : row + 1], self._graph) + 1, BEST, 3.0)
         draw_flag(canvas, w["goal"][0] + 1, w["goal"][1] + 1)
         draw_walk(canvas, trail_of(w) + 1)
         canvas.status("length", f"{w['length']:.2f}")
