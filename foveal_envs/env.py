@@ -25,6 +25,7 @@ class _GoalFunctions:
     """
 
     task: Task
+    _screen: Any = None  # of the class, since Gymnasium also closes what its constructor refused
 
     def __getattr__(self, name: str) -> Any:
         function = _GOAL_FUNCTIONS.get(name)
@@ -85,7 +86,6 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         self._rewards, self._terminated = np.zeros(1), np.zeros(1, bool)
         self._seeded = False
         self._make_row()
-        self._screen: Any = None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Observation, Info]:
         super().reset(seed=seed)
@@ -229,7 +229,6 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         self._buffer = None if copy else self._lanes.empty_observation()
         self._all = np.ones(num_envs, bool)
         self._seeded = False
-        self._screen: Any = None
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Info | None = None

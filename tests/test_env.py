@@ -294,3 +294,8 @@ def test_goal_functions_exist_only_beside_goal_keys(keywords):
         assert not hasattr(env, "compute_reward")
         with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
             _ = env.nothing
+
+
+def test_what_the_constructor_refused_can_be_closed() -> None:
+    """Gymnasium closes it when it is collected, and would report an error where nobody can catch it."""
+    FovealVectorEnv.__new__(FovealVectorEnv).close()
