@@ -19,7 +19,7 @@ install: $(INSTALLED)  ## create .venv with the pinned versions (the other targe
 
 # The stamp is younger than both files exactly when the environment is complete, so a second call costs nothing.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "The pinned versions need Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "foveal-envs needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	@echo "Setting up $(VENV), once: this takes a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --constraint constraints.txt --editable '.[all]'

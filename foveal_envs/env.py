@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
@@ -28,6 +29,7 @@ class _GoalFunctions:
     """
 
     task: Task
+    _screen: Any = None  # of the class, since Gymnasium also closes what its constructor refused
 
     def __getattr__(self, name: str) -> Any:
         function = _GOAL_FUNCTIONS.get(name)
@@ -72,7 +74,6 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
     ``reset(options={"episode_key": key})`` replays the episode whose ``info["episode_key"]`` was ``key``.
     """
 
-    _screen: Any = None  # of the class, so that what was never made can be closed
     metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
         "render_modes": ["human", "rgb_array"],
         "render_fps": 8,
@@ -146,10 +147,14 @@ class FovealEnv(_GoalFunctions, gym.Env[Observation, Any]):
         return info
 
     def render(self) -> Any:
-        """A frame (H, W, 3) uint8 in mode "rgb_array"; in mode "human" the window is brought up to date."""
+        """A frame (H, W, 3) uint8 in mode "rgb_array"; in mode "human" the window is brought up to date.
+
+        Where there is no display, a warning says so, once, and there is no window.
+        """
         if self.render_mode is None:
             raise gym.error.Error('make the environment with render_mode="rgb_array" or "human" to render it')
-        return _screen(self).show(self._lanes.worlds, 0)
+        frame = _screen(self).show(self._lanes.worlds, 0)
+        return None if self.render_mode == "human" else frame
 
     def oracle_action(self) -> np.ndarray:
         """Action of the best policy that knows the whole world."""
@@ -196,8 +201,6 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         **keywords: the task's own.
     """
 
-    _screen: Any = None
-
     def __init__(
         self,
         task: str | type[Task] | Task,
@@ -220,8 +223,12 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         self.copy = flag("copy", copy)
         self._info_mode = one_of("info", info, ("end", "step"))
         self.render_mode = _check_render_mode(render_mode)
-        self.metadata = {**FovealEnv.metadata, "autoreset_mode": self.autoreset_mode}
         self.task = make_task(task, keywords)
+        self.metadata = {
+            **FovealEnv.metadata,
+            "autoreset_mode": self.autoreset_mode,
+            "reward_needs_info": self.task.reward_needs_info,
+        }
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -366,7 +373,10 @@ class FovealVectorEnv(_GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.
         return int(self.np_random.integers(1 << 62))
 
     def render(self) -> Any:
-        """In mode "rgb_array" a tuple of N frames (H, W, 3) uint8; in mode "human" lane 0 is shown in a window."""
+        """In mode "rgb_array" a tuple of N frames (H, W, 3) uint8; in mode "human" lane 0 is shown in a window.
+
+        Where there is no display, a warning says so, once, and there is no window.
+        """
         if self.render_mode is None:
             raise gym.error.Error('make the environment with render_mode="rgb_array" or "human" to render it')
         rows = [0] if self.render_mode == "human" else range(self.num_envs)
@@ -441,9 +451,12 @@ def _screen(env: Any) -> Any:
         from .rendering import Screen
 
         task = env.task
-        env._screen = Screen(
-            task.draw, task.render_size, type(task).__name__, env.render_mode, env.metadata["render_fps"]
-        )
+        make = partial(Screen, task.draw, task.render_size, type(task).__name__, fps=env.metadata["render_fps"])
+        try:
+            env._screen = make(render_mode=env.render_mode)
+        except gym.error.Error as error:
+            warnings.warn(f"{error}; nothing is shown", RuntimeWarning, stacklevel=3)
+            env._screen = make(render_mode=None)
     return env._screen
 
 

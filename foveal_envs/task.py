@@ -38,11 +38,15 @@ class Task:
             field may hold anything. ``set_state`` refuses what lies outside, so declare every field with which a kernel
             indexes. Floats without a range must be finite.
         render_size: width and height of what ``draw`` shows, in its own units.
-        reveal: whether ``draw`` shows what the policy has to find out; False while a person plays.
+        reveal: whether ``draw`` shows what the policy has to find out or to remember; False while a person plays.
         fovea: what the world is seen through; None: the task has no fovea.
         steers_gaze: whether an action moves ``gaze``, a field of the record with x and y in units of ``render_size``.
             Such a task writes ``aim``.
+        action_names: of the actions of a Discrete space, or of the first part of a MultiDiscrete one, by which a person
+            plays: "left", "right", "up", "down" and "stay" are keys, and so is every digit.
         names: of the classes among which a policy decides by scores. A task that has them writes ``say``.
+        reward_needs_info: whether ``compute_reward`` reads ``info``. To relabel goals, a learner then has to keep the
+            infos of all moves, which a vector environment gives under ``info="step"``.
         columns: places in a row of the raster on which the reference "raster" visits the scene.
     """
 
@@ -54,7 +58,9 @@ class Task:
     reveal: bool = True
     fovea: Fovea | None = None
     steers_gaze: bool = False
+    action_names: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    reward_needs_info: bool = False
     columns: int = 4
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
@@ -112,7 +118,7 @@ class Task:
         Args:
             achieved_goal: (..., G).
             desired_goal: (..., G).
-            info: a mapping, or a sequence of them; not used unless a task says so.
+            info: a mapping, or a sequence of them; not read unless ``reward_needs_info``.
 
         Returns:
             (...) float64.

@@ -1,4 +1,4 @@
-"""Steer the fovea yourself, with mouse and keys, against the best reference. ``python -m scripts.play --help``."""
+"""Play a task yourself, with mouse and keys, against the best reference. ``python -m scripts.play --help``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import pygame
 
 from foveal_envs.env import FovealEnv
 from foveal_envs.reference import make_reference
@@ -15,34 +14,13 @@ from foveal_envs.rendering import Screen, Window
 from foveal_envs.rendering.canvas import SIDE
 
 from .shared.command import program, run_command
+from .shared.controls import WAYS, Command, command_of, keys_of, read_command, ways_of
 from .shared.environments import make_lanes, parse_keywords
 from .shared.rollouts import rollout
 from .shared.runs import find_environment
 from .shared.suite import task_of
 
-HELP = "click or arrows: look    0-9: say    Q E: turn    Shift: a quarter    R: new    Esc: quit"
 FPS = 30
-KEYS = {
-    pygame.K_LEFT: "left",
-    pygame.K_RIGHT: "right",
-    pygame.K_UP: "up",
-    pygame.K_DOWN: "down",
-    pygame.K_q: "anticlockwise",
-    pygame.K_e: "clockwise",
-    pygame.K_SPACE: "stay",
-    pygame.K_r: "new",
-    pygame.K_ESCAPE: "quit",
-}
-WAYS = {
-    "left": (-1, 0, 0),
-    "right": (1, 0, 0),
-    "up": (0, -1, 0),
-    "down": (0, 1, 0),
-    "anticlockwise": (0, 0, -1),
-    "clockwise": (0, 0, 1),
-    "stay": (0, 0, 0),
-}
-Command = tuple[Any, ...]  # ("left", 1.0), ("click", x, y) in pixels of the picture, ("say", 7), ("new",), ("quit",)
 
 
 def play(
@@ -52,15 +30,14 @@ def play(
     frames: int | None = None,
     env: tuple[str, ...] = (),
 ) -> None:
-    """Steer the fovea: click where to look, or use the arrow keys; q and e turn; R begins anew; Escape ends.
+    """Play with the keys that the picture lists: the arrows and the mouse look or walk, digits answer, R begins anew.
 
-    Where something is to be named, a digit says it: its class, or 0 for "different" and 1 for "same". What the task
-    hides from a policy is shown when the game is over.
+    What the task hides from a policy is shown when the game is over.
 
     Args:
-        environment: id of a task with a fovea, or a run folder.
+        environment: id of any task of this package, or of yours; or a run folder.
         seed: of the first episode; default: another one each time.
-        script: play these commands without a window, as "left up click:200,150 say:7 clockwise new".
+        script: play these commands without a window, as in "left up click:200,150 say:7 clockwise new".
         frames: stop after so many frames.
         env: keywords of the environment, KEY=VALUE.
     """
@@ -97,46 +74,16 @@ def steer(game: Game, screen: Screen, window: Window, frames: int | None) -> Non
     window.close()
 
 
-def command_of(event: pygame.event.Event, window: Window) -> Command | None:
-    """What a key or a click means; None: nothing."""
-    if event.type == pygame.KEYDOWN and event.key in KEYS:
-        name = KEYS[event.key]
-        return (name, 0.25 if event.mod & pygame.KMOD_SHIFT else 1.0) if name in WAYS else (name,)
-    if event.type == pygame.KEYDOWN and pygame.K_0 <= event.key <= pygame.K_9:
-        return ("say", event.key - pygame.K_0)
-    if event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
-        return ("click", *window.locate(event.pos))
-    return None
-
-
-def read_command(word: str) -> Command:
-    """A command from a word of a script: a direction, "click:x,y" or "new".
-
-    Raises:
-        SystemExit: an unknown word; the message lists the known ones.
-    """
-    name, _, place = word.partition(":")
-    if name in WAYS:
-        return name, 1.0
-    if name == "new":
-        return (name,)
-    if name == "say" and place.isdigit():
-        return name, int(place)
-    if name == "click" and place.count(",") == 1:
-        return name, *(float(part) for part in place.split(","))
-    raise SystemExit(f"unknown command {word!r}: a script has {', '.join(WAYS)}, click:x,y, say:7 and new")
-
-
 class Game:
     """Episodes of one task, each played by a person and, out of sight, by the best reference of the task.
 
     Args:
-        env_id: a task with a fovea.
+        env_id: a task of foveal_envs.
         keywords: of the task.
         seed: of the first episode; None: random.
 
     Raises:
-        SystemExit: the environment cannot be made or has no fovea.
+        SystemExit: the environment cannot be made, is of another package, or has actions for which there are no keys.
     """
 
     def __init__(self, env_id: str, keywords: dict[str, Any], seed: int | None) -> None:
@@ -144,8 +91,14 @@ class Game:
             self.env = gym.make(env_id, **keywords).unwrapped
         except (gym.error.Error, ModuleNotFoundError, TypeError, ValueError) as error:
             raise SystemExit(f"cannot make {env_id}: {error}") from error
-        if not isinstance(self.env, FovealEnv) or not self.env.task.steers_gaze:
-            raise SystemExit(f"{env_id} has no fovea, or more than it, to steer; python -m scripts.watch shows it")
+        if not isinstance(self.env, FovealEnv):
+            raise SystemExit(f"{env_id} is no task of foveal_envs; python -m scripts.watch shows it")
+        self.ways = ways_of(self.env.task)
+        if not self.ways:
+            space = self.env.task.action_space
+            raise SystemExit(
+                f"there are no keys for the actions of {env_id}, {space}; python -m scripts.watch shows it"
+            )
         self._rival, self.rival = make_lanes(env_id, keywords, 1, info="step"), task_of(env_id)[1]
         self._policy = make_reference(self.rival, self._rival)
         self.opinion: int | None = None
@@ -155,7 +108,7 @@ class Game:
     def begin(self, seed: int | None = None) -> None:
         """Start an episode, and let the reference play it to its end."""
         _, info = self.env.reset(seed=seed)
-        self.you, self.oracle, self.over, self.opinion = Result(), Result(), False, None
+        self.you, self.oracle, self.over, self.opinion, self._eye = Result(), Result(), False, None, None
         self.env.task.reveal = False
         same = {"episode_key": info["episode_key"]}
         for move in rollout(self._rival, self._policy, options=same):
@@ -169,7 +122,7 @@ class Game:
             gymnasium.error.Error: a window is wanted and there is no display.
         """
         task = self.env.task
-        return Screen(task.draw, task.render_size, f"{type(task).__name__}    {HELP}", render_mode, FPS)
+        return Screen(task.draw, task.render_size, type(task).__name__, render_mode, FPS)
 
     @property
     def worlds(self) -> np.ndarray:
@@ -177,51 +130,85 @@ class Game:
         return self.env.get_state()["worlds"]
 
     def obey(self, command: Command) -> None:
-        """Do what the person wants: move, or begin anew. After an episode's end only a new one helps."""
+        """Do what the person wants: move, answer, or begin anew. After an episode's end only a new one helps."""
         name, *values = command
-        task, gaze = self.env.task, self.worlds[0]["gaze"]
-        fovea = task.fovea
+        names = self.env.task.names
         if name == "new":
             self.begin()
-        elif name == "say":
-            self.opinion = min(values[0], len(task.names) - 1) if task.names else None
+        elif name == "say" and names:
+            self.opinion = min(values[0], len(names) - 1)
         elif not self.over:
-            if name == "click":
-                width, height = task.render_size
-                place = np.array(values) * max(width, height) / SIDE
-                if not (0 <= place[0] < width and 0 <= place[1] < height):
-                    return
-                displacement = np.array([*(place - gaze[:2]), 0.0])
-            else:
-                jumps = (1.0, 1.0, 0.0)  # one cell
-                if fovea is not None:
-                    jumps = (fovea.largest_jump, fovea.largest_jump, fovea.largest_turn)
-                displacement = (values[0] if fovea is not None else 1.0) * np.array(jumps) * WAYS[name]
-            self._move(self._action(gaze, displacement))
+            act = self._look if self.env.task.steers_gaze else self._act
+            action = act(name, values)
+            if action is not None:
+                self._move(action)
 
-    def _action(self, gaze: np.ndarray, displacement: np.ndarray) -> np.ndarray:
-        """The action that moves the gaze so, and says what the person thinks."""
-        task = self.env.task
+    def _look(self, name: str, values: list[Any]) -> np.ndarray | None:
+        """The action that moves the gaze as the person wants, and says what the person thinks; None: no move."""
+        task, gaze = self.env.task, self.worlds[0]["gaze"]
+        fovea = task.fovea
+        if name == "click":
+            place = self._place(values)
+            if place is None:
+                return None
+            displacement = np.array([*(place - gaze[:2]), 0.0])
+        elif name in WAYS:
+            jumps = (1.0, 1.0, 0.0)  # one cell
+            if fovea is not None:
+                jumps = (fovea.largest_jump, fovea.largest_jump, fovea.largest_turn)
+            displacement = (values[0] if fovea is not None else 1.0) * np.array(jumps) * WAYS[name]
+        else:
+            return None
         actions = task.aim(self.worlds, (gaze + displacement)[None, :2], displacement[2])
         if self.opinion is not None:
             actions = task.say(actions, np.array([self.opinion]))
         return actions[0]
 
+    def _act(self, name: str, values: list[Any]) -> np.ndarray | None:
+        """The action of a task that steers no gaze, or more than it; None: no move. A click says where an eye goes."""
+        task = self.env.task
+        name = str(values[0]) if name == "say" else name
+        if name == "click" and task.fovea is not None:
+            self._eye = self._place(values)
+        if name not in self.ways:
+            return None
+        if isinstance(task.action_space, gym.spaces.Box):
+            (numbers,) = task.action_space.shape
+            return (values[0] * np.array(WAYS[name], np.float32))[:numbers]
+        action = self.ways.index(name)
+        if isinstance(task.action_space, gym.spaces.Discrete):
+            return np.int64(action)
+        gaze = self.worlds["gaze"]
+        return np.array([action, *task.fovea.aim_at(gaze, gaze[:, :2] if self._eye is None else self._eye[None])])
+
+    def _place(self, pixel: list[float]) -> np.ndarray | None:
+        """The place in the scene (x, y) of a place in the picture; None: it is in the panel."""
+        width, height = self.env.task.render_size
+        place = np.array(pixel) * max(width, height) / SIDE
+        return place if 0 <= place[0] < width and 0 <= place[1] < height else None
+
     def _move(self, action: np.ndarray) -> None:
         _, reward, terminated, truncated, info = self.env.step(action)
+        if self.env.task.names and self.opinion is None:  # then the scores are all the same, and name the first class
+            info = {**info, "is_success": False}
         self.you.add(float(reward), info)
         if terminated or truncated:
             self.over = self.env.task.reveal = True
             self.games.append((self.you, self.oracle))
 
     def notes(self) -> list[tuple[str, str]]:
-        """Lines for the panel: which game, when the target was found, the sum of rewards; beside the reference's."""
-        said = [("you say", self.env.task.names[self.opinion])] if self.opinion is not None else []
+        """Lines for the panel: the game, its first success and sum of rewards beside the reference's, and the keys."""
+        task = self.env.task
+        said = [("you say", task.names[self.opinion])] if self.opinion is not None else []
+        found = ("right at" if task.names else "success at", f"{self.you.found_text} | {self.oracle.found_text}")
+        answered = self.over or self.opinion is not None or not task.names
         return [
             *said,
             ("over: press R" if self.over else f"game {len(self.games) + 1}", f"you | {self.rival}"),
-            ("found at", f"{self.you.found_text} | {self.oracle.found_text}"),
+            *([found] if answered else []),
             ("return", f"{self.you.total:.1f} | {self.oracle.total:.1f}"),
+            ("", ""),
+            *keys_of(task),
         ]
 
     def summary(self) -> str:

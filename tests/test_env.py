@@ -17,7 +17,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from foveal_envs import FovealEnv, FovealVectorEnv, Task, check_vector_env
 from foveal_envs.lanes import Lanes
 
-from .conftest import CASES, IDS, case_name
+from .conftest import CASES, IDS, VARIANTS, case_name
 
 MODES = ("next_step", "same_step", "disabled")
 GOAL_CASES = [
@@ -33,9 +33,10 @@ def make_vec(id: str, num_envs: int, /, **keywords: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:We recommend you to use a symmetric")  # muscles push in [0, 1], as in 1990
+@pytest.mark.filterwarnings("ignore:there is no display:RuntimeWarning")  # render_mode="human" works all the same
 @every_case
 def test_gymnasium_and_stable_baselines_accept_the_single_env(id: str, keywords: dict[str, Any]) -> None:
-    check_env(gym.make(id, **keywords).unwrapped, skip_render_check=True)
+    check_env(gym.make(id, **keywords).unwrapped, skip_render_check=keywords != VARIANTS[id][0])
     if keywords.get("reward") != "terminal":  # SB3 wants all rewards from compute_reward
         sb3_check_env(gym.make(id, **keywords).unwrapped)
 
@@ -342,3 +343,8 @@ def test_goal_functions_exist_only_beside_goal_keys(keywords):
         assert not hasattr(env, "compute_reward")
         with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
             _ = env.nothing
+
+
+def test_what_the_constructor_refused_can_be_closed() -> None:
+    """Gymnasium closes it when it is collected, and would report an error where nobody can catch it."""
+    FovealVectorEnv.__new__(FovealVectorEnv).close()

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS: dict[str, list[set[str]]] = {  # a room may import from its own layer and from those before it
     "foveal_envs": [
-        {"vectors", "checks", "limits"},
+        {"vectors", "checks", "limits", "cache"},
         {"compiled"},
         {"keys"},
         {"scenes", "retinas"},

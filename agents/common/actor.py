@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import get_device
 from torch import Tensor
-from typing_extensions import Self
 
 from .archive import ArchiveError, File, one_line, read_zip, source_of, write_zip
 from .saving import check_class, constructor_keywords, merged, refuse_missing, refuse_unknown

@@ -6,7 +6,7 @@ and the environment refuses actions that are not finite.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from gymnasium import spaces
 from stable_baselines3.common.distributions import (
@@ -19,7 +19,6 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.preprocessing import get_action_dim
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Normal
-from typing_extensions import Self
 
 
 class ActionDistribution(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 GOAL_KEYS = ("achieved_goal", "desired_goal")
+LARGE = 1e3  # up to here, training was seen to succeed without scales
 
 
 class Encoder:
@@ -48,6 +51,7 @@ class Encoder:
                 )
             parts[key] = part
         self.device = device
+        self._warned = False
         self.is_dict = isinstance(space, spaces.Dict)
         self.has_goal = all(key in parts for key in GOAL_KEYS)
         self.keys = [key for key in parts if not (self.has_goal and key in GOAL_KEYS)]
@@ -81,12 +85,27 @@ class Encoder:
         return torch.zeros(len(self.observation(obs)), 0, device=self.device)
 
     def check(self, obs: Any) -> None:
-        """Raises ValueError if `percept` stores one copy of two vectors that differ."""
+        """Warns, once, of numbers beyond `LARGE`; raises ValueError if `percept` stores one copy of two that differ."""
+        if not self._warned:
+            self._warn_of_large(obs if self.is_dict else {"observation": obs})
         if self.has_goal and self.shares_goal and not np.array_equal(obs["observation"], obs["achieved_goal"]):
             raise ValueError(
                 "observation and achieved_goal have the same space but different values: "
                 "pass share_goal=False, so that the world model predicts both"
             )
+
+    def _warn_of_large(self, parts: Mapping[str, np.ndarray]) -> None:
+        for name, part in parts.items():
+            if max(part.max(), -part.min()) > LARGE:
+                place = np.unravel_index(np.abs(part).argmax(), part.shape)
+                column = ", ".join(map(str, place[1:]))
+                warnings.warn(
+                    f"column {column} of {name!r} is {part[place]:.3g}, but the nets expect numbers near 1 and hardly "
+                    "learn from numbers that large; scale them in the environment, or with VecNormalize",
+                    stacklevel=2,
+                )
+                self._warned = True
+                return
 
     def _flat(self, arrays: list[Any]) -> Tensor:
         tensors = [torch.as_tensor(array).to(self.device, torch.float32).flatten(1) for array in arrays]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -13,7 +13,6 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces, get_system_info
 from torch import Tensor
-from typing_extensions import Self
 
 from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, source_of, write_zip
 from .data import check_alike, not_data

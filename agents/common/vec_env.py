@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import time
@@ -70,6 +71,7 @@ class GymnasiumVecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._fresh = getattr(env.unwrapped, "copy", None) is True  # its arrays already belong to the caller
         self._buffers: list[Any] | None = None if copy else [None, None]
+        self._switches = isinstance(self.action_space, gym.spaces.MultiBinary)
         self._turn = 0
         self._actions: Any = None
         self._no_infos = [NO_INFO] * self.num_envs
@@ -93,7 +95,8 @@ class GymnasiumVecEnv(VecEnv):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Stores actions (N, ...) for `step_wait`."""
-        self._actions = actions
+        # Stable-Baselines3 samples switches as floats.
+        self._actions = actions.astype(self.action_space.dtype) if self._switches else actions
 
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """Steps all lanes: observations (N, ...), rewards (N,) float32, ends (N,) bool, infos."""
@@ -236,7 +239,8 @@ def make_sb3(
 ) -> GymnasiumVecEnv:
     """Makes a Stable-Baselines3 VecEnv of a registered environment, in the fastest form that resets correctly.
 
-    That is the environment's own vector form if it supports SAME_STEP, else Gymnasium's SyncVectorEnv.
+    That is the environment's own vector form if it supports SAME_STEP, else Gymnasium's SyncVectorEnv. An environment
+    whose metadata say `reward_needs_info` is made with `info="step"`, so that goals can be relabelled.
 
     Args:
         env_id: registered id, "module:id" included.
@@ -250,10 +254,17 @@ def make_sb3(
         importlib.import_module(module)
     entry = gym.spec(env_id).vector_entry_point
     creator = load_env_creator(entry) if isinstance(entry, str) else entry
-    if creator is not None and "autoreset_mode" in inspect.signature(creator).parameters:
-        env = gym.make_vec(
-            env_id, num_envs, vectorization_mode="vector_entry_point", autoreset_mode="same_step", **kwargs
+    known = inspect.signature(creator).parameters if creator is not None else {}
+    if "autoreset_mode" in known:
+        named = isinstance(known["autoreset_mode"].default, str)
+        mode = "same_step" if named else AutoresetMode.SAME_STEP
+        make = functools.partial(
+            gym.make_vec, env_id, num_envs, vectorization_mode="vector_entry_point", autoreset_mode=mode, **kwargs
         )
+        env = make()
+        if env.metadata.get("reward_needs_info") and "info" not in kwargs:
+            env.close()
+            env = make(info="step")
     else:
         modes = {"autoreset_mode": AutoresetMode.SAME_STEP}
         env = gym.make_vec(env_id, num_envs, vectorization_mode="sync", vector_kwargs=modes, **kwargs)
@@ -278,10 +289,10 @@ def spread(infos: Mapping[str, Any], rows: list[Any]) -> list[Any]:
 
 
 def take(obs: Any, lane: int) -> Any:
-    """A lane's own copy of a batched observation: arrays, a dict of arrays, or an object array of either."""
+    """A lane's own copy of a batched observation: arrays, a dict of arrays, or an object array of lanes' own."""
     if isinstance(obs, Mapping):
         return {key: value[lane].copy() for key, value in obs.items()}
-    return obs[lane].copy()
+    return obs[lane].copy() if hasattr(obs[lane], "copy") else obs[lane]  # a number needs no copy
 
 
 def copy_obs(obs: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -35,46 +36,63 @@ def working(agent: SavedAlgorithm, count: int, **learn: Any) -> Iterator[None]:
 
     Raises:
         ValueError: the environment cannot be pickled.
+        RuntimeError: a process ended before training began, as all do if the script that started this one trains as
+            soon as it is imported.
     """
-    saved = io.BytesIO()
-    agent.save(saved)
     try:
         copy = cloudpickle.dumps((type(agent), agent.env, agent.not_data(), learn))
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         raise ValueError(f"workers = {count} needs an environment that can be pickled: {error}") from error
     context = multiprocessing.get_context("spawn")
     threads = torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as folder:
-        meeting = (Path(folder) / "meeting").as_uri()
-        arguments = saved.getvalue(), copy, count, meeting, agent.seed or 0
-        others = [context.Process(target=_work, args=(rank, *arguments), daemon=True) for rank in range(1, count)]
-        for other in others:
-            other.start()
-        _join(0, count, meeting)
+    with tempfile.TemporaryDirectory() as name:
+        folder, others = Path(name), []
+        # Files, because a process that does not read all of its arguments would keep this one waiting.
+        agent.save(folder / "agent.zip")
+        (folder / "copy").write_bytes(copy)
         try:
+            for rank in range(1, count):
+                other = context.Process(target=_work, args=(rank, count, folder, agent.seed or 0), daemon=True)
+                other.start()
+                others.append(other)
+            _wait_for(others, folder)
+            _join(0, count, folder)
             yield
         finally:
-            dist.destroy_process_group()
+            joined = dist.is_initialized()
+            if joined:
+                dist.destroy_process_group()
             torch.set_num_threads(threads)
             for other in others:
-                other.join(timeout=10)
+                other.join(timeout=10 if joined else 0)
                 other.terminate()
 
 
-def _work(rank: int, saved: bytes, copy: bytes, count: int, meeting: str, seed: int) -> None:
+def _wait_for(others: Sequence[SpawnProcess], folder: Path) -> None:
+    """Returns when each process is about to join, which it shows by a file; raises RuntimeError if one has ended."""
+    while not all((folder / str(rank)).exists() for rank in range(1, len(others) + 1)):
+        if connection.wait([other.sentinel for other in others], timeout=0.05):
+            raise RuntimeError(
+                "a worker ended before training began; what it printed says why. A script that trains with workers "
+                "must do so under `if __name__ == '__main__':`, because every worker imports it"
+            )
+
+
+def _work(rank: int, count: int, folder: Path, seed: int) -> None:
     """Runs in another process: loads the agent, gives it its own seeds, and trains it."""
-    agent_class, env, not_data, learn = cloudpickle.loads(copy)
-    agent = agent_class.load(io.BytesIO(saved), env=env, device="cpu", **not_data)
+    agent_class, env, not_data, learn = cloudpickle.loads((folder / "copy").read_bytes())
+    agent = agent_class.load(folder / "agent.zip", env=env, device="cpu", **not_data)
     agent.env.seed(seed + rank * APART)
     torch.manual_seed(seed + rank * APART)
-    _join(rank, count, meeting)
+    (folder / str(rank)).touch()
+    _join(rank, count, folder)
     agent.share_work(**learn)
     dist.destroy_process_group()
 
 
-def _join(rank: int, count: int, meeting: str) -> None:
+def _join(rank: int, count: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
+    dist.init_process_group("gloo", init_method=(folder / "meeting").as_uri(), rank=rank, world_size=count)
 
 
 def average(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,34 @@ from .ops.packing import Packing
 
 Form = Literal["compiled", "parallel", "packed", "loop"]
 State = tuple[Tensor, ...]
+Compute = Callable[[Any, Tensor, State, Tensor], tuple[Tensor, State]]
+PRECISIONS = (torch.float32, torch.float64)
+
+
+def in_own_precision(compute: Compute) -> Compute:
+    """A core's `step` or `forward` that computes in the precision of its parameters, under autocast too.
+
+    States add up over many steps, and machine code knows no half precision.
+
+    Raises:
+        TypeError: that precision is neither float32 nor float64.
+    """
+
+    @functools.wraps(compute)
+    def computed(core: Core, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        autocast = torch.is_autocast_enabled(x.device.type)
+        dtype = next(core.parameters(), x).dtype if autocast else x.dtype
+        if dtype not in PRECISIONS:
+            raise TypeError(
+                f"{type(core).__name__} computes in float32 or float64, not in {str(dtype).removeprefix('torch.')}; "
+                "leave the core as it is and use torch.autocast for the nets around it"
+            )
+        if not autocast:
+            return compute(core, x, state, episode_start)
+        with torch.autocast(x.device.type, enabled=False):
+            return compute(core, x.to(dtype), tuple(part.to(dtype) for part in state), episode_start)
+
+    return computed
 
 
 class Core(nn.Module, ABC):
@@ -27,8 +56,8 @@ class Core(nn.Module, ABC):
     - parallel: all steps at once, as a few matrix products.
     - compiled: a loop in machine code, for the CPU.
 
-    `forms` lists those of a core; the first is the default. A core made of other cores may override
-    `initial_state` and `forward` as well.
+    `forms` lists those of a core; the first is the default. All of them compute in float32 or float64, also under
+    autocast, see `in_own_precision`. A core made of other cores may override `initial_state` and `forward` as well.
 
     Args:
         input_size: D, width of the input.
@@ -82,6 +111,7 @@ class Core(nn.Module, ABC):
             y (B, H) and the next state.
         """
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """A sequence of steps, computed in the form named by `form`.
 
@@ -134,6 +164,7 @@ class Recurrence(Core):
         """y (..., H) from what `advance` read (..., *) and the inputs (..., D)."""
         return read
 
+    @in_own_precision
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step; see `Core.step`."""
         read, state = self.advance(self.project(x), self.restart(state, episode_start))

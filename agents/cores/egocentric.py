@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .core import Core, State
+from .core import Core, State, in_own_precision
 from .tiled import at_places, part, square
 
 WIDER = 1.5  # side of the area read, relative to the view's
@@ -64,6 +64,7 @@ class EgocentricMap(Core):
         cells = part(self.core.initial_state(batch_size * count), count)
         return *cells, self.places.new_zeros(batch_size, 2)
 
+    @in_own_precision
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step; see `Core.step`."""
         view, step, rest = self._parts_of(x)
@@ -72,6 +73,7 @@ class EgocentricMap(Core):
         h, cells = at_places(self.core.step, self._write(view, gaze), state[:-1], episode_start)
         return torch.cat((self._look(h, view, gaze), rest), -1), (*cells, gaze)
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """A sequence of steps; see `Core.forward`."""
         view, steps, rest = self._parts_of(x)

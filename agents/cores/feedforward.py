@@ -7,7 +7,7 @@ from typing import Literal, final
 
 from torch import Tensor, nn
 
-from .core import Core, Form, State
+from .core import Core, Form, State, in_own_precision
 
 Activation = Literal["logistic", "tanh", "relu", "elu", "silu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -53,6 +53,7 @@ class FeedForward(Core):
             layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*layers)
 
+    @in_own_precision
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step: x (B, D) to y (B, H); see `Core.step`."""
         return self.layers(x), state

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from .core import Core, State
+from .core import Core, State, in_own_precision
 
 
 @final
@@ -44,12 +44,14 @@ class Tiled(Core):
         """Tensors (batch_size, K, ...)."""
         return part(self.core.initial_state(batch_size * self.places), self.places)
 
+    @in_own_precision
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One step; see `Core.step`."""
         self.core.form = self.form
         y, state = at_places(self.core.step, self._spread(x), state, episode_start)
         return y.flatten(-2), state
 
+    @in_own_precision
     def forward(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """A sequence of steps; see `Core.forward`."""
         self.core.form = self.form

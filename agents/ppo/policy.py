@@ -15,7 +15,6 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import Tensor, nn
-from typing_extensions import Unpack
 
 from ..common.actor import Actor
 from ..common.distributions import ActionDistribution, make_distribution
@@ -108,7 +107,7 @@ class RecurrentPolicy(Actor):
 
     def evaluate_actions(
         self, obs: Obs, actions: Tensor, state: State, episode_start: Tensor, through_time: bool = True
-    ) -> tuple[Tensor, Tensor, Tensor | None, Unpack[tuple[Tensor, ...]]]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, *tuple[Tensor, ...]]:
         """V, log pi(a) and entropy (None if it has no closed form), each (T B,), of a time-major sequence.
 
         A subclass may return more; `RecurrentPPO.further_loss` receives it.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from .files import read_picture
+
 TEXTURES = 8  # different ones
 SMALLEST = 16  # side of a picture, pixels
-KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".tga", ".ppm", ".pgm", ".svg")
 PHOTOGRAPHS = ("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "moon", "rocket")
-NAMES = ("textures", "photographs")
+ALLOWED = "'textures', 'photographs', a folder, files or arrays"
 Images = str | Path | Sequence[Any] | np.ndarray
 
 
@@ -24,6 +27,10 @@ def load_pictures(
     """Square pictures (M, side, side, channels) uint8, the largest square in the middle of each, resized by area.
 
     What is transparent shows white. SVG files are drawn at the wanted size.
+
+    Pictures that cannot be used are left out, with one warning: those of fewer than 16 pixels a side, those that are
+    transparent everywhere, and files that are damaged, cut short, or of more than 8 bits a channel, 25 million pixels
+    or, as SVG, 1 MiB. The head of a file tells its size, so that one that is too large is never decoded.
 
     Args:
         images: "textures" (procedural), "photographs" (of scikit-image), a folder, a file, a sequence of files or
@@ -46,7 +53,9 @@ def load_pictures(
         if count is not None and len(pictures) == count:
             break
         try:
-            pictures.append(_fitted(_checked(_read(source, side)), side, channels, sprites))
+            path_like = isinstance(source, Path)
+            picture = read_picture(source, max(side, SMALLEST)) if path_like else np.asarray(source)
+            pictures.append(_fitted(_checked(picture), side, channels, sprites))
         except ValueError as error:
             skipped.append(f"{name}: {error}")
     if not pictures:
@@ -150,39 +159,15 @@ def _sources(images: Images) -> Iterator[tuple[str, Any]]:
     elif isinstance(images, str | Path):
         path = Path(images)
         if not path.exists():
-            names = ", ".join(map(repr, NAMES))
-            raise ValueError(f"images must be one of {names}, a folder, files or arrays; {path} is not there")
+            raise ValueError(f"images must be {ALLOWED}; {path} is not there")
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         yield from ((str(file), file) for file in files if file.is_file())
+    elif not isinstance(images, Sequence | np.ndarray):
+        raise ValueError(f"images must be {ALLOWED}; got {images!r}")
     else:
         for i, picture in enumerate(images):
             path_like = isinstance(picture, str | Path)
             yield str(picture) if path_like else f"picture {i}", Path(picture) if path_like else picture
-
-
-def _read(source: Any, side: int) -> np.ndarray:
-    """Pixels (H, W, 4) of a file, or the array itself; drawings are ``side`` pixels wide or high."""
-    if not isinstance(source, Path):
-        return np.asarray(source)
-    if source.suffix.lower() not in KINDS:
-        raise ValueError(f"it is no picture; known are {' '.join(KINDS)}")
-    head = source.read_bytes()[:32]
-    if not head:
-        raise ValueError("the file is empty")
-    if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) > 24 and head[24] == 16:
-        raise ValueError("it has 16 bits a channel; 8 are allowed")
-    import pygame
-
-    try:
-        if source.suffix.lower() == ".svg":
-            surface = pygame.image.load_sized_svg(str(source), (max(side, SMALLEST),) * 2)
-        else:
-            surface = pygame.image.load(str(source))
-    except (pygame.error, OSError) as error:
-        raise ValueError(f"it cannot be read ({error})") from error
-    width, height = surface.get_size()
-    pixels = np.frombuffer(pygame.image.tobytes(surface, "RGBA"), np.uint8)
-    return pixels.reshape(height, width, 4)
 
 
 def _checked(picture: np.ndarray) -> np.ndarray:
@@ -198,21 +183,50 @@ def _checked(picture: np.ndarray) -> np.ndarray:
 
 def _fitted(picture: np.ndarray, side: int, channels: int, sprite: bool) -> np.ndarray:
     """The square in the middle, or the whole of a sprite, on white, resized by area, as grey or colour."""
-    part = _square(picture, sprite).astype(np.float64)
-    square, _, depth = part.shape
-    opacity = part[..., 3:] / 255.0 if depth == 4 else np.ones((square, square, 1))
-    part = 255.0 - opacity * (255.0 - part[..., :3])
-    if depth >= 3 and channels == 1:
-        part = part @ np.array([[0.299], [0.587], [0.114]])
-    elif depth == 1 and channels == 3:
-        part = np.repeat(part, 3, 2)
-    if sprite:
-        part = np.concatenate([part, 255.0 * (1.0 - opacity)], axis=2)
-    if square != side:
-        shares = _overlaps(square, side)
-        part = np.einsum("ay,bx,yxc->abc", shares, shares, part, optimize=True)
+    part = _resized(_square(picture, sprite), side, channels)
     fitted: np.ndarray = np.clip(np.rint(part), 0, 255).astype(np.uint8)
-    return fitted
+    if fitted[..., channels].min() == 255:
+        raise ValueError("it is transparent everywhere")
+    return fitted if sprite else fitted[..., :channels]
+
+
+def _resized(part: np.ndarray, side: int, channels: int) -> np.ndarray:
+    """Planes (side, side, channels + 1) of a square of pixels, each the mean over an area.
+
+    Only the rows that a row of the result needs become floating-point numbers at a time.
+    """
+    if len(part) == side:
+        return _planes(part, channels)
+    spans = list(_spans(len(part), side))
+    tall = np.stack([_weighted(shares, _planes(part[span], channels)) for span, shares in spans])
+    return np.stack([_weighted(shares, tall[:, span].swapaxes(0, 1)) for span, shares in spans], axis=1)
+
+
+def _spans(old: int, new: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """For each of ``new`` pixels in a row, which of ``old`` ones it covers, and its share of each; they add up to 1."""
+    for low, high in itertools.pairwise(np.arange(new + 1) * old / new):
+        span = slice(int(low), math.ceil(high))
+        pixels = np.arange(span.start, span.stop)
+        covered = np.minimum(high, pixels + 1) - np.maximum(low, pixels)
+        yield span, covered / covered.sum()
+
+
+def _weighted(shares: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Sum over the first axis of rows (P, ...), times shares (P,)."""
+    total: np.ndarray = np.tensordot(shares, rows, 1)
+    return total
+
+
+def _planes(part: np.ndarray, channels: int) -> np.ndarray:
+    """Pixels (H, W, C) as grey or colour on white, and then transparency: (H, W, channels + 1) float64."""
+    pixels, depth = part.astype(np.float64), part.shape[2]
+    opacity = pixels[..., 3:] / 255.0 if depth == 4 else np.ones((*part.shape[:2], 1))
+    colour = 255.0 - opacity * (255.0 - pixels[..., :3])
+    if depth >= 3 and channels == 1:
+        colour = colour @ np.array([[0.299], [0.587], [0.114]])
+    elif depth == 1 and channels == 3:
+        colour = np.repeat(colour, 3, 2)
+    return np.concatenate([colour, 255.0 * (1.0 - opacity)], axis=2)
 
 
 def _square(picture: np.ndarray, whole: bool) -> np.ndarray:
@@ -230,12 +244,3 @@ def _square(picture: np.ndarray, whole: bool) -> np.ndarray:
     inside = ground[top : top + height, left : left + width]
     inside[..., :3], inside[..., 3:] = picture[..., :3], picture[..., 3:] if depth == 4 else 255
     return ground
-
-
-def _overlaps(old: int, new: int) -> np.ndarray:
-    """(new, old) weights of area resampling."""
-    edges = np.arange(new + 1) * old / new
-    low, high = np.maximum(edges[:-1, None], np.arange(old)), np.minimum(edges[1:, None], np.arange(old) + 1)
-    overlap = np.clip(high - low, 0.0, None)
-    shares: np.ndarray = overlap / overlap.sum(1, keepdims=True)
-    return shares

@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import tomllib
 
 from ..shared.command import Refusal
 from ..shared.runs import Run

@@ -14,6 +14,24 @@ from torch import Tensor, nn
 from agents import Core
 
 
+class Switches(gym.Env):
+    """Five moves; the reward is the number of switches that are on."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.action_space = gym.spaces.MultiBinary(3)
+        self.observation_space = gym.spaces.Box(0, 5, (1,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.moves = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        assert self.action_space.contains(action)
+        self.moves += 1
+        return np.full(1, self.moves, np.float32), float(action.sum()), self.moves == 5, False, {}
+
+
 class PointVectorEnv(VectorEnv):
     """N points in the unit square that move by up to 0.2 a step towards a place of their own; SAME_STEP, DISABLED."""
 

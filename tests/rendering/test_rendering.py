@@ -185,9 +185,18 @@ def test_no_display_says_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
         raise pygame.error("No available video device")
 
     monkeypatch.setattr(pygame.display, "init", fail)
-    env = gym.make("Foveal/TargetDetection-v0", render_mode="human")
     with pytest.raises(gym.error.Error, match=r"no display.*rgb_array"):
+        Window("test")
+    env = gym.make("Foveal/TargetDetection-v0", render_mode="human")
+    with pytest.warns(RuntimeWarning, match=r"no display.*rgb_array.*nothing is shown"):
         env.reset(seed=0)
+    env.step(env.action_space.sample())
+    assert env.render() is None
+    envs = gym.make_vec("Foveal/TargetDetection-v0", 2, render_mode="human")
+    with pytest.warns(RuntimeWarning, match=r"no display.*nothing is shown"):
+        envs.reset(seed=0)
+    assert envs.render() is None
+    envs.close()
     task = env.unwrapped.task
     env.close()
     worlds = np.zeros(1, task.world)

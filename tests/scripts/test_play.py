@@ -8,7 +8,10 @@ import numpy as np
 import pygame
 import pytest
 
-from scripts.play import Game, play, read_command, steer
+from scripts.play import Game, play, steer
+from scripts.shared.controls import keys_of, read_command
+
+from ..conftest import IDS
 
 ID = "Foveal/TargetDetection-v0"
 
@@ -89,15 +92,69 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 games" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="unknown command 'hop'"):
         play(ID, script="hop")
-    with pytest.raises(SystemExit, match="no fovea"):
+    with pytest.raises(SystemExit, match="no task of foveal_envs"):
         play("CartPole-v1", script="left")
+    with pytest.raises(SystemExit, match="no keys for the actions"):
+        play("Foveal/MazeNavigation-v0", script="left", env=("actuators=muscles",))
 
 
-@pytest.mark.parametrize("id", ["GridSearch", "VisualSearch", "ImageSearch", "GlimpseClassification", "SameDifferent"])
-def test_every_looking_task_is_played(id: str, capsys: pytest.CaptureFixture[str]) -> None:
-    script = "left say:1 click:300,200 down stay " + "right " * 5 + "new up"
-    play(f"Foveal/{id}-v0", seed=2, script=script, env=("moves=8",))
-    assert "games" in capsys.readouterr().out
+@pytest.mark.parametrize("id", IDS)
+def test_every_task_is_played_with_the_keys_on_the_screen(id: str) -> None:
+    game = Game(id, {}, seed=2)
+    keys = dict(keys_of(game.env.task))
+    assert {"R", "Esc"} < keys.keys()
+    assert set(keys_of(game.env.task)) <= set(game.notes())
+    for word in [*(["right", "left"] if "arrows" in keys else ["say:1"]), "click:300,200"]:
+        before = game.you.moves
+        game.obey(read_command(word))
+        assert game.you.moves == before + (not word.startswith("click") or "click" in keys)
+    assert game.screen("rgb_array").show(game.worlds, 0, game.notes()) is not None
+    game.close()
+
+
+@pytest.mark.parametrize(
+    ("id", "keywords", "words"),
+    [
+        ("FourRooms", {}, {0: "up", 1: "right", 2: "down", 3: "left"}),
+        ("HQMaze", {}, {0: "up", 1: "right", 2: "down", 3: "left"}),
+        ("Catch", {}, {0: "left", 1: "stay", 2: "right"}),
+        ("Catch", {"view": "foveal"}, {0: "left", 1: "stay", 2: "right"}),
+        ("AssociativeRecall", {"values": 12}, {3: "say:3", 11: "say:11"}),
+        ("Parking", {}, {0: "say:1", 2: "say:3"}),
+    ],
+)
+def test_keys_are_actions_by_their_names(id: str, keywords: dict[str, Any], words: dict[int, str]) -> None:
+    game = Game(f"Foveal/{id}-v0", keywords, seed=2)
+    for action, word in words.items():
+        name, *values = read_command(word)
+        assert np.ravel(game._act(name, values))[0] == action
+    game.close()
+
+
+def test_an_eye_goes_where_the_person_clicked() -> None:
+    game = Game("Foveal/Catch-v0", {"view": "foveal"}, seed=0)
+    before = pose(game)[:2]
+    game.obey(("click", 500.0, 20.0))
+    assert game.you.moves == 0
+    for _ in range(4):
+        game.obey(("stay", 1.0))
+    assert np.hypot(*(pose(game)[:2] - (500, 20))) < 0.2 * np.hypot(*(before - (500, 20)))
+    game.close()
+
+
+def test_nothing_is_right_before_it_is_said() -> None:
+    game = Game("Foveal/SameDifferent-v0", {"moves": 4}, seed=0)
+    while game.worlds[0]["label"] != 0:  # the class that equal scores name
+        game.obey(("new",))
+    game.obey(("left", 1.0))
+    assert game.worlds[0]["answer"] == 0
+    assert game.you.found is None
+    assert not [name for name, _ in game.notes() if name.endswith(" at")]
+    game.obey(("say", 0))
+    game.obey(("left", 1.0))
+    assert game.you.found == 2
+    assert ("right at", f"2 | {game.oracle.found_text}") in game.notes()
+    game.close()
 
 
 def test_what_is_said_is_judged() -> None:

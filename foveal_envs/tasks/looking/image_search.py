@@ -76,8 +76,8 @@ class ImageSearch(GoalLooking):
 
     Args:
         images: "textures" (procedural), "photographs" (needs ``foveal-envs[images]``), a folder, a list of files or
-            arrays, or an array (M, H, W) or (M, H, W, 3) of uint8; up to 64 are taken. Files that are broken, empty,
-            tiny or of 16 bits are left out with one warning.
+            arrays, or an array (M, H, W) or (M, H, W, 3) of uint8; up to 64 are taken. Those that cannot be used, such
+            as damaged files or files of more than 25 million pixels, are left out with one warning.
         sprites: pictures to paste instead of objects, 60 pixels wide, whose transparency is kept: a folder, a list of
             files (PNG, SVG, ...) or arrays, or an array (M, H, W, 4) of uint8; up to 64 are taken. None: objects.
         target: "paste" or "glimpse".

@@ -108,7 +108,8 @@ class Recognition(Looking):
 
     def tell(self, w: np.void, canvas: Canvas) -> None:
         canvas.status("glimpse", f"{w['moves'] + 1} / {self._moves}" if w["moves"] < self._moves else "over")
-        canvas.status("answer", "–" if w["answer"] < 0 else self.names[int(w["answer"])])
+        if self.reveal:  # a person who plays has said nothing as long as all scores are the same
+            canvas.status("answer", "–" if w["answer"] < 0 else self.names[int(w["answer"])])
 
 
 def verdict_fields(observed: int) -> list[tuple[Any, ...]]:

@@ -14,8 +14,11 @@ from ...fovea.fovea import CAPACITIES
 from ...task import Observation
 from .shared import (
     FIRST,
+    INK,
+    LABEL,
     NOTHING,
     SECOND,
+    WIDTH,
     Stream,
     answer_question,
     begin_stream,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from ...rendering import Canvas
 
 LABELS = ("key", "value")
+LINE, PER_LINE, MOST_LINES = 24.0, 8, 16  # of the list of pairs in a picture: height, pixels; pairs; lines
 LARGEST = 1024  # alphabet
 KEY_STREAM, VALUE_STREAM, QUERY_STREAM = 1, 2, 3
 SETTINGS = np.dtype(
@@ -81,8 +85,6 @@ class AssociativeRecall(Stream):
         ValueError: an impossible keyword; the message names the allowed values.
     """
 
-    render_size = tape_size(LABELS)
-
     def __init__(
         self, pairs: int = 8, keys: int = 26, values: int = 10, queries: int | None = None, reused: bool = False
     ) -> None:
@@ -98,7 +100,10 @@ class AssociativeRecall(Stream):
         self.limits = recall_limits(key, value, value, value, deck=(0, key), bound=(0, value))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (keys + values,), np.float32)
         self.action_space = gym.spaces.Discrete(values)
-        self._keys, self._values = keys, values
+        self._keys, self._values, self._pairs = keys, values, pairs
+        self._letters = [chr(ord("A") + i) if keys <= 26 else str(i) for i in range(keys)]
+        self.action_names = tuple(map(str, range(values)))
+        self.render_size = tape_size(LABELS, LINE * len(self._lines(pairs)))
         pool = (pairs + 1) // 2 if reused else 0
         self._settings = record(SETTINGS, pairs=pairs, queries=queries, keys=keys, values=values, pool=pool)
 
@@ -114,13 +119,25 @@ class AssociativeRecall(Stream):
         _observe(worlds, rows, self._keys, observation)
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        letters = [chr(ord("A") + i) if self._keys <= 26 else str(i) for i in range(self._keys)]
-        digits = [str(i) for i in range(self._values)]
+        w, digits = worlds[row], self.action_names
 
         def tokens(key: int, value: int) -> tuple[str, str]:
-            return ("", "") if key == NOTHING else (letters[key], "?" if value == NOTHING else digits[value])
+            return ("", "") if key == NOTHING else (self._letters[key], "?" if value == NOTHING else digits[value])
 
-        draw_tape(canvas, worlds[row], LABELS, tokens, digits)
+        lines = self._lines(min(int(w["moves"]) + 1, self._pairs))
+        if self.reveal:
+            canvas.text("pairs", LABEL - 12.0, 0.5 * LINE, INK, 14.0, "right")
+            for i, line in enumerate(lines):
+                for j, pair in enumerate(line):
+                    key = _key_of(w, pair, int(self._settings["pool"][0]))
+                    text = f"{self._letters[key]} {digits[w['bound'][key]]}"
+                    canvas.text(text, LABEL + (j + 0.5) * (WIDTH - LABEL) / PER_LINE, (i + 0.5) * LINE, INK, 15.0)
+        draw_tape(canvas, w, LABELS, tokens, digits, LINE * len(self._lines(self._pairs)), self.reveal)
+
+    def _lines(self, shown: int) -> list[range]:
+        """Numbers of the last pairs shown, line by line."""
+        first = max(0, shown - PER_LINE * MOST_LINES)
+        return [range(start, min(start + PER_LINE, shown)) for start in range(first, shown, PER_LINE)]
 
 
 @kernel

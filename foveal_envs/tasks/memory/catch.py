@@ -80,6 +80,7 @@ class Catch(Task):
     """
 
     render_size = (SCENE, SCENE)
+    action_names = ("left", "stay", "right")
 
     def __init__(
         self,
@@ -179,7 +180,8 @@ class Catch(Task):
         right = left + width * cell
         canvas.polygon([(left, top), (right, top), (right, SCENE), (left, SCENE)], PADDLE)
         x, y, seen = (w["column"] + 0.5) * cell, (w["row"] + 0.5) * cell, w["moves"] < visible
-        canvas.circle(x, y, 0.5 * cell, BALL if seen else GHOST, 0.0 if seen else 2.0)
+        if seen or self.reveal:
+            canvas.circle(x, y, 0.5 * cell, BALL if seen else GHOST, 0.0 if seen else 2.0)
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w = worlds[row]

@@ -71,6 +71,7 @@ class FlipFlop(Stream):
     """
 
     render_size = tape_size(EVENTS)
+    action_names = ("0", "1")
 
     def __init__(self, probabilities: Sequence[float] = (1 / 3, 1 / 3, 1 / 3), moves: int = 100) -> None:
         rule = "three numbers that sum to 1, the first two above 0"
@@ -100,7 +101,10 @@ class FlipFlop(Stream):
         return {**super().info(worlds, rows), "accuracy": (moves - wrong) / np.maximum(moves, 1)}
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        draw_tape(canvas, worlds[row], EVENTS, lambda event, _: ["." if event == i else "" for i in range(3)], "01")
+        def tokens(event: int, _: int) -> list[str]:
+            return ["." if event == i else "" for i in range(3)]
+
+        draw_tape(canvas, worlds[row], EVENTS, tokens, self.action_names, reveal=self.reveal)
 
 
 @kernel

@@ -72,6 +72,7 @@ class Parking(Stream):
     """
 
     render_size = tape_size(LABELS, STREET)
+    action_names = ("1", "2", "3")
 
     def __init__(self, moves: int = 100, stop: float = 0.25, finish: float = 0.25, query: float = 0.5) -> None:
         super().__init__(moves)
@@ -97,8 +98,8 @@ class Parking(Stream):
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w = worlds[row]
-        _draw_street(canvas, int(w["slot"]))
-        draw_tape(canvas, w, LABELS, _tokens, "123", STREET)
+        _draw_street(canvas, int(w["slot"]) if self.reveal else DRIVING)
+        draw_tape(canvas, w, LABELS, _tokens, self.action_names, STREET, self.reveal)
 
 
 def _tokens(units: int, _: int) -> list[str]:

@@ -134,7 +134,13 @@ def tape_size(labels: Sequence[str], above: float = 0.0) -> tuple[float, float]:
 
 
 def draw_tape(
-    canvas: Canvas, w: np.void, labels: Sequence[str], tokens: Tokens, answers: Sequence[str], above: float = 0.0
+    canvas: Canvas,
+    w: np.void,
+    labels: Sequence[str],
+    tokens: Tokens,
+    answers: Sequence[str],
+    above: float = 0.0,
+    reveal: bool = True,
 ) -> None:
     """The last moves from left to right, the present one on blue; the answers below, green if right and red if wrong.
 
@@ -145,6 +151,7 @@ def draw_tape(
         tokens: from the two numbers of a move, a text for each row; "." is drawn as a disc.
         answers: names of the actions.
         above: free room over the tape, pixels.
+        reveal: False leaves out what was shown before, and what answer is wanted.
     """
     moves, rows = int(w["moves"]), [*labels, "wanted", "answer"]
     numbers = range(max(0, moves - TRAIL + 1), moves + 1)
@@ -163,7 +170,8 @@ def draw_tape(
         first, second, wanted, given = w["trail"][move % TRAIL].tolist()
         x = LABEL + column * (n + 0.5)
         asked = wanted != NOTHING
-        for i, token in enumerate([*tokens(first, second), answers[wanted] if asked else ""]):
+        on_show = [*tokens(first, second)] if reveal or move == moves else []
+        for i, token in enumerate([*on_show, answers[wanted] if asked and reveal else ""]):
             y = top + ROW * (i + 0.5)
             if token == ".":
                 canvas.circle(x, y, 6.5, INK)

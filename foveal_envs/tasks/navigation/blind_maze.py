@@ -14,7 +14,7 @@ from ...fovea.fovea import TRAIL
 from ...limits import COUNT
 from ...scenes.mazes import UNREACHED, read_layout, shortest_steps
 from ...task import Observation, Table, Task
-from .shared import draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
+from .shared import COMPASS, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -62,6 +62,7 @@ class BlindMaze(Task):
 
     world = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
     observation_space, action_space = gym.spaces.Discrete(16), gym.spaces.Discrete(4)
+    action_names = COMPASS
 
     def __init__(
         self,

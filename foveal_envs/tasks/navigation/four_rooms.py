@@ -15,7 +15,7 @@ from ...fovea.fovea import TRAIL
 from ...limits import COUNT, KEY
 from ...scenes.mazes import FREE, UNREACHED, WALL, fault, neighbours, read_layout, require_reach, shortest_steps
 from ...task import Observation
-from .shared import GoalNavigation, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
+from .shared import COMPASS, GoalNavigation, draw_flag, draw_squares, draw_walk, leave_mark, path_measures, trail_of
 
 if TYPE_CHECKING:
     from ...rendering import Canvas
@@ -88,6 +88,8 @@ class FourRooms(GoalNavigation):
     Raises:
         ValueError: an impossible keyword, or a layout with cells that cannot be reached, drawn with the fault marked.
     """
+
+    action_names = COMPASS
 
     world = np.dtype(
         [(name, np.int64) for name in ("moves", "cell", "goal", "start")] + [("trail", np.int16, (TRAIL,))]

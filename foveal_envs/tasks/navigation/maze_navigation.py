@@ -207,7 +207,8 @@ class MazeNavigation(GoalNavigation):
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         w, size = worlds[row], int(self._settings["size"][0])
         draw_squares(canvas, np.where(w["walls"][:size, :size] == 1, WALL, FREE), {})
-        canvas.line(self._way(worlds[row : row + 1]), BEST, 3.0)
+        if self.reveal:
+            canvas.line(self._way(worlds[row : row + 1]), BEST, 3.0)
         draw_flag(canvas, *w["goal"][:2])
         canvas.fovea(self.receptive_fields, w["pose"])
         draw_walk(canvas, trail_of(w))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BLOCK, FLOOR, LINE = "#455a64", "#ffffff", "#e3e8eb"
 HERE, WALKED, WANTED, BEST = "#1e88e5", "#f4511e", "#00a676", "#9fdcc8"
+COMPASS = ("up", "right", "down", "left")  # names of the actions north, east, south, west
 
 
 class GoalNavigation(Task):

@@ -6,7 +6,7 @@ import pickle
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import PPO, SAC, HerReplayBuffer
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -15,10 +15,10 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 import foveal_envs  # noqa: F401
-from agents import GymnasiumVecEnv, make_sb3
+from agents import GymnasiumVecEnv, RecurrentPPO, make_sb3
 from agents.common.vec_env import NO_INFO
 
-from ..worlds import PointVectorEnv
+from ..worlds import PointVectorEnv, Switches
 
 
 def rollout(env, steps, seed=3):
@@ -57,6 +57,7 @@ def assert_equal(one, other):
     [
         ("CartPole-v1", {}),
         ("Pendulum-v1", {}),
+        ("FrozenLake-v1", {}),
         ("Foveal/TargetDetection-v0", {"moves": 7}),
         ("Foveal/TargetDetection-v0", {"max_episode_steps": 5, "goal_format": "concat"}),
     ],
@@ -190,3 +191,41 @@ def test_hindsight_replay_relabels_through_the_batched_reward():
     expected = env.env.compute_reward(batch.next_observations["achieved_goal"].numpy(), goals, {})
     np.testing.assert_allclose(batch.rewards.numpy()[:, 0], expected, atol=1e-6)
     assert (batch.rewards.numpy() == 0).any()
+
+
+def test_the_costs_of_moves_are_kept_where_rewards_are_made_of_them():
+    env_id = "Foveal/SwampNavigation-v0"
+    env = make_sb3(env_id, 2, seed=0, moves=10)
+    keywords = {"learning_starts": 40, "batch_size": 32, "seed": 0, "policy_kwargs": {"net_arch": [8]}}
+    model = SAC("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, **keywords)
+    with pytest.raises(ValueError, match=r"info='step', as make_sb3 does, .*HerReplayBuffer\(copy_info_dict=True\)"):
+        model.learn(44)
+    kept = {"replay_buffer_class": HerReplayBuffer, "replay_buffer_kwargs": {"copy_info_dict": True}}
+    SAC("MultiInputPolicy", env, **kept, **keywords).learn(44)
+    asked = make_sb3(env_id, 2, info="end")
+    asked.reset()
+    assert "leg_cost" not in asked.step(np.zeros((2, 2), np.float32))[3][0]
+    assert make_sb3(env_id, 2, reward="dense").env.metadata["reward_needs_info"] is False
+
+
+def test_switches_sampled_as_floats_reach_the_environment():
+    env = GymnasiumVecEnv(SyncVectorEnv([Switches] * 4, autoreset_mode=AutoresetMode.SAME_STEP))
+    env.reset()
+    rewards = env.step(np.float32([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]))[1]
+    np.testing.assert_array_equal(rewards, [2, 0, 3, 1])
+    RecurrentPPO("MlpPolicy", env, n_steps=8, core="gru").learn(64)
+    PPO("MlpPolicy", env, n_steps=8, batch_size=8).learn(64)
+
+
+@pytest.mark.parametrize("default", [AutoresetMode.NEXT_STEP, "next_step"])
+def test_the_mode_is_named_as_the_environment_names_it(default):
+    class Native(SyncVectorEnv):
+        def __init__(self, num_envs=1, autoreset_mode=default):
+            assert type(autoreset_mode) is type(default)
+            super().__init__([Switches] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    gym.register("Test/Native-v0", entry_point=Switches, vector_entry_point=Native)
+    try:
+        assert make_sb3("Test/Native-v0", 2).env.unwrapped.__class__ is Native
+    finally:
+        del gym.registry["Test/Native-v0"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -111,6 +112,46 @@ def test_a_sequence_equals_its_steps(name: str, keywords: dict[str, Any], learne
     torch.testing.assert_close([y, *after], results[1][: 1 + len(after)], **CLOSE)
     if learned:
         assert all(part.grad_fn is not None for part in core.initial_state(2))
+
+
+MAPS = {"tiled": lambda: tiled("gru", "loop"), "egocentric": lambda: egocentric("gru", "loop")}
+MAKERS: dict[str, Callable[[], Core]] = {**{name: partial(make_core, name, D) for name in CORES}, **MAPS}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("learns", [True, False])
+def test_autocast_stays_outside_a_core(name: str, learns: bool) -> None:
+    """State and machine code keep the precision of the parameters."""
+    core = MAKERS[name]().float()
+    x, starts = torch.randn(6, B, core.input_size), torch.rand(6, B) < 0.2
+    state = core.initial_state(B)
+
+    def results() -> list[tuple[Tensor, State]]:
+        return [core(x, state, starts), core.step(x[0], state, starts[0])]
+
+    with torch.set_grad_enabled(learns):
+        expected = results()
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(results(), expected, rtol=0, atol=0)
+            rounded, _ = core(x.bfloat16(), tuple(part.bfloat16() for part in state), starts)
+        torch.testing.assert_close(rounded, expected[0][0], rtol=0.05, atol=0.05)
+        if learns:
+            rounded.sum().backward()
+            assert all(part.grad is None or part.grad.isfinite().all() for part in core.parameters())
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_half_precision_is_refused_by_name(name: str, precision: torch.dtype) -> None:
+    core = MAKERS[name]().to(precision)
+    x, starts = torch.randn(6, B, core.input_size, dtype=precision), torch.zeros(6, B, dtype=torch.bool)
+    message = f"{type(core).__name__} computes in float32 or float64, not in {precision}".replace("torch.", "")
+    for autocast in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            with pytest.raises(TypeError, match=message):
+                core(x, core.initial_state(B), starts)
+            with pytest.raises(TypeError, match=message):
+                core.step(x[0], core.initial_state(B), starts[0])
 
 
 @pytest.mark.parametrize(("name", "form"), [pair for pair in FORMS if pair[0] in ("lstm", "gated_delta")])

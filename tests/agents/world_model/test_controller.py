@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
@@ -211,3 +212,37 @@ def test_the_default_finds_the_target(shape):
     distance = np.array([info["distance"] for info in infos])
     assert (distance < 10).mean() >= 0.98
     assert np.median(distance) < 1
+
+
+class Large(gym.Env):
+    """A point on a line that is rewarded in the middle, and sees its place in units and in millionths."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, render_mode=None):
+        pass
+
+    def seen(self):
+        return np.float32([self.x, 1e6 * self.x])
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x, self.moves = self.np_random.uniform(-1, 1), 0
+        return self.seen(), {}
+
+    def step(self, action):
+        self.x, self.moves = float(np.clip(self.x + 0.3 * action[0], -1, 1)), self.moves + 1
+        return self.seen(), -abs(self.x), False, self.moves == 5, {}
+
+
+def test_numbers_too_large_for_the_nets_are_said_once():
+    env = GymnasiumVecEnv(SyncVectorEnv([Large] * 8, autoreset_mode=AutoresetMode.SAME_STEP))
+    agent = WorldModelController(env=env, **SMALL)
+    with pytest.warns(UserWarning, match=r"column 1 of 'observation' is -?[\d.]+e\+05.*VecNormalize") as warned:
+        agent.learn(320)
+    assert len(warned) == 1
+    assert torch.isfinite(parameters(agent)).all()
+    scaled = WorldModelController(env=VecNormalize(env, norm_reward=False), **SMALL)
+    scaled.learn(320)
+    assert scaled.measures["train/model_loss"] < 10

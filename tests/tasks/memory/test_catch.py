@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from foveal_envs.reference import make_reference
+from foveal_envs.rendering import Canvas, pixels
 
 
 def lanes(n: int, **keywords: Any) -> Any:
@@ -148,3 +149,20 @@ def test_impossible_keywords_name_the_allowed_values(keywords: dict[str, Any], m
 def test_the_reward_threshold_lies_between_chance_and_memory() -> None:
     threshold = gym.spec("Foveal/Catch-v0").reward_threshold
     assert play(lanes(500), "random")[0].mean() + 0.3 < threshold < play(lanes(500), "oracle")[0].mean()
+
+
+def test_a_player_does_not_see_the_ball_once_it_is_hidden() -> None:
+    env = gym.make("Foveal/Catch-v0", size=6, visible=2).unwrapped
+    pictures: list[dict[bool, set[bytes]]] = [{False: set(), True: set()} for _ in range(3)]
+    for seed in range(6):
+        env.reset(seed=seed)
+        for move in range(3):
+            worlds = env.get_state()["worlds"]
+            worlds["paddle"] = 2
+            for env.task.reveal, seen in pictures[move].items():
+                canvas = Canvas(env.task.render_size)
+                env.task.draw(worlds, 0, canvas)
+                seen.add(pixels(canvas.finish()).tobytes())
+            env.step(1)
+    assert [len(seen[False]) > 1 for seen in pictures] == [True, True, False]
+    assert all(len(seen[True]) > 1 for seen in pictures)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from foveal_envs.reference import make_reference
+from foveal_envs.rendering import Canvas, pixels
 
 Answer = int | None
 EPISODES = 200
@@ -219,3 +220,58 @@ def test_the_reward_threshold_lies_between_chance_and_memory(name: str) -> None:
     *_, chance, _ = play(name, "random")
     *_, best, _ = play(name, "oracle")
     assert chance.sum(0).mean() + 0.3 < threshold < best.sum(0).mean()
+
+
+class Page(Canvas):
+    """Keeps the texts written on it."""
+
+    def __init__(self, size: tuple[float, float]) -> None:
+        super().__init__(size)
+        self.texts: list[str] = []
+
+    def text(self, text: str, *place: Any, **more: Any) -> None:
+        self.texts.append(text)
+        super().text(text, *place, **more)
+
+
+@pytest.mark.parametrize("keywords", [{}, {"pairs": 20, "reused": True}, {"pairs": 40, "keys": 60, "values": 12}])
+def test_the_viewer_sees_all_pairs_and_a_player_none_but_the_present_one(keywords: dict[str, Any]) -> None:
+    env = gym.make("Foveal/AssociativeRecall-v0", **keywords).unwrapped
+    task, over, bound = env.task, False, {}
+    observation, _ = env.reset(seed=0)
+    while not over:
+        key, value = observation[: task._keys], observation[task._keys :]
+        if value.any():
+            bound[int(key.argmax())] = int(value.argmax())
+        page, hidden = Page(task.render_size), Page(task.render_size)
+        for task.reveal, canvas in ((False, hidden), (True, page)):
+            task.draw(env.get_state()["worlds"], 0, canvas)
+        names = [chr(ord("A") + i) if task._keys <= 26 else str(i) for i in range(task._keys)]
+        assert {f"{names[k]} {v}" for k, v in bound.items()} <= set(page.texts)
+        answered = ["1"] * int(env.get_state()["worlds"][0]["asked"])
+        present = [names[key.argmax()], str(value.argmax()) if value.any() else "?"]
+        shown = [text for text in hidden.texts if text not in ("key", "value", "wanted", "answer", "")]
+        assert sorted(shown) == sorted(present + answered[-15:])
+        observation, _, over, *_ = env.step(1)
+    page = Page(task.render_size)
+    task.draw(env.get_state()["worlds"], 0, page)
+    assert {f"{names[k]} {v}" for k, v in bound.items()} <= set(page.texts)
+
+
+@pytest.mark.parametrize("name", ["FlipFlop", "Parking"])
+def test_a_player_sees_only_the_present_event(name: str) -> None:
+    env = gym.make(f"Foveal/{name}-v0").unwrapped
+    pictures: dict[bool, set[bytes]] = {False: set(), True: set()}
+    for seed in range(4):
+        env.reset(seed=seed)
+        for _ in range(3):
+            env.step(0)
+        worlds = env.get_state()["worlds"]
+        worlds["trail"][0, 3], worlds["asked"], worlds["right"] = (0, -1, -1, -1), 0, 0  # the same event now
+        worlds["trail"][0, :3, 2] = -1  # and nothing was asked before
+        for env.task.reveal, seen in pictures.items():
+            canvas = Canvas(env.task.render_size)
+            env.task.draw(worlds, 0, canvas)
+            seen.add(pixels(canvas.finish()).tobytes())
+    assert len(pictures[False]) == 1
+    assert len(pictures[True]) > 1
