@@ -28,9 +28,9 @@ def test_the_table_of_the_readme_is_that_of_the_recipes(recipes: ModuleType) -> 
 
 
 def test_a_stale_table_is_replaced(recipes: ModuleType) -> None:
-    stale = "before\n<!-- recipes: table -->\n\n| old |\n\n<!-- end -->\nafter\n"
-    new = recipes.with_table(stale)
-    assert "old" not in new
+    text = "before\n<!-- recipes: table -->\n\n| stale |\n\n<!-- end -->\nafter\n"
+    new = recipes.with_table(text)
+    assert "stale" not in new
     assert recipes.table("docs/", link_ids=False) in new
     assert new.startswith("before\n<!-- recipes: table -->\n")
     assert new.endswith("<!-- end -->\nafter\n")
