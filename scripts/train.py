@@ -109,7 +109,7 @@ def train(
         folder = folder if resume is not None else create_folder(run, folder, overwrite)
         stopped = train_one(run, folder, **settings)
     if stopped:
-        print(f"go on with: {program('train')} --resume {folder}", file=sys.stderr)
+        print(f"go on with: {program('train')} --resume {words_for(run, folder)}", file=sys.stderr)
         raise SystemExit(128 + stopped)
 
 
@@ -141,8 +141,15 @@ def train_one(run: Run, folder: Path, **settings: Any) -> int | None:
         print(f"stopped after {attendant.steps:,} of {run.total:,} steps")
         return attendant.stop
     illustrate(run, folder, agent, attendant)
-    print(f"watch it: {program('watch')} {folder}\nscore it: {program('evaluate')} {folder}")
+    print(f"watch it: {program('watch')} {words_for(run, folder)}")
+    print(f"score it: {program('evaluate')} {words_for(run, folder)}")
     return None
+
+
+def words_for(run: Run, folder: Path) -> str:
+    """The folder of a run on a command line, with --trust where the run names a module of a user's."""
+    modules = {name.rpartition(":")[0].partition(".")[0] for name in (run.env_id, run.algorithm)}
+    return f"{folder} --trust" if modules - {"", "foveal_envs", "agents"} else str(folder)
 
 
 def _run_of(
