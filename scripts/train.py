@@ -16,9 +16,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from foveal_envs.reference import RandomPolicy
 
-from .recipes import find_recipe
+from .recipes import find_recipe, recipes
 from .shared.command import Refusal, program, run_command
 from .shared.environments import find_spec, make_lanes, parse_keywords, task_in
+from .shared.listing import listing
 from .shared.logs import check_formats
 from .shared.policies import fitting
 from .shared.runs import CONTROLLER, Run, create_folder, read_config
@@ -55,7 +56,7 @@ def train(
     command that goes on.
 
     Args:
-        environment: an environment's id; "module:id" imports the module first.
+        environment: an environment's id, or the name of a recipe; "module:id" imports the module first.
         env: keywords of the environment, KEY=VALUE.
         algorithm: an agent of this project, PPO, SAC, ... of Stable-Baselines3, or module:Class.
         preset: "default", "real_forward" or "published", of WorldModelController.
@@ -199,7 +200,7 @@ def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
             raise Refusal(f"no agent fits the spaces of {env_id}") from None
         print(f"{env_id} has no recipe: {name} with its defaults; {', '.join(fits)} fit its spaces")
         return Run(env_id, {}, name, lanes=16)
-    return replace(run, env_id=env_id)
+    return run if env_id in recipes() else replace(run, env_id=env_id)
 
 
 def merge(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -234,7 +235,8 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendan
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command."""
-    run_command(train, program("train"), words)
+    words = sys.argv[1:] if words is None else words
+    run_command(train, program("train"), words, epilog=lambda: listing(words))
 
 
 if __name__ == "__main__":
