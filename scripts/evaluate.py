@@ -102,7 +102,7 @@ def evaluate_suite(
     command = shlex.join(["python", "-m", "scripts.evaluate", *words])
     ids, keywords = suite_ids(), parse_keywords(env)
     if environment is not None:
-        env_id, _, own_agent = find_environment(environment, {})
+        env_id, _, own_agent = find_environment(environment, {}, trust=trust)
         ids = [env_id.rpartition(":")[2]]
         agents = (own_agent, *agents) if own_agent is not None else agents
     elif keywords:

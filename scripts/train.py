@@ -19,6 +19,7 @@ from foveal_envs.reference import RandomPolicy
 from .recipes import find_recipe, recipes
 from .shared.command import Refusal, program, run_command
 from .shared.environments import find_spec, make_lanes, parse_keywords, task_in
+from .shared.listing import listing
 from .shared.logs import check_formats
 from .shared.policies import fitting
 from .shared.runs import CONTROLLER, Run, create_folder, read_config
@@ -109,7 +110,7 @@ def train(
         folder = folder if resume is not None else create_folder(run, folder, overwrite)
         stopped = train_one(run, folder, **settings)
     if stopped:
-        print(f"go on with: {program('train')} --resume {folder}", file=sys.stderr)
+        print(f"go on with: {program('train')} --resume {words_for(run, folder)}", file=sys.stderr)
         raise SystemExit(128 + stopped)
 
 
@@ -141,8 +142,15 @@ def train_one(run: Run, folder: Path, **settings: Any) -> int | None:
         print(f"stopped after {attendant.steps:,} of {run.total:,} steps")
         return attendant.stop
     illustrate(run, folder, agent, attendant)
-    print(f"watch it: {program('watch')} {folder}\nscore it: {program('evaluate')} {folder}")
+    print(f"watch it: {program('watch')} {words_for(run, folder)}")
+    print(f"score it: {program('evaluate')} {words_for(run, folder)}")
     return None
+
+
+def words_for(run: Run, folder: Path) -> str:
+    """The folder of a run on a command line, with --trust where the run names a module of a user's."""
+    modules = {name.rpartition(":")[0].partition(".")[0] for name in (run.env_id, run.algorithm)}
+    return f"{folder} --trust" if modules - {"", "foveal_envs", "agents"} else str(folder)
 
 
 def _run_of(
@@ -194,7 +202,7 @@ def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
             raise Refusal(f"no agent fits the spaces of {env_id}") from None
         print(f"{env_id} has no recipe: {name} with its defaults; {', '.join(fits)} fit its spaces")
         return Run(env_id, {}, name, lanes=16)
-    return replace(run, env_id=env_id)
+    return run if env_id in recipes() else replace(run, env_id=env_id)
 
 
 def merge(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +237,8 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendan
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command."""
-    run_command(train, program("train"), words)
+    words = sys.argv[1:] if words is None else words
+    run_command(train, program("train"), words, epilog=lambda: listing(words))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,18 @@ import io
 import sys
 from pathlib import Path
 
+import gymnasium
 import matplotlib
+import numpy as np
 import torch
+from gymnasium.wrappers import AddRenderObservation
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
 
 from agents.subgoals.generator import SubgoalGenerator, path
+from foveal_envs import Foveate
 from foveal_envs.retinas import RETINAS, make_retina
 from scripts.experiments import hrl2
 
@@ -146,7 +150,29 @@ def swamps() -> tuple[Figure, str]:
     return drawing, "Four layouts of swamps, and the paths through six subgoals that go around them"
 
 
-DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps}
+def foveate() -> tuple[Figure, str]:
+    """A frame of CartPole, the receptive fields over it, and the colour that each of them sees."""
+    pixels = AddRenderObservation(gymnasium.make("CartPole-v1", render_mode="rgb_array"), render_only=True)
+    env = Foveate(pixels, gaze=lambda gazes, steps: np.full_like(gazes, [300.0, 280.0]), proprioception=False)
+    env.reset(seed=4)
+    seen, _, _, _, info = env.step(0)
+    frame, table = env.render(), env.eye.fovea.retina.table
+    drawing, (left, right) = new_figure(9.0, 3.2, 2)
+    left.imshow(frame)
+    order = np.argsort(-table[:, 2])  # large fields first, so that none hides a smaller one
+    for (u, v, size), dark in zip(table[order], seen.reshape(-1, 3)[order], strict=True):
+        place = u + info["gaze"][0], v + info["gaze"][1]
+        left.add_patch(Circle(place, size / 2, fill=False, linewidth=0.8, edgecolor=REAL))
+        right.add_patch(Circle(place, size / 2, facecolor=1.0 - dark, linewidth=0.5, edgecolor=SOFT))
+    for axes, title in ((left, "the frame, and the receptive fields"), (right, "what the fovea sees: 40 colours")):
+        axes.set(xlim=(150, 450), ylim=(390, 180), aspect="equal", xticks=[], yticks=[])
+        axes.set_title(title, color=INK, fontsize=10)
+        axes.spines[:].set_color(SOFT)
+    env.close()
+    return drawing, "A part of a frame of CartPole under the receptive fields, and the colours that they see"
+
+
+DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps, "foveate": foveate}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -8,6 +8,7 @@ from its syntax tree. Directives stand in HTML comments, so that a page also rea
     <!-- curve: att1/curve.csv | x: steps | y: within_10 | by: a --> learning curves with their intervals
     <!-- heat: recall/cores.csv | x: pairs | y: core | show: accuracy -->  a map of means over the seeds
     <!-- figure: loop -->                                            a drawing of figures.py
+    <!-- recipes: table -->                                          which id tests what, and who learns it
 
 Whatever a directive names and does not find fails the build, a file of results too, and so does a path of the source in
 backticks that is not there.
@@ -27,6 +28,7 @@ from typing import Any
 import figures
 import gymnasium
 import numpy as np
+import recipes
 import tables
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -41,7 +43,7 @@ ROOT = DOCS.parent
 STEPS_BEFORE_PICTURE = 6
 WORLDS, STEPS_OF_AGREEMENT = 256, 100
 SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
-DIRECTIVE = re.compile(r"^<!-- (source|results|curve|heat|figure): (.+?) -->$", re.MULTILINE)
+DIRECTIVE = re.compile(r"^<!-- (source|results|curve|heat|figure|recipes): (.+?) -->$", re.MULTILINE)
 
 
 # ---- MkDocs events
@@ -77,7 +79,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     for path in SOURCE_PATH.findall(markdown):
         if not (ROOT / path).exists():
             raise PluginError(f"{page.file.src_uri} names {path}, which does not exist; correct the page")
-    drawn = {"curve": tables.curve, "heat": tables.heat, "figure": figures.figure}
+    drawn = {"curve": tables.curve, "heat": tables.heat, "figure": figures.figure, "recipes": recipes.of_pages}
     handlers = {"source": source, "results": tables.tables, **drawn}
     return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
 
@@ -133,6 +135,7 @@ def environment_page(id: str, env: gymnasium.Env) -> str:
         "action": describe(env.action_space),
         "safety limit": f"{spec.max_episode_steps} steps" if spec.max_episode_steps else "none",
         "reward threshold": spec.reward_threshold,
+        **recipes.facts(id),
     }
     return "\n".join(
         [

@@ -1,6 +1,7 @@
 """Run the Python of the documentation: every block fenced as ``python``, in order, in one namespace a page.
 
-Blocks that are not meant to run are fenced as ``py``. Usage: ``python docs/build/snippets.py [page ...]``.
+A block with a title, ``python title="my_tasks.py"``, is a file: it is written, for later blocks to import. Blocks that
+are not meant to run are fenced as ``py``. Usage: ``python docs/build/snippets.py [page ...]``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^```python(?: title="(\w+\.py)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
 def run_page(page: Path) -> int:
@@ -23,12 +25,26 @@ def run_page(page: Path) -> int:
     text = page.read_text(encoding="utf-8")
     namespace = {"__name__": "__main__"}
     blocks = list(FENCE.finditer(text))
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), on_path(folder):
         for block in blocks:
-            lines_before = text.count("\n", 0, block.start(1))
+            name, code = block.groups()
+            if name is not None:
+                Path(name).write_text(code)
+                continue
+            lines_before = text.count("\n", 0, block.start(2))
             # Leading newlines make tracebacks show the line of the page.
-            exec(compile("\n" * lines_before + block[1], str(page), "exec"), namespace)
+            exec(compile("\n" * lines_before + code, str(page), "exec"), namespace)
     return len(blocks)
+
+
+@contextlib.contextmanager
+def on_path(folder: str) -> Iterator[None]:
+    """While inside, modules are found in the folder, too."""
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def main() -> int:

@@ -50,7 +50,12 @@ def program(command: str) -> str:
     return f"python -m scripts.{command}"
 
 
-def run_command(function: Callable[..., None], prog: str, words: Sequence[str] | None = None) -> None:
+def run_command(
+    function: Callable[..., None],
+    prog: str,
+    words: Sequence[str] | None = None,
+    epilog: Callable[[], str] | None = None,
+) -> None:
     """Calls a function with the options of a command line, and turns every refusal into one line on stderr.
 
     Args:
@@ -58,12 +63,14 @@ def run_command(function: Callable[..., None], prog: str, words: Sequence[str] |
             name; ``json_output``, ``list_results`` and ``from_run`` are written ``--json``, ``--list`` and ``--from``.
         prog: how the command is called.
         words: of the command line; None: those of this process.
+        epilog: gives what stands at the end of the help.
 
     Raises:
         SystemExit: status 2 for a refusal, 130 for Ctrl-C.
     """
     try:
         parser = make_parser(function, prog)
+        parser.epilog = epilog() if epilog is not None else None
         function(**vars(parser.parse_args(words)))
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)

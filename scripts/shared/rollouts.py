@@ -41,8 +41,13 @@ class Move:
         return np.where(self.running, now, before)
 
     def measures(self, before: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The infos' measures, each (N,), held likewise."""
-        now = {name: values for name, values in self.infos.items() if name[0] != "_" and name != "episode_key"}
+        """The infos' measures, numbers (N,), held likewise; of other infos, as a gaze (N, 2), nothing is kept."""
+        arrays = {name: np.asarray(values) for name, values in self.infos.items() if name[0] != "_"}
+        now = {
+            name: values
+            for name, values in arrays.items()
+            if values.shape == self.running.shape and values.dtype.kind in "biuf" and name != "episode_key"
+        }
         return {**before, **{name: self.held(before.get(name, values), values) for name, values in now.items()}}
 
 

@@ -18,7 +18,7 @@ from scripts.shared.rollouts import detection_scores, run_episodes
 from scripts.shared.runs import Run
 from scripts.shared.tables import numeric, read_rows
 from scripts.shared.training import Attendant, fit
-from scripts.train import train
+from scripts.train import train, words_for
 from tests.agents.test_contract import numbers
 
 QUICK = ("model_steps=200", "updates=2", "batch_size=16")
@@ -107,3 +107,10 @@ def test_references_bracket_the_scores() -> None:
     assert oracle["within_5"] == 1.0
     assert oracle["fixations"] < random["fixations"]
     assert random["within_10"] < 0.1
+
+
+def test_the_commands_that_a_run_prints_trust_a_users_module() -> None:
+    folder = Path("runs/one")
+    assert words_for(Run("my_tasks:My/Task-v0"), folder) == "runs/one --trust"
+    assert words_for(Run("CartPole-v1", algorithm="my_agents:Mine"), folder) == "runs/one --trust"
+    assert words_for(Run("foveal_envs:Foveal/Catch-v0"), folder) == "runs/one"
