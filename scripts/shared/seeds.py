@@ -64,7 +64,7 @@ def fit_group(
         begun = place.is_dir()
         if not begun:
             create_folder(own, place)
-        if not _finished(place):
+        if not _finished(place, run.total):
             stopped = train_one(own, place, resume=resume and begun, **settings)
             if stopped is not None:
                 return stopped
@@ -74,9 +74,11 @@ def fit_group(
     return None
 
 
-def _finished(folder: Path) -> bool:
+def _finished(folder: Path, steps: int) -> bool:
+    """Whether a seed has been trained for so many steps."""
     try:
-        return bool(json.loads((folder / "about.json").read_text())["ended"] == "finished")
+        about = json.loads((folder / "about.json").read_text())
+        return bool(about["ended"] == "finished" and about["environment_steps"] >= steps)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -225,6 +225,8 @@ def fit(
     controller = _controller(run, folder, progress_bar, minutes, resume)
     phase, agent = _resumed(run, folder, env, controller) if resume else (None, None)
     begun = agent is not None
+    if resume:
+        write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
     agent = agent or run.make_agent(env, **controller)
     about = circumstances(str(agent.device))
     attendant = Attendant(run, folder, minutes, {**_read_about(folder), **about} if begun else about)
