@@ -23,7 +23,7 @@ def test_the_help_for_an_id_names_the_agents_that_fit_and_their_keywords() -> No
     said = listing(["Foveal/Catch-v0", "--help"])
     assert "RecurrentPPO: learning_rate=0.001, n_steps=64" in said
     assert "HQLearning" not in said
-    assert listing(["SwampWalker", "-h"]) == listing(["Foveal/SwampNavigation-v0", "-h"])
+    assert listing(["SwampSubgoals", "-h"]) == listing(["Foveal/SwampNavigation-v0", "-h"])
 
 
 def test_no_help_costs_nothing() -> None:
@@ -38,5 +38,5 @@ def test_an_id_that_is_not_there_is_refused_in_one_line(capsys: pytest.CaptureFi
 
 
 def test_a_recipe_can_be_named() -> None:
-    assert recipe_or_default("SwampWalker", {}).env_id == "Foveal/SwampNavigation-v0"
+    assert recipe_or_default("SwampSubgoals", {}).env_id == "Foveal/SwampNavigation-v0"
     assert recipe_or_default("foveal_envs:Foveal/Catch-v0", {}).env_id == "foveal_envs:Foveal/Catch-v0"
