@@ -49,13 +49,9 @@ DIRECTIVE = re.compile(r"^<!-- (source|results|curve|heat|figure): (.+?) -->$", 
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Fill the two generated sections of the navigation."""
+    """Fill the generated section of the navigation."""
     sections: dict[str, list[Any]] = {
         "environments/": ["environments/index.md", *(f"environments/{page_name(id)}.md" for id in environment_ids())],
-        "api/": [
-            "api/index.md",
-            *({package: [{module: f"api/{module}.md"} for module in modules(package)]} for package in PACKAGES),
-        ],
     }
     config.nav = [
         {title: sections.get(target, target) if isinstance(target, str) else target for title, target in entry.items()}
