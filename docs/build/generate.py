@@ -5,8 +5,10 @@ from its syntax tree. Directives stand in HTML comments, so that a page also rea
 
     <!-- source: foveal_envs/task.py Task.reset Task.step -->        the source of a module's members
     <!-- results: att1/*.csv | by: shape | show: within_10 -->       tables over the seeds of recorded results
-    <!-- curve: att1/curve.csv | x: steps | y: within_10 | by: a --> learning curves with their intervals
+    <!-- pivot: att1/ppo.csv | rows: budget | columns: shape | show: median -->  a short table
+    <!-- curve: att1/curve.csv | x: steps | show: within_10 | by: a -->  learning curves with their intervals
     <!-- heat: recall/cores.csv | x: pairs | y: core | show: accuracy -->  a map of means over the seeds
+    <!-- dots: att1/ppo.csv | y: shape | by: budget | show: median -->  means and their intervals on a line
     <!-- figure: loop -->                                            a drawing of figures.py
 
 Whatever a directive names and does not find fails the build, a file of results too, and so does a path of the source in
@@ -24,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import charts
 import figures
 import gymnasium
 import numpy as np
@@ -42,7 +45,7 @@ ROOT = DOCS.parent
 STEPS_BEFORE_PICTURE = 6
 WORLDS, STEPS_OF_AGREEMENT = 64, 100
 SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
-DIRECTIVE = re.compile(r"^<!-- (source|results|curve|heat|figure): (.+?) -->$", re.MULTILINE)
+DIRECTIVE = re.compile(r"^<!-- (source|results|pivot|curve|heat|dots|figure): (.+?) -->$", re.MULTILINE)
 
 
 # ---- MkDocs events
@@ -74,8 +77,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     for path in SOURCE_PATH.findall(markdown):
         if not (ROOT / path).exists():
             raise PluginError(f"{page.file.src_uri} names {path}, which does not exist; correct the page")
-    drawn = {"curve": tables.curve, "heat": tables.heat, "figure": figures.figure}
-    handlers = {"source": source, "results": tables.tables, **drawn}
+    drawn = {"curve": charts.curve, "heat": charts.heat, "dots": charts.dots, "figure": figures.figure}
+    handlers = {"source": source, "results": tables.tables, "pivot": tables.pivot, **drawn}
     return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
 
 
@@ -104,9 +107,8 @@ def environment_pages() -> dict[str, str | bytes]:
         pages[f"environments/{name}.png"] = picture(env)
         pages[f"environments/{name}.md"] = environment_page(id, env)
         summary = (type(env.unwrapped.task).__doc__ or "").strip().partition("\n\n")[0]
-        rows.append(
-            f"| [![{name.replace('_', ' ')}]({name}.png){{ width=140 }}]({name}.md) | [`{id}`]({name}.md) | {' '.join(summary.split())} |"
-        )
+        image = f"![{id}]({name}.png){{ width=140 }}"
+        rows.append(f"| [{image}]({name}.md) | [`{id}`]({name}.md) | {' '.join(summary.split())} |")
         env.close()
     pages["environments/index.md"] = "\n".join(
         ["# Environments", "", INTRODUCTION, "", "| | id | what |", "|---|---|---|", *rows]
@@ -137,9 +139,13 @@ def environment_page(id: str, env: gymnasium.Env) -> str:
             "",
             f"![A moment of an episode of {id} under random actions]({page_name(id)}.png)",
             "",
+            '<div class="facts" markdown>',
+            "",
             "| | |",
             "|---|---|",
             *(f"| {key} | {value} |" for key, value in facts.items() if value is not None),
+            "",
+            "</div>",
             "",
             f"::: {task.__module__}.{task.__qualname__}",
             "    options:",
@@ -233,7 +239,8 @@ def module_pages() -> Iterator[tuple[str, str]]:
     yield "api/index.md", "\n".join(module_index())
     for package in PACKAGES:
         for module in modules(package):
-            page = f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n"
+            own = public_names(module) or "false"  # a package shows what others define by its front door: not again
+            page = f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n      members: {own}\n"
             yield f"api/{module}.md", f"---\nsearch:\n  exclude: true\n---\n\n{page}"
 
 
@@ -241,10 +248,10 @@ def module_index() -> Iterator[str]:
     """Tables of the modules, what each is, and its public names."""
     yield "# Modules"
     for package in PACKAGES:
-        yield f"\n## The modules of {package}\n\n| module | what | names |\n|---|---|---|"
+        yield f"\n## The modules of {package}\n\n| module | what it holds |\n|---|---|"
         for module, text in modules(package).items():
             names = ", ".join(f"`{name}`" for name in public_names(module))
-            yield f"| [`{module}`]({module}.md) | {text} | {names} |"
+            yield f"| [`{module}`]({module}.md) | {text}{names and '<br>'}{names} |"
 
 
 def public_names(module: str) -> list[str]:

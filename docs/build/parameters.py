@@ -59,9 +59,4 @@ def entries(section: str, classes: dict[str, str]) -> Iterator[str]:
 
 def linked(text: str, classes: dict[str, str]) -> str:
     """The text with a link to each class that it refers to."""
-    return NAMED.sub(lambda word: word[1] + reference(word[2], classes), text)
-
-
-def reference(name: str, classes: dict[str, str]) -> str:
-    """A class as a cross reference; any other word as it was."""
-    return f"[{name}][{classes[name]}]" if name in classes else name
+    return NAMED.sub(lambda word: f"{word[1]}[{word[2]}][{classes[word[2]]}]" if word[2] in classes else word[0], text)
