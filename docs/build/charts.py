@@ -10,7 +10,11 @@ from scripts.shared.plots import COLOURS, bootstrap_interval, interquartile_mean
 
 
 def curve(argument: str) -> str:
-    """Interquartile mean over seeds, and its interval, against x: ``file | x: column | show: column | by: condition``."""
+    """Interquartile mean over seeds, and its interval, against x: ``file | x: column | show: measure | by: condition``.
+
+    Args:
+        argument: as above; see ``tables.selected`` for what all charts understand.
+    """
     rows, options = selected(argument)
     (x,), (y,), by = options["x"], options["show"], options.get("by", [])
     figure, axes = new_figure(6.4, 3.6)
@@ -57,14 +61,14 @@ def heat(argument: str) -> str:
 def dots(argument: str) -> str:
     """Interquartile means with intervals: ``pattern, ... | y: condition, ... | by: condition, ... | show: measure``.
 
-    A line a value of y, a colour a value of ``by``; ``| scale: log``; see ``tables.selected`` for the rest.
+    A line a value of y, a colour a value of ``by``; the axis of ``| scale: log`` is logarithmic.
     """
     rows, options = selected(argument)
     (show,), by = options["show"], options["by"]
     places = list(dict.fromkeys(named([row[name] for name in options["y"]]) for row in rows))
     colours = [condition for condition, _ in grouped(rows, by)]
     step = 0.8 / len(colours)
-    figure, axes = new_figure(7.2, 0.9 + len(places) * max(0.28, 0.13 * len(colours)))
+    figure, axes = new_figure(8.0, 0.9 + len(places) * max(0.28, 0.085 * len(colours)))
     for i, (condition, members) in enumerate(grouped(rows, by)):
         drawn = [(named(line), [float(row[show]) for row in group]) for line, group in grouped(members, options["y"])]
         heights = [places.index(line) + step * (i - 0.5 * (len(colours) - 1)) for line, _ in drawn]

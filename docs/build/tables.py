@@ -60,7 +60,7 @@ def table(path: Path, by: list[str] | None, show: list[str] | None, statistic: s
 def pivot(argument: str) -> str:
     """A short table over several files: ``pattern, ... | rows: condition, ... | columns: condition | show: measure``.
 
-    Without ``columns`` the measures are the columns; ``| only: budget = at_steps`` keeps the rows with that value.
+    Without ``columns`` the measures are the columns. ``| interval: none`` shows the means alone.
     """
     rows, options = selected(argument)
     by, show, (across,) = options["rows"], options["show"], options.get("columns", [""])
@@ -75,6 +75,8 @@ def pivot(argument: str) -> str:
         for head in heads:
             measure = show[0] if across else head
             values = [float(row[measure]) for row in group if not across or row[across] == head]
+            if values and "interval" in options:
+                values = [float(statistic(np.array(values)))]
             cells.append(summary(values, statistic) if values else "")
         lines.append("| " + " | ".join([*(text.replace("_", " ") for text in condition), *cells]) + " |")
     return "\n".join(lines)
