@@ -1,4 +1,7 @@
-"""Drawings of the documentation, made on every build. ``python docs/build/figures.py folder`` writes them as files."""
+"""Drawings of the documentation, made on every build, but for those that take training.
+
+``python docs/build/figures.py docs/assets swamps`` writes one as a file, or without a name all of them.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,15 @@ from pathlib import Path
 import gymnasium
 import matplotlib
 import numpy as np
-import torch
 from gymnasium.wrappers import AddRenderObservation
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
 
-from agents.subgoals.generator import SubgoalGenerator, path
 from foveal_envs import Foveate
 from foveal_envs.retinas import RETINAS, make_retina
-from scripts.experiments import hrl2
 
 INK, SOFT, REAL, BACK = "#263238", "#90a4ae", "#1565c0", "#c62828"
 TRIANGLE_RADIUS = 60.0
@@ -58,8 +59,11 @@ def retina() -> tuple[Figure, str]:
     drawing, row = new_figure(10.0, 2.9, len(tables))
     for axes, (name, fovea) in zip(row, tables.items(), strict=True):
         axes.add_patch(Polygon(triangle(), color="#cfd8dc"))
-        for u, v, size in fovea.table:
-            axes.add_patch(Circle((u, v), size / 2, fill=False, linewidth=0.7, edgecolor=REAL))
+        sizes = fovea.table[:, 2]
+        at = {"offsets": fovea.table[:, :2], "offset_transform": axes.transData}
+        axes.add_collection(
+            EllipseCollection(sizes, sizes, 0, units="xy", **at, facecolor="none", linewidth=0.7, edgecolor=REAL)
+        )
         axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal", xticks=[], yticks=[])
         axes.set_title(f"{name}: {len(fovea)} fields", color=INK, fontsize=10)
         axes.spines[:].set_color(SOFT)
@@ -129,7 +133,12 @@ def arrow(
 
 
 def swamps() -> tuple[Figure, str]:
-    """Four layouts: descent along the cost's gradient from the straight line and from bends of it."""
+    """Four layouts: descent along the cost's gradient from the straight line and from bends of it; trains for it."""
+    import torch
+
+    from agents.subgoals.generator import SubgoalGenerator, path
+    from scripts.experiments import hrl2
+
     torch.manual_seed(0)
     problems = hrl2.problems(4, hrl2.EVALUATION_SEED + 20)
     generator = SubgoalGenerator(hrl2.PLACE, 4 * hrl2.SWAMPS, hrl2.SUBGOALS)
@@ -177,5 +186,5 @@ DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps, "foveate": foveate
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in DRAWINGS.items():
-        (folder / f"{name}.svg").write_bytes(svg(draw()[0]))
+    for name in sys.argv[2:] or DRAWINGS:
+        (folder / f"{name}.svg").write_bytes(svg(DRAWINGS[name]()[0]))

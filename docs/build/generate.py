@@ -5,8 +5,10 @@ from its syntax tree. Directives stand in HTML comments, so that a page also rea
 
     <!-- source: foveal_envs/task.py Task.reset Task.step -->        the source of a module's members
     <!-- results: att1/*.csv | by: shape | show: within_10 -->       tables over the seeds of recorded results
-    <!-- curve: att1/curve.csv | x: steps | y: within_10 | by: a --> learning curves with their intervals
+    <!-- pivot: att1/ppo.csv | rows: budget | columns: shape | show: median -->  a short table
+    <!-- curve: att1/curve.csv | x: steps | show: within_10 | by: a -->  learning curves with their intervals
     <!-- heat: recall/cores.csv | x: pairs | y: core | show: accuracy -->  a map of means over the seeds
+    <!-- dots: att1/ppo.csv | y: shape | by: budget | show: median -->  means and their intervals on a line
     <!-- figure: loop -->                                            a drawing of figures.py
     <!-- recipes: table -->                                          which id tests what, and who learns it
 
@@ -25,6 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import charts
 import figures
 import gymnasium
 import numpy as np
@@ -36,27 +39,24 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from PIL import Image
 
-import foveal_envs
+from foveal_envs.registration import OWN
 
+PACKAGES = ("foveal_envs", "agents")
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
 STEPS_BEFORE_PICTURE = 6
-WORLDS, STEPS_OF_AGREEMENT = 256, 100
+WORLDS, STEPS_OF_AGREEMENT = 64, 100
 SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
-DIRECTIVE = re.compile(r"^<!-- (source|results|curve|heat|figure|recipes): (.+?) -->$", re.MULTILINE)
+DIRECTIVE = re.compile(r"^<!-- (source|results|pivot|curve|heat|dots|figure|recipes): (.+?) -->$", re.MULTILINE)
 
 
 # ---- MkDocs events
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Fill the two generated sections of the navigation."""
+    """Fill the generated section of the navigation."""
     sections: dict[str, list[Any]] = {
         "environments/": ["environments/index.md", *(f"environments/{page_name(id)}.md" for id in environment_ids())],
-        "api/": [
-            {package: [{module: f"api/{module}.md"} for module in modules(package)]}
-            for package in ("foveal_envs", "agents")
-        ],
     }
     config.nav = [
         {title: sections.get(target, target) if isinstance(target, str) else target for title, target in entry.items()}
@@ -79,8 +79,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     for path in SOURCE_PATH.findall(markdown):
         if not (ROOT / path).exists():
             raise PluginError(f"{page.file.src_uri} names {path}, which does not exist; correct the page")
-    drawn = {"curve": tables.curve, "heat": tables.heat, "figure": figures.figure, "recipes": recipes.of_pages}
-    handlers = {"source": source, "results": tables.tables, **drawn}
+    drawn = {"curve": charts.curve, "heat": charts.heat, "dots": charts.dots, "figure": figures.figure}
+    handlers = {"source": source, "results": tables.tables, "pivot": tables.pivot, "recipes": recipes.of_pages, **drawn}
     return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
 
 
@@ -109,9 +109,8 @@ def environment_pages() -> dict[str, str | bytes]:
         pages[f"environments/{name}.png"] = picture(env)
         pages[f"environments/{name}.md"] = environment_page(id, env)
         summary = (type(env.unwrapped.task).__doc__ or "").strip().partition("\n\n")[0]
-        rows.append(
-            f"| [![]({name}.png){{ width=140 }}]({name}.md) | [`{id}`]({name}.md) | {' '.join(summary.split())} |"
-        )
+        image = f"![{id}]({name}.png){{ width=140 }}"
+        rows.append(f"| [{image}]({name}.md) | [`{id}`]({name}.md) | {' '.join(summary.split())} |")
         env.close()
     pages["environments/index.md"] = "\n".join(
         ["# Environments", "", INTRODUCTION, "", "| | id | what |", "|---|---|---|", *rows]
@@ -139,13 +138,17 @@ def environment_page(id: str, env: gymnasium.Env) -> str:
     }
     return "\n".join(
         [
-            f"# {id.removeprefix('Foveal/').removesuffix('-v0')}",
+            f"# {id.removeprefix('Foveal/').removesuffix('-v0')} {{ #{task.__module__}.{task.__qualname__} }}",
             "",
             f"![A moment of an episode of {id} under random actions]({page_name(id)}.png)",
+            "",
+            '<div class="facts" markdown>',
             "",
             "| | |",
             "|---|---|",
             *(f"| {key} | {value} |" for key, value in facts.items() if value is not None),
+            "",
+            "</div>",
             "",
             f"::: {task.__module__}.{task.__qualname__}",
             "    options:",
@@ -177,13 +180,13 @@ def agreement(id: str, env: gymnasium.Env) -> Iterator[str]:
     by_default = keywords["goal"].default == "appearance"
     appearance = {} if by_default else {"goal": "picture"}
     for variant in [{}, {"rotate": True}] if "rotate" in keywords else [{}]:
-        worlds = gymnasium.make_vec(id, 2 * WORLDS, reward="sparse", info="step", **appearance, **variant)
+        worlds = gymnasium.make_vec(id, WORLDS, reward="sparse", info="step", **appearance, **variant)
         worlds.reset(seed=0)
         worlds.action_space.seed(0)
-        matches, successes, over = [], [], np.zeros(2 * WORLDS, bool)
+        matches, successes, over = [], [], np.zeros(WORLDS, bool)
         for _ in range(STEPS_OF_AGREEMENT):
             actions = worlds.action_space.sample()
-            actions[:WORLDS] = worlds.unwrapped.oracle_actions()[:WORLDS]
+            actions[: WORLDS // 2] = worlds.unwrapped.oracle_actions()[: WORLDS // 2]
             _, rewards, terminated, truncated, infos = worlds.step(actions)
             matches.append((rewards == 0)[~over])  # a step that resets has no reward
             successes.append(infos["is_success"][~over])
@@ -210,26 +213,57 @@ def picture(env: gymnasium.Env) -> bytes:
         if terminated or truncated:
             break
     stream = io.BytesIO()
-    Image.fromarray(env.render()).save(stream, "PNG", optimize=True)
+    Image.fromarray(env.render()).save(stream, "PNG")
     return stream.getvalue()
 
 
 # ---- Modules
 
 
-def modules(package: str) -> Iterator[str]:
-    """Dotted names of the modules of a package that say something: those with a docstring."""
+@functools.cache
+def modules(package: str) -> dict[str, str]:
+    """Dotted names of the modules of a package that say something, with what they say first.
+
+    A module whose class has an environment page is left out: that page shows the same docstring.
+    """
+    shown_elsewhere = {home.partition(":")[0] for home in OWN.values()}
+    found = {}
     for path in sorted((ROOT / package).rglob("*.py")):
-        if ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        if text and module not in shown_elsewhere:
+            found[module] = " ".join(text.partition("\n\n")[0].split())
+    return found
 
 
 def module_pages() -> Iterator[tuple[str, str]]:
-    """One page a module, by mkdocstrings."""
-    for package in (foveal_envs.__name__, "agents"):
+    """One page a module, by mkdocstrings, out of the search; and their index, which the search finds."""
+    yield "api/index.md", "\n".join(module_index())
+    for package in PACKAGES:
         for module in modules(package):
-            yield f"api/{module}.md", f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n"
+            own = public_names(module) or "false"  # a package shows what others define by its front door: not again
+            page = f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n      members: {own}\n"
+            yield f"api/{module}.md", f"---\nsearch:\n  exclude: true\n---\n\n{page}"
+
+
+def module_index() -> Iterator[str]:
+    """Tables of the modules, what each is, and its public names."""
+    yield "# Modules"
+    for package in PACKAGES:
+        yield f"\n## The modules of {package}\n\n| module | what it holds |\n|---|---|"
+        for module, text in modules(package).items():
+            names = ", ".join(f"`{name}`" for name in public_names(module))
+            yield f"| [`{module}`]({module}.md) | {text}{names and '<br>'}{names} |"
+
+
+def public_names(module: str) -> list[str]:
+    """Functions and classes that a module defines for others."""
+    path = ROOT / module.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    defined = (ast.FunctionDef, ast.ClassDef)
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    return [node.name for node in nodes if isinstance(node, defined) and not node.name.startswith("_")]
 
 
 # ---- Source

@@ -1,4 +1,4 @@
-"""Tables and curves over the raw results in docs/results: one row a seed, interquartile means, bootstrap intervals.
+"""Tables over the raw results in docs/results: one row a seed, interquartile means, bootstrap intervals.
 
 A results file is CSV. Lines that start with ``#`` before the header hold the command that wrote it. One column is
 ``seed``; the others are conditions (``by``) or measures (``show``). A measure that a seed did not reach within its
@@ -7,11 +7,11 @@ budget is written ``inf``.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from figures import embed, new_figure
 from mkdocs.exceptions import PluginError
 
 from scripts.shared.plots import bootstrap_interval, interquartile_mean, mean
@@ -27,14 +27,16 @@ def tables(argument: str) -> str:
     """One table a file: ``pattern | by: condition, ... | show: measure, ...``; conditions default to the texts.
 
     ``| statistic: mean`` gives means instead of interquartile means: shares of seeds, where a seed has 0 or 1.
+    ``| fold: title`` puts them behind a title that opens with a click.
     """
     pattern, options = parse(argument)
-    paths = sorted(path for path in RESULTS.glob(pattern) if path.stem != "curve")
-    if not paths:
-        raise PluginError(f"docs/results/{pattern} matches no file: record the result, or take it off the page")
-    return "\n\n".join(
-        table(path, options.get("by"), options.get("show"), options.get("statistic", [""])[0]) for path in paths
+    text = "\n\n".join(
+        table(path, options.get("by"), options.get("show"), options.get("statistic", [""])[0])
+        for path in matching(pattern)
     )
+    if "fold" not in options:
+        return text
+    return f'??? note "{", ".join(options["fold"])}"\n\n' + textwrap.indent(text, "    ")
 
 
 def table(path: Path, by: list[str] | None, show: list[str] | None, statistic: str = "") -> str:
@@ -55,57 +57,29 @@ def table(path: Path, by: list[str] | None, show: list[str] | None, statistic: s
     return "\n".join(lines)
 
 
-def curve(argument: str) -> str:
-    """Interquartile mean over seeds, and its interval, against x: ``file | x: column | y: column | by: condition``."""
-    name, options = parse(argument)
-    path = recorded(name)
-    (x,), (y,), by = options["x"], options["y"], options.get("by", [])
-    _, rows = read(path)
-    require(path, rows, [x, y, *by])
-    figure, axes = new_figure(6.4, 3.6)
+def pivot(argument: str) -> str:
+    """A short table over several files: ``pattern, ... | rows: condition, ... | columns: condition | show: measure``.
+
+    Without ``columns`` the measures are the columns. ``| interval: none`` shows the means alone.
+    """
+    rows, options = selected(argument)
+    by, show, (across,) = options["rows"], options["show"], options.get("columns", [""])
+    heads = list(dict.fromkeys(row[across] for row in rows)) if across else show
+    lines = [
+        "| " + " | ".join(name.replace("_", " ") for name in [*by, *heads]) + " |",
+        "|" + "---|" * len(by) + "---:|" * len(heads),
+    ]
+    statistic = STATISTICS[options.get("statistic", [""])[0]]
     for condition, group in grouped(rows, by):
-        points = sorted((float(at), [float(row[y]) for row in members]) for (at,), members in grouped(group, [x]))
-        positions = [at for at, _ in points]
-        axes.plot(positions, [interquartile_mean(np.array(values)) for _, values in points], label=", ".join(condition))
-        if min(len(values) for _, values in points) >= FEWEST:
-            bounds = np.array([bootstrap_interval(np.array(values)) for _, values in points])
-            axes.fill_between(positions, bounds[:, 0], bounds[:, 1], alpha=0.2)
-    axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
-    if by:
-        axes.legend(frameon=False)
-    return embed(figure, f"{y} against {x}")
-
-
-def heat(argument: str) -> str:
-    """Mean over seeds as a map: ``file | x: column | y: condition | show: measure | beside: measure, ...``."""
-    name, options = parse(argument)
-    path = recorded(name)
-    (x,), (y,), (show,), beside = options["x"], options["y"], options["show"], options.get("beside", [])
-    _, rows = read(path)
-    require(path, rows, [x, y, show, *beside])
-    groups = [(condition, members) for (condition,), members in grouped(rows, [y])]
-    ticks = sorted({float(row[x]) for row in rows})
-    means = {
-        condition: [interquartile_mean(np.array([float(row[show]) for row in members if float(row[x]) == at]))
-                    for at in ticks]
-        for condition, members in groups
-    }  # fmt: skip
-    groups.sort(key=lambda group: -sum(means[group[0]]))
-    values = np.array([means[condition] for condition, _ in groups])
-    figure, axes = new_figure(7.2, 0.8 + 0.27 * len(groups))
-    axes.imshow(values, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.6 else "#263238")
-    for i, measure in enumerate(beside):
-        axes.text(len(ticks) + i, -1, measure.replace("_", " "), ha="center", va="center", fontsize=9)
-        for row, (_, members) in enumerate(groups):
-            text = number(float(members[0][measure]))
-            axes.text(len(ticks) + i, row, text, ha="center", va="center", fontsize=9)
-    axes.set(xlim=(-0.5, len(ticks) - 0.5 + len(beside)), xlabel=f"{show} against {x}".replace("_", " "))
-    axes.set_xticks(range(len(ticks)), [f"{at:g}" for at in ticks])
-    axes.set_yticks(range(len(groups)), [condition.replace("_", " ") for condition, _ in groups], fontsize=9)
-    axes.spines[:].set_visible(False)
-    return embed(figure, f"{show} against {x}, by {y}")
+        cells = []
+        for head in heads:
+            measure = show[0] if across else head
+            values = [float(row[measure]) for row in group if not across or row[across] == head]
+            if values and "interval" in options:
+                values = [float(statistic(np.array(values)))]
+            cells.append(summary(values, statistic) if values else "")
+        lines.append("| " + " | ".join([*(text.replace("_", " ") for text in condition), *cells]) + " |")
+    return "\n".join(lines)
 
 
 def summary(values: list[float], statistic: Callable[[np.ndarray], np.ndarray]) -> str:
@@ -127,12 +101,30 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
 
 
-def recorded(name: str) -> Path:
-    """The path of a file of results that a page names."""
-    path = RESULTS / name
-    if not path.is_file():
-        raise PluginError(f"docs/results/{name} is not there: record the result, or take it off the page")
-    return path
+def matching(pattern: str) -> list[Path]:
+    """The files of results, learning curves apart, that a page names by a pattern."""
+    paths = sorted(path for path in RESULTS.glob(pattern) if path.stem != "curve" or "*" not in pattern)
+    if not paths:
+        raise PluginError(f"docs/results/{pattern} matches no file: record the result, or take it off the page")
+    return paths
+
+
+def selected(argument: str) -> tuple[list[Row], dict[str, list[str]]]:
+    """Rows of all files of ``pattern, ... | only: column = value, ...``, and the options.
+
+    A row has the name of its file as ``file``, and "" in the columns that its file lacks.
+    """
+    patterns, options = parse(argument)
+    paths = [path for pattern in patterns.split(",") for path in matching(pattern.strip())]
+    rows = [{"file": path.stem, **row} for path in paths for row in read(path)[1]]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    only = [tuple(part.strip() for part in condition.split("=")) for condition in options.get("only", [])]
+    named = [name for key in ("rows", "columns", "x", "y", "by", "beside") for name in options.get(key, [])]
+    for path in paths:
+        require(path, [row for row in rows if row["file"] == path.stem], options["show"])
+    require(paths[0].parent, [dict.fromkeys(columns, "")], [*named, *(column for column, _ in only)])
+    kept = [row for row in rows if all(row.get(column, value) == value for column, value in only)]
+    return [{**dict.fromkeys(columns, ""), **row} for row in kept], options
 
 
 def read(path: Path) -> tuple[str, list[Row]]:

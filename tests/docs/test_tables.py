@@ -23,13 +23,16 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.parametrize(("directive", "argument"), [
-    ("tables", "nothing/*.csv"),
-    ("curve", "nothing/curve.csv | x: steps | y: share"),
-    ("heat", "nothing/all.csv | x: pairs | y: core | show: accuracy"),
+    ("tables.tables", "nothing/*.csv"),
+    ("tables.pivot", "nothing/*.csv | rows: agent | show: share"),
+    ("charts.curve", "nothing/curve.csv | x: steps | show: share"),
+    ("charts.heat", "nothing/all.csv | x: pairs | y: core | show: accuracy"),
+    ("charts.dots", "nothing/all.csv | y: task | by: agent | show: share"),
 ])  # fmt: skip
 def test_results_that_are_not_recorded_fail_the_build(tables: ModuleType, directive: str, argument: str) -> None:
+    module, _, function = directive.partition(".")
     with pytest.raises(PluginError, match="record the result, or take it off the page"):
-        getattr(tables, directive)(argument)
+        getattr(importlib.import_module(module), function)(argument)
 
 
 def test_half_a_row_fails_the_build(tables: ModuleType, tmp_path: Path) -> None:
@@ -47,3 +50,27 @@ def test_few_seeds_are_shown_one_by_one(tables: ModuleType, tmp_path: Path) -> N
     assert lines[4] == "| few | 0.1 (0, 0.1, 0.2) | 3 |"
     assert lines[5].startswith("| many | 0.45 [")
     assert lines[6] == "| one | 0.5 | 1 |"
+
+
+def test_a_short_table_joins_files(tables: ModuleType, tmp_path: Path) -> None:
+    ours = [{"agent": "ours", "shape": shape, "seed": 0, "share": 1} for shape in ("L", "ring")]
+    write_rows(tmp_path / "ours.csv", ours, "a command")
+    theirs = [{"agent": "PPO", "budget": budget, "shape": "L", "seed": 0, "share": 0.5} for budget in ("steps", "cpu")]
+    write_rows(tmp_path / "ppo.csv", theirs, "another")
+    argument = "ours.csv, ppo.csv | rows: agent, budget | columns: shape | show: share"
+    assert tables.pivot(argument).splitlines() == [
+        "| agent | budget | L | ring |",
+        "|---|---|---:|---:|",
+        "| ours |  | 1 | 1 |",
+        "| PPO | steps | 0.5 |  |",
+        "| PPO | cpu | 0.5 |  |",
+    ]
+    assert len(tables.pivot(f"{argument} | only: budget = cpu").splitlines()) == 4
+    with pytest.raises(PluginError, match="no column colour"):
+        tables.pivot("ours.csv | rows: colour | show: share")
+
+
+def test_tables_are_folded_behind_a_title(tables: ModuleType, tmp_path: Path) -> None:
+    write_rows(tmp_path / "all.csv", [{"agent": "one", "seed": 0, "score": 0.5}], "a command")
+    lines = tables.tables("all.csv | by: agent | fold: All of it").splitlines()
+    assert lines[:3] == ['??? note "All of it"', "", "    **all**, by `a command`"]
