@@ -29,7 +29,8 @@ def in_own_precision(compute: Compute) -> Compute:
 
     @functools.wraps(compute)
     def computed(core: Core, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        autocast = torch.is_autocast_enabled(x.device.type)
+        kind = x.device.type
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
         dtype = next(core.parameters(), x).dtype if autocast else x.dtype
         if dtype not in PRECISIONS:
             raise TypeError(
@@ -38,7 +39,7 @@ def in_own_precision(compute: Compute) -> Compute:
             )
         if not autocast:
             return compute(core, x, state, episode_start)
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(kind, enabled=False):
             return compute(core, x.to(dtype), tuple(part.to(dtype) for part in state), episode_start)
 
     return computed
