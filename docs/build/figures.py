@@ -41,7 +41,8 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, A
 
 def embed(drawing: Figure, text: str) -> str:
     """The figure as SVG inside an HTML image: no file, no request."""
-    return f'<img alt="{text}" src="data:image/svg+xml;base64,{base64.b64encode(svg(drawing)).decode()}">'
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg(drawing)).decode()}"
+    return f'<div class="chart"><img alt="{text}" src="{source}"></div>'
 
 
 def svg(drawing: Figure) -> bytes:

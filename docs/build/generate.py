@@ -110,10 +110,10 @@ def environment_pages() -> dict[str, str | bytes]:
         pages[f"environments/{name}.md"] = environment_page(id, env)
         summary = (type(env.unwrapped.task).__doc__ or "").strip().partition("\n\n")[0]
         image = f"![{id}]({name}.png){{ width=140 }}"
-        rows.append(f"| [{image}]({name}.md) | [`{id}`]({name}.md) | {' '.join(summary.split())} |")
+        rows.append(f"| [{image}]({name}.md) | [`{id}`]({name}.md)<br>{' '.join(summary.split())} |")
         env.close()
     pages["environments/index.md"] = "\n".join(
-        ["# Environments", "", INTRODUCTION, "", "| | id | what |", "|---|---|---|", *rows]
+        ["# Environments", "", INTRODUCTION, "", "| | |", "|---|---|", *rows]
     )
     return pages
 
@@ -248,13 +248,13 @@ def module_pages() -> Iterator[tuple[str, str]]:
 
 
 def module_index() -> Iterator[str]:
-    """Tables of the modules, what each is, and its public names."""
+    """Lists of the modules, what each is, and its public names."""
     yield "# Modules"
     for package in PACKAGES:
-        yield f"\n## The modules of {package}\n\n| module | what it holds |\n|---|---|"
+        yield f"\n## The modules of {package}\n"
         for module, text in modules(package).items():
             names = ", ".join(f"`{name}`" for name in public_names(module))
-            yield f"| [`{module}`]({module}.md) | {text}{names and '<br>'}{names} |"
+            yield f"- [`{module}`]({module}.md)<br>{text}{names and '<br>'}{names}"
 
 
 def public_names(module: str) -> list[str]:
