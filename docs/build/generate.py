@@ -38,6 +38,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from PIL import Image
+from recipes import page_name
 
 from foveal_envs.registration import OWN
 
@@ -90,12 +91,6 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 def environment_ids() -> list[str]:
     """Registered ids of this package, in the order of registration."""
     return [id for id in gymnasium.registry if id.startswith("Foveal/")]
-
-
-def page_name(id: str) -> str:
-    """``Foveal/TargetDetection-v0`` -> ``target_detection``; later versions keep their number."""
-    name = id.removeprefix("Foveal/").removesuffix("-v0")
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
 
 
 @functools.cache

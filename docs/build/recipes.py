@@ -28,6 +28,12 @@ def of_pages(argument: str) -> str:
     return table("", link_ids=True)
 
 
+def page_name(id: str) -> str:
+    """``Foveal/TargetDetection-v0`` -> ``target_detection``; later versions keep their number."""
+    name = id.removeprefix("Foveal/").removesuffix("-v0")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+
+
 def table(root: str, link_ids: bool) -> str:
     """Markdown table with a row an id.
 
@@ -36,10 +42,9 @@ def table(root: str, link_ids: bool) -> str:
         link_ids: whether there are pages of the environments, which only the site has.
     """
     lines = ["| id | tests | agent | command | score |", "|---|---|---|---|---:|"]
-    for name, home in OWN.items():
+    for name in OWN:
         recipe = find_recipe(f"Foveal/{name}-v0")
-        page = home.partition(":")[0].rpartition(".")[2]
-        shown = f"[`{name}`]({root}environments/{page}.md)" if link_ids else f"`{name}`"
+        shown = f"[`{name}`]({root}environments/{page_name(recipe.id)}.md)" if link_ids else f"`{name}`"
         cells = [shown, recipe.ability, agent(recipe, root), f"`foveal train {recipe.id}`", score(recipe)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -38,6 +38,7 @@ def test_a_stale_table_is_replaced(recipes: ModuleType) -> None:
 
 def test_every_id_has_a_row(recipes: ModuleType) -> None:
     rows = recipes.of_pages("table").splitlines()[2:]
+    assert "[`TargetDetection`](environments/target_detection.md)" in rows[0]
     ids = [id for id in gymnasium.registry if id.startswith("Foveal/")]
     assert [row.split(" | ")[3] for row in rows] == [f"`foveal train {id}`" for id in ids]
 
