@@ -16,7 +16,7 @@ from .runs import Run
 from .tables import numeric, read_rows, write_rows
 
 FORMATS = ("csv", "tensorboard", "wandb", "mlflow")
-STEPS = "time/total_timesteps"
+STEPS = "environment_steps"
 Attempt = Callable[[Callable[[], None]], bool]
 
 
@@ -25,17 +25,18 @@ class CSVLog(KVWriter):
 
     Args:
         path: the file.
-        before: environment steps after which rows of an earlier part of the run are dropped.
+        steps: gives the environment steps of the run so far, lessons included; rows that the file holds of later ones
+            are dropped, as a resumed run comes to them again.
     """
 
-    def __init__(self, path: Path, before: int) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = [row for row in numeric(read_rows(path)) if row.get(STEPS, 0) <= before]
+    def __init__(self, path: Path, steps: Callable[[], int]) -> None:
+        self.path, self.steps = path, steps
+        self.rows: list[dict[str, Any]] = [row for row in numeric(read_rows(path)) if row[STEPS] <= steps()]
         self._written = 0.0
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
         """Adds a row."""
-        self.rows.append(_numbers(key_values))
+        self.rows.append({STEPS: self.steps(), **_numbers(key_values)})
         if time.monotonic() - self._written >= 1.0:
             self.flush()
 
@@ -123,18 +124,18 @@ def check_formats(formats: Sequence[str]) -> None:
             raise Refusal(f"--logger {name} needs a package: pip install {name}")
 
 
-def make_logger(folder: Path, formats: Sequence[str], run: Run, before: int, attempt: Attempt) -> Logger:
+def make_logger(folder: Path, formats: Sequence[str], run: Run, steps: Callable[[], int], attempt: Attempt) -> Logger:
     """A logger of Stable-Baselines3 for a run.
 
     Args:
         folder: of the run.
         formats: of FORMATS; ``tensorboard_log`` among the agent's keywords adds TensorBoard in that folder.
         run: configuration.
-        before: see `CSVLog`.
+        steps: see `CSVLog`.
         attempt: calls a function that writes, and survives its failure.
     """
     makers: dict[str, Callable[[], KVWriter]] = {
-        "csv": lambda: CSVLog(folder / "progress.csv", before),
+        "csv": lambda: CSVLog(folder / "progress.csv", steps),
         "tensorboard": lambda: TensorBoardOutputFormat(str(folder / "tensorboard")),
         "wandb": lambda: WandbLog(folder, run),
         "mlflow": lambda: MLflowLog(folder, run),

@@ -83,9 +83,9 @@ class Attendant(BaseCallback):
         before = self.run.total - self.run.steps if self.phase == PHASES[-1] else 0
         return before + self.num_timesteps
 
-    def begin(self, agent: BaseAlgorithm, phase: str) -> None:
-        """Attend to the next phase."""
-        self.phase, self._saved, self.num_timesteps = phase, None, agent.num_timesteps
+    def begin(self, phase: str, done: int) -> None:
+        """Attend to the next phase, of which so many environment steps are done."""
+        self.phase, self._saved, self.num_timesteps = phase, None, done
         self._logged = self._rows_due()
 
     def _rows_due(self) -> int:
@@ -232,15 +232,15 @@ def fit(
     attendant = Attendant(run, folder, minutes, {**_read_about(folder), **about} if begun else about)
     phases = [name for name in PHASES if name == PHASES[-1] or run.lessons]
     phases = phases[phases.index(phase) :] if phase else phases
+    attendant.phase = phases[0]
     if begun:
-        attendant.phase = phases[0]
         attendant.restore(agent)
-    agent.set_logger(make_logger(folder, formats, run, attendant.steps if begun else 0, attendant.attempt))
+    agent.set_logger(make_logger(folder, formats, run, lambda: attendant.steps, attendant.attempt))
     ended = "finished"
     try:
         with _signals(attendant):
             for name in phases:
-                attendant.begin(agent, name)
+                attendant.begin(name, agent.num_timesteps if begun else 0)
                 _learn(run, agent, name, attendant, begun, progress_bar)
                 begun = False
     except Stopped:

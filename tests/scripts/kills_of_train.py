@@ -34,6 +34,7 @@ RUNS = {
     "lessons": ["Foveal/GridSearch-v0", "--env", "n=5", "moves=20", "--agent", "n_minibatches=2", "n_epochs=1",
                 "--lessons", "steps=4000", "--steps", "4000", "--lanes", "16"],
 }  # fmt: skip
+CLOCKS = ("time/fps", "time/time", "time/iter", "cpu")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 OPTIONS = ["--no-progress-bar", "--minutes", "0.002"]
 
@@ -48,15 +49,15 @@ def command(words: list[str]) -> int:
     return 0
 
 
-def outcome(folder: Path) -> str:
+def outcome(folder: Path) -> dict[str, str]:
     """What must be equal: parameters, the curve and the log without their clocks."""
     agent = algorithm_class(read_config(folder)["algorithm"]).load(folder / "model.zip")
-    digest = hashlib.sha256(b"".join(part.tobytes() for part in numbers(agent.get_parameters())))
+    parameters = b"".join(part.tobytes() for part in numbers(agent.get_parameters()))
+    found = {"parameters": hashlib.sha256(parameters).hexdigest()}
     for name in ("curve.csv", "progress.csv"):
-        for row in numeric(read_rows(folder / name)):
-            kept = {key: value for key, value in row.items() if not key.startswith(("time/", "cpu"))}
-            digest.update(repr(sorted(kept.items())).encode())
-    return digest.hexdigest()
+        rows = numeric(read_rows(folder / name))
+        found[name] = repr([{key: row[key] for key in sorted(row) if not key.startswith(CLOCKS)} for row in rows])
+    return found
 
 
 def forked(work: Callable[[], int]) -> int:
@@ -67,7 +68,7 @@ def forked(work: Callable[[], int]) -> int:
     return child
 
 
-def strike(words: list[str], folder: Path, kind: int, delay: float, whole: str) -> str:
+def strike(words: list[str], folder: Path, kind: int, delay: float, whole: dict[str, str]) -> str:
     """One run, one signal, one resumption."""
     child = forked(lambda: command([*words, "--folder", str(folder)]))
     time.sleep(delay)
@@ -82,7 +83,8 @@ def strike(words: list[str], folder: Path, kind: int, delay: float, whole: str) 
     resumed = os.waitstatus_to_exitcode(os.waitpid(forked(lambda: command(["--resume", str(folder)])), 0)[1])
     if resumed != 0:
         return f"wrong status {resumed} of the resumption"
-    return "equal" if outcome(folder) == whole else "wrong bits"
+    found = outcome(folder)
+    return "equal" if found == whole else f"wrong {', '.join(name for name in whole if found[name] != whole[name])}"
 
 
 def main(kills: int, seed: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,10 @@ def test_the_commands_that_a_run_prints_trust_a_users_module() -> None:
     assert words_for(Run("my_tasks:My/Task-v0"), folder) == "runs/one --trust"
     assert words_for(Run("CartPole-v1", algorithm="my_agents:Mine"), folder) == "runs/one --trust"
     assert words_for(Run("foveal_envs:Foveal/Catch-v0"), folder) == "runs/one"
+
+
+@pytest.mark.slow
+def test_killed_runs_resume_to_the_bits_of_uninterrupted_ones() -> None:
+    """A process of its own, as it forks: see there."""
+    done = subprocess.run([sys.executable, "-m", "tests.scripts.kills_of_train", "5", "0"], check=False)
+    assert done.returncode == 0
