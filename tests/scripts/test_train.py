@@ -14,6 +14,7 @@ import pytest
 
 from agents import WorldModelController
 from scripts.evaluate import evaluate
+from scripts.shared.command import program
 from scripts.shared.environments import make_lanes
 from scripts.shared.policies import load_agent
 from scripts.shared.rollouts import detection_scores, run_episodes
@@ -42,7 +43,7 @@ def test_training_leaves_a_run_folder_that_loads(tmp_path: Path, capsys: pytest.
     options = {"agent": QUICK, "steps": 600, "lanes": 8, "folder": folder, "progress_bar": False}
     train("Foveal/TargetDetection-v0", env=("shape=L", "moves=5"), **options)
     assert {path.name for path in folder.iterdir()} == FILES
-    assert f"python -m scripts.watch {folder}" in capsys.readouterr().out
+    assert f"{program('watch')} {folder}" in capsys.readouterr().out
     assert json.loads((folder / "config.json").read_text())["env_kwargs"] == {"shape": "L", "moves": 5}
     env = make_lanes("Foveal/TargetDetection-v0", {"shape": "L"}, 3)
     assert load_agent(folder, env).predict(env.reset(seed=0)[0])[0].shape == (3, 2)
@@ -77,7 +78,7 @@ def test_a_signal_stops_a_run_which_resumes_to_the_same_bits(
         with pytest.raises(SystemExit) as stop:
             train("Foveal/TargetDetection-v0", **options, folder=stopped, progress_bar=False)
     assert stop.value.code == 128 + signal.SIGTERM
-    assert f"python -m scripts.train --resume {stopped}" in capsys.readouterr().err
+    assert f"{program('train')} --resume {stopped}" in capsys.readouterr().err
     assert json.loads((stopped / "about.json").read_text())["ended"] == "stopped by SIGTERM"
     train(resume=stopped, progress_bar=False)
     assert json.loads((stopped / "about.json").read_text())["ended"] == "finished"
