@@ -110,9 +110,7 @@ def environment_pages() -> dict[str, str | bytes]:
         image = f"![{id}]({name}.png){{ width=140 }}"
         rows.append(f"| [{image}]({name}.md) | [`{id}`]({name}.md)<br>{' '.join(summary.split())} |")
         env.close()
-    pages["environments/index.md"] = "\n".join(
-        ["# Environments", "", INTRODUCTION, "", "| | |", "|---|---|", *rows]
-    )
+    pages["environments/index.md"] = "\n".join(["# Environments", "", INTRODUCTION, "", "| | |", "|---|---|", *rows])
     return pages
 
 
