@@ -241,8 +241,8 @@ def module_pages() -> Iterator[tuple[str, str]]:
 
 
 def module_index() -> Iterator[str]:
-    """Lists of the modules, what each is, and its public names."""
-    yield "# Modules"
+    """Lists of the modules, what each is, and its public names; in searches behind the pages about them."""
+    yield "---\nsearch:\n  boost: 0.5\n---\n\n# Modules"
     for package in PACKAGES:
         yield f"\n## The modules of {package}\n"
         for module, text in modules(package).items():

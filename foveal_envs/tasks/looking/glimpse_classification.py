@@ -37,24 +37,24 @@ class GlimpseClassification(Recognition):
     anywhere on a picture of 60 x 60 (or 100 x 100), among pieces of 8 x 8 pixels cut from other digits. A glimpse is
     two nested grids of 12 x 12 fields, the finer as fine as the pixels. Digit and clutter are sprites, averaged once
     over the fields: no picture is ever drawn. In the published form there is a third grid, 48 pixels wide, which shows
-    most of the picture at once, so that a gaze need hardly move: ``scales=3`` is no gaze problem.
+    most of the picture at once, so the gaze need hardly move: ``scales=3`` is not a gaze problem.
 
     ### Observation
     Box(0, 1, (290,)) float32: the glimpse, the mean darkness of each of 288 fields, then the gaze (x, y) in [-1, 1].
 
     ### Actions
     Box(-1, 1, (12,)): a saccade, times half the picture right and down, then a score for each of ten classes. The
-    scores are about the glimpses seen so far; five times a score is its logit.
+    scores judge the glimpses seen so far; a logit is five times its score.
 
     ### Reward
     ``dense``: log softmax(5 scores)[label] / moves at every move; ``final``: 1 at the last move if the largest score is
     that of the label, else 0.
 
     ### Episode
-    ``terminated`` after ``moves`` moves, so that the last scores are given with the first glimpse and ``moves - 1``
-    others seen. Info: ``label``, ``answer`` (class of the largest score, -1 before the first), ``is_success`` (they are
-    equal), ``log_score`` of the last scores. Mean return of random scores -4.8 (``dense``) and 0.1 (``final``), of the
-    oracle 0 and 1. Discount 1, horizon 8.
+    ``terminated`` after ``moves`` moves: the last scores come after the first glimpse and ``moves - 1`` others. Info:
+    ``label``, ``answer`` (class of the largest score, -1 before the first), ``is_success`` (they are equal),
+    ``log_score`` of the last scores. The mean return is -4.8 (``dense``) or 0.1 (``final``) for random scores, and 0 or
+    1 for the oracle. Use a discount of 1; the horizon is 8.
 
     Args:
         images: "glyphs": 400 drawn digits, which need nothing; "digits": 5,000 handwritten ones, which need

@@ -38,7 +38,7 @@ SETTINGS = np.dtype([("shuffled", np.bool_), ("start", np.int64), ("rotate", np.
 
 
 class GoalDetection(GoalLooking):
-    """Bring the fovea to that one of several objects which the goal vector describes.
+    """Bring the fovea to the object, one of several, that the goal vector describes.
 
     Schmidhuber & Huber (1990, several targets): the goal input makes one controller serve all targets. Objects of
     different shapes stand 150 pixels apart on a small square grid somewhere on the white 512 x 512 scene; the goal is
@@ -60,7 +60,7 @@ class GoalDetection(GoalLooking):
     ``terminated`` after ``moves`` moves. Info: ``is_success`` (within 10 pixels of the wanted object, and 15 degrees of
     its angle with rotation), ``distance`` (pixels), ``target`` (index of the wanted object), ``fixated`` (index of the
     object whose centre lies within 10 pixels of the gaze, -1 if none) and ``origin`` (index of the object near which
-    the episode began). Discount 0.95 suits the horizon of 25 moves.
+    the episode began). A discount of 0.95 suits the horizon of 25 moves.
 
     Args:
         shapes: names of the objects' shapes, 2 to 9 of them, in the order of the grid's places, row by row.

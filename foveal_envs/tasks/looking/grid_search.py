@@ -40,29 +40,29 @@ GRID, TARGET, BELIEF = "#dde3e7", "#00a676", "#1e88e5"
 
 
 class GridSearch(Task):
-    """Find the target in noise by looking where it pays: the search task whose ideal searcher is known.
+    """Find the target in noise by looking where it pays: a search task whose ideal searcher is known.
 
     Najemnik & Geisler, "Optimal eye movement strategies in visual search" (Nature 434, 2005) and "Simple summation rule
     for optimal fixation selection in visual search" (Vision Research 49, 2009), on a square grid. The target is in one
-    of n x n cells, each as likely. Fixating cell k, cell i answers with W_ik ~ N(1/2 or -1/2, 1 / d'_ik^2), the plus
-    for the target, where visibility falls with the distance e in cells: d'_ik = d_prime exp(-e^2 / (2 e2^2)).
-    The posterior follows from log p_i += d'_ik^2 W_ik. The search begins in the middle cell.
+    of n x n cells, all equally likely. A fixation of cell k draws W_ik ~ N(1/2 or -1/2, 1 / d'_ik^2) for each cell i,
+    with +1/2 for the target. Visibility falls with the distance e in cells: d'_ik = d_prime exp(-e^2 / (2 e2^2)). The
+    posterior follows from log p_i += d'_ik^2 W_ik. The search begins in the middle cell.
 
     ### Observation
     Box float32 (n * n + 2,): the *evidence* d'_ik^2 W_ik of every cell, row by row, then the gaze (x, y) in [-1, 1].
-    The sum of evidence over the fixations is the log posterior, so that a policy which remembers knows all that the
-    ideal searcher knows. Evidence is clipped at 6 standard deviations, and a cell with d' below 0.02 gives none. With
-    ``view="posterior"`` the log posterior (at least -50) stands for the evidence: no memory is needed.
+    The evidence summed over the fixations is the log posterior, so a policy with memory can know all that the ideal
+    searcher knows. Evidence is clipped at 6 standard deviations, and a cell with d' below 0.02 gives none.
+    ``view="posterior"`` shows the log posterior (at least -50) instead of the evidence: no memory is needed.
 
     ### Actions
-    Discrete(n * n): the cell to fixate next. With ``stop="answer"`` Discrete(2 n * n): action n * n + i says that the
-    target is in cell i, and ends the episode.
+    Discrete(n * n): the cell to fixate next. With ``stop="answer"`` Discrete(2 n * n): action n * n + i answers that
+    the target is in cell i, and ends the episode.
 
     ### Reward
     ``sparse``: -``cost`` for every fixation after the first, and 1 at the end if the target was named: by the answer,
-    or as the most probable cell where the posterior stops the search. ``dense``: plus the change of log_K p(target), K
-    the number of cells. Over an episode these sum to less than 1 whatever one does, so that the best policy stays the
-    same (Ng, Harada & Russell, ICML 1999), but each fixation is paid for what it told.
+    or as the most probable cell where the posterior stops the search. ``dense`` adds the change of log_K p(target),
+    where K is the number of cells. Over an episode these changes sum to less than 1 whatever the policy, so the best
+    policy stays the same (Ng, Harada & Russell, ICML 1999), but each fixation is paid for what it revealed.
 
     ### Episode
     ``terminated`` when the posterior of a cell has reached ``threshold`` (``stop="posterior"``; the observer that adds
@@ -71,15 +71,15 @@ class GridSearch(Task):
     ``fixations``, the first included, ``posterior`` of the most probable cell, and ``distance``, cells between gaze and
     target. Fixations to a posterior of 0.95 by raster, random, MAP and ELM: 35.6, 23.2, 10.1, 9.3 (reference figures:
     35.8, 23.0, 9.9, 9.0); with ``e2=3`` 17.2, 7.2, 4.6, 4.5 (17.2, 7.2, 4.5, 4.4); with ``n=16, e2=2`` 107.7, 45.1,
-    19.2, 16.7 (109, 47, 18.9, 16.5). Mean return of random -0.13, of ELM 0.57; the threshold 0.52 asks for 1.1 times
-    ELM's fixations. Discount 1, horizon about 10 fixations.
+    19.2, 16.7 (109, 47, 18.9, 16.5). The mean return is -0.13 for random fixations and 0.57 for ELM; the threshold 0.52
+    corresponds to 1.1 times ELM's fixations. Use a discount of 1; the horizon is about 10 fixations.
 
     ### Tiling bound
-    With ``falloff="window"`` and ``d_prime=10`` a fixation tells without noise whether the target is among the w cells
-    of its window. Of the K = n * n cells at most j w are known after j fixations, and one that is left alone is known,
-    too, so that no searcher needs fewer fixations on average than sum_{j >= 0, j w < K - 1} (1 - j w / K): (m + 1) / 2
-    for m = K / w windows of more than one cell, (K - 1) (K + 2) / (2 K) for single cells. Where windows tile the grid
-    around the middle one, ELM reaches the bound: ``e2=1.5``, windows of 3 x 3, 5 fixations; ``e2=0.5``, 41.0.
+    With ``falloff="window"`` and ``d_prime=10`` a fixation shows without noise whether the target is among the w cells
+    of its window. After j fixations at most j w of the K = n * n cells are known, and so is a single remaining cell.
+    Hence no searcher needs fewer fixations on average than sum_{j >= 0, j w < K - 1} (1 - j w / K): (m + 1) / 2 for m =
+    K / w windows of more than one cell, (K - 1) (K + 2) / (2 K) for single cells. Where windows tile the grid around
+    the middle one, ELM reaches the bound: ``e2=1.5``, windows of 3 x 3, 5 fixations; ``e2=0.5``, 41.0.
 
     Args:
         n: cells along a side, 2 to 32.

@@ -55,8 +55,8 @@ class ImageSearch(GoalLooking):
 
     The scene of 512 x 512 pixels is one of many pictures: procedural textures, photographs, or the user's own. With
     ``target="paste"`` a dark object or one of your sprites lies on it; with ``target="glimpse"`` nothing does, and only
-    the goal says where to go. Pictures are averaged once over the discs of the retina, so that a glimpse costs one
-    lookup a field.
+    the goal tells where to go. Pictures are averaged once over the discs of the retina, so a glimpse costs one lookup a
+    field.
 
     ### Observation
     As in TargetDetection: ``observation`` and ``achieved_goal`` (40,) the present glimpse, the mean darkness in [0, 1]
@@ -71,8 +71,8 @@ class ImageSearch(GoalLooking):
 
     ### Episode
     ``terminated`` after ``moves`` moves. Info: ``is_success`` (within 10 pixels of the wanted place), ``distance``
-    (pixels), with rotation ``angle_error``. Of random gazes 0.3 % are there after the last move, of the oracle's
-    all; mean return -117 and -1.3. Discount 0.95 suits the horizon of 25 moves.
+    (pixels), with rotation ``angle_error``. After the last move 0.3 % of random gazes are there, and all of the
+    oracle's; the mean returns are -117 and -1.3. A discount of 0.95 suits the horizon of 25 moves.
 
     Args:
         images: "textures" (procedural), "photographs" (needs ``foveal-envs[images]``), a folder, a list of files or

@@ -32,15 +32,15 @@ class SameDifferent(Recognition):
 
     The same-different task of Fleuret et al., "Comparing machines and humans on a visual categorization test" (PNAS
     108, 2011), for an eye that must move: the objects stand at opposite sides of the scene, at least 392 pixels apart,
-    and a glimpse is 320 wide. What the first one looks like must be remembered. Half of the pairs are the same.
+    and a glimpse is 320 wide. The agent must remember what the first one looks like. Half of the pairs are the same.
 
     ### Observation
     Box(0, 1, (256,)) float32: the glimpse, the mean darkness of every field; with ``proprioception`` then the gaze
     (x, y) in [-1, 1].
 
     ### Actions
-    Box(-1, 1, (4,)): a saccade, times 256 pixels right and down, then a score for "different" and for "same". Five
-    times a score is its logit.
+    Box(-1, 1, (4,)): a saccade, times 256 pixels right and down, then a score for "different" and for "same". A logit
+    is five times its score.
 
     ### Reward
     ``dense``: log softmax(5 scores)[label] / moves at every move; ``final``: 1 at the last move if the larger score is
@@ -48,8 +48,9 @@ class SameDifferent(Recognition):
 
     ### Episode
     ``terminated`` after ``moves`` moves. Info: ``label`` (1: same), ``answer`` (-1 before the first), ``is_success``
-    (they are equal), ``log_score``. Mean return of random scores -1.8 (``dense``) and 0.5 (``final``), of the oracle 0
-    and 1. A policy without memory is at chance, but for what it can hide in the place of its gaze. Discount 1.
+    (they are equal), ``log_score``. The mean return is -1.8 (``dense``) or 0.5 (``final``) for random scores, and 0 or
+    1 for the oracle. A policy without memory is at chance, except for what it can store in the position of its gaze.
+    Use a discount of 1.
 
     Args:
         shapes: names of shapes, at least 2.

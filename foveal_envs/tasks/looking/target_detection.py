@@ -37,7 +37,7 @@ class TargetDetection(GoalLooking):
 
     The system of Schmidhuber & Huber, "Learning to generate artificial fovea trajectories for target detection" (1990;
     Int. J. Neural Systems 2, 1991). A retina of 40 receptive fields, small and dense in the centre, large at the
-    periphery, hangs on a gaze that jumps by at most 20 pixels along each axis. The *goal input* is what the retina
+    periphery, moves with a gaze that jumps by at most 20 pixels along each axis. The *goal input* is what the retina
     would give at the wanted pose: the gaze on the object's centre and, with rotation, the fovea upright on the object.
 
     ### Observation
@@ -61,7 +61,7 @@ class TargetDetection(GoalLooking):
     ### Episode
     An episode ends (``terminated``) after ``moves`` moves. ``is_success`` in the info: within 10 pixels of the wanted
     position and, with rotation, 15 degrees of the wanted angle. Also ``distance`` (pixels) and ``angle_error``
-    (radians). Discount 0.95 suits the horizon of 25 moves.
+    (radians). A discount of 0.95 suits the horizon of 25 moves.
 
     Args:
         shape: "triangle", "L", "T", "plus", "ring", "disc", "square", "arrow", "convex" or "concave" (random polygons,

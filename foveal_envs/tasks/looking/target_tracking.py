@@ -41,11 +41,11 @@ SETTINGS = np.dtype(
 
 
 class TargetTracking(GoalLooking):
-    """Keep the gaze on a target that moves; the error counts after each move of the target.
+    """Keep the gaze on a moving target; the error is measured after each move of the target.
 
     Schmidhuber & Huber (1990, tracking of moving targets). In every step the gaze jumps, then the target moves, then
-    the retina sees where it went: to stand on the target one must predict it. The observation therefore holds two
-    glimpses and the last jump, from which the velocity can be known.
+    the retina sees where it went, so staying on the target takes prediction. The observation therefore holds two
+    glimpses and the last jump, which together give the velocity.
 
     ### Observation
     A Dict of float32 vectors: ``observation`` (82,): the present glimpse (40,), the one before it (40,), and the last
@@ -61,7 +61,7 @@ class TargetTracking(GoalLooking):
 
     ### Episode
     ``terminated`` after ``moves`` moves. Info: ``distance`` (pixels, after the target's move) and ``is_success``
-    (distance at most 10). Discount 0.9 suits the task.
+    (distance at most 10). A discount of 0.9 suits the task.
 
     Args:
         motion: "line": straight on, on a scene whose opposite borders are joined; "bounce": straight on, reflected

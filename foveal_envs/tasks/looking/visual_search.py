@@ -65,11 +65,11 @@ SETTINGS = np.dtype(
 class VisualSearch(Looking):
     """Find the object of the wanted class among look-alikes, and rest on it.
 
-    Objects of equal area and darkness lie on a texture, one of them of the wanted class. Farther than 64 pixels from
-    the gaze the fields are as wide as the objects, and look-alikes differ by less than the texture does from place to
-    place: the periphery tells where something is, not what (Najemnik & Geisler, "Optimal eye movement strategies in
-    visual search", Nature 434, 2005, for the problem). One must go and look, and remember where one has been, because
-    the gaze's own place is not observed.
+    Objects of equal area and darkness lie on a texture; one of them belongs to the wanted class. More than 64 pixels
+    from the gaze the fields are as wide as the objects, and look-alikes differ by less than the texture varies from
+    place to place: the periphery shows where something is, not what it is (Najemnik & Geisler, "Optimal eye movement
+    strategies in visual search", Nature 434, 2005, for the problem). The searcher must go and look, and remember where
+    it has been, because it does not observe the position of its gaze.
 
     ### Observation
     A Dict of float32 vectors: ``observation`` (256,), the mean darkness in [0, 1] of four nested grids of 8 x 8 fields;
@@ -82,14 +82,15 @@ class VisualSearch(Looking):
 
     ### Reward
     ``sparse``: 0 where the goals are equal, else -1; ``dense``: -1/2 |desired - achieved|^2, which is 0 on the target,
-    -1/2 on nothing and -1 on a distractor. Both depend on the two goals alone, so that HER may relabel.
+    -1/2 on nothing and -1 on a distractor. Both depend on the two goals alone, so HER may relabel.
 
     ### Episode
     ``terminated`` when the goals are equal, or after ``moves`` moves. The start is anywhere. Info: ``is_success``,
     ``distance`` (pixels to the target), ``fixated`` (number of the object within 16 pixels of the gaze, -1 if none),
-    ``target`` (number of the wanted one). Mean return, sparse: random -24.0, an oracle that knows the target -1.9, the
-    scan with perfect memory that knows where objects are but not which is which (the 1 of the score) -9.2, the
-    same scan without memory -15.0, a memory of what has come into view (`SeekPolicy`) -9.3. Discount 1, horizon 24.
+    ``target`` (number of the wanted one). Mean sparse returns: random -24.0; an oracle that knows the target -1.9; a
+    scan with perfect memory that knows where the objects are but not which is which -9.2 (this scores 1); the same scan
+    without memory -15.0; a memory of what has come into view (`SeekPolicy`) -9.3. Use a discount of 1; the horizon is
+    24.
 
     Args:
         items: number of objects, 2 to 25, on a grid of 5 x 5 places with jitter.

@@ -68,9 +68,9 @@ class AssociativeRecall(Stream):
 
     ### Episode
     ``terminated`` after pairs + queries steps. Info: ``correct``, the share of right answers so far (0 before the
-    first), and ``is_success``, True at the end if all were right. Perfect memory scores 1, random answers and every
-    policy without memory 1 / values; who remembers the values, but not their keys, scores about 0.30 by default.
-    Discount 0.95.
+    first), and ``is_success``, True at the end if all were right. Perfect memory scores 1; random answers and every
+    policy without memory score 1 / values; remembering the values but not their keys scores about 0.30 by default. Use
+    a discount of 0.95.
 
     Args:
         pairs: shown in an episode.

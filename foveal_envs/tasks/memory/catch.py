@@ -46,11 +46,11 @@ class Catch(Task):
 
     ### Observation
     A float32 Box. ``view="plain"`` (4,) in [0, 1]: the ball's column and row and 1 while it is visible, else three
-    zeros; the column of the paddle's middle. Perception is nothing, memory is all. ``view="pixels"``
-    (size * size,): the board as in the paper, row by row, 1 where ball or paddle is. ``view="foveal"`` (195,): the
-    board is a scene of 512 x 512 pixels under a steerable retina; its glimpse (192,) in [0, 1], then the gaze
-    (x / 256 - 1, y / 256 - 1) and the paddle's middle in [-1, 1], for a body knows where its eye and its hand are. The
-    coarse periphery tells about where the ball is, the centre tells its column.
+    zeros; the column of the paddle's middle. Perception is trivial, memory is everything. ``view="pixels"`` (size *
+    size,): the board as in the paper, row by row, 1 where ball or paddle is. ``view="foveal"`` (195,): the board is a
+    scene of 512 x 512 pixels under a steerable retina; its glimpse (192,) in [0, 1], then the gaze (x / 256 - 1, y /
+    256 - 1) and the paddle's middle in [-1, 1], for a body knows where its eye and its hand are. The coarse periphery
+    shows roughly where the ball is, the centre shows its column.
 
     ### Actions
     Discrete(3): the paddle goes one cell left, stays, goes one cell right. With ``view="foveal"``
@@ -58,13 +58,13 @@ class Catch(Task):
     directions at ``largest_jump`` and at a quarter of it, or (16) stays. It begins in the middle of the board.
 
     ### Reward
-    1 if the ball comes down on the paddle, at the end; otherwise 0, so that the mean return is the share caught.
+    1 at the end if the ball comes down on the paddle, otherwise 0: the mean return is the share caught.
 
     ### Episode
     One ball, size - 1 steps, then ``terminated``. Info: ``is_success``, whether it was caught (False before the end),
     and ``distance``, cells between the paddle's middle and the ball's column. The oracle catches every ball, a random
     paddle about paddle / size of them, 0.12 by default; a paddle that follows the ball while it can be seen and then
-    stays, about 0.5. Discount 1 suits the fixed length, or 0.99.
+    stays, about 0.5. A discount of 1 suits the fixed length, and so does 0.99.
 
     Args:
         size: of the board, cells along a side.

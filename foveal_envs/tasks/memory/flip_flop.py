@@ -51,20 +51,20 @@ class FlipFlop(Stream):
 
     ### Reward
     At each B 1 / n for the right answer and 0 for the wrong one, where n is the number of B's in the episode; at A and
-    C, where 0 is right, -1 / n for a 1. A perfect episode returns 1. As half of the B's come after an A, always 0
-    returns 0.5, "1 at every B" too, and no policy without memory more; counted over all events, always 0 would be
-    right 5 times of 6.
+    C, where 0 is right, -1 / n for a 1. A perfect episode returns 1. Half of the B's come after an A, so answering
+    always 0 returns 0.5, and so does 1 at every B; no policy without memory does better. Counted over all events,
+    always 0 would be right 5 times out of 6.
 
     ### Episode
     ``terminated`` after ``moves`` answers. Info: ``correct``, the share so far of right answers among the B's and the
     answers of 1 elsewhere (0 before the first), ``accuracy``, the share of right answers among all, and ``is_success``,
     True at the end if every answer was right. By ``correct`` the best memory scores 1, random answers 0.25, a policy
-    without memory at most 0.5. Answers change nothing in what comes next, so that every discount has the same best
-    policy; 0.9 will do.
+    without memory at most 0.5. Answers do not change what comes next, so every discount has the same best policy; 0.9
+    will do.
 
     Args:
         probabilities: of A, B and C in every step. The papers draw one of the three at random.
-        moves: length of the stream; in 1992 a network succeeds that makes no error in 100 steps in a row.
+        moves: length of the stream; in 1992 a network succeeded if it made no error in 100 steps in a row.
 
     Raises:
         ValueError: an impossible keyword; the message names the allowed values.

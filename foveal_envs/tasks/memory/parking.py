@@ -59,7 +59,8 @@ class Parking(Stream):
     ### Episode
     ``terminated`` after ``moves`` steps, with about 18 queries by default. Info: ``correct``, the share of right
     answers so far (0 before the first query), and ``is_success``, True at the end if all were right. Perfect memory
-    scores 1, random answers and every policy without memory 1/3. Discount 0.9: a binding lives for 4 steps on average.
+    scores 1; random answers and every policy without memory score 1/3. Use a discount of 0.9: a binding lasts 4 steps
+    on average.
 
     Args:
         moves: length of an episode.

@@ -62,13 +62,13 @@ class FourRooms(GoalNavigation):
     ### Reward
     ``sparse`` 0 at the goal, else -1; ``reached`` 1 at the goal, else 0; ``dense`` minus the steps that are left,
     around the lava, over the largest such distance; ``terminal`` the dense reward, at the end only. Entering lava pays
-    -moves, as much as an episode without arrival, and with ``reached`` 0: it is never worth to die early. All are
-    functions of the two goal vectors.
+    -moves, as much as an episode without arrival, and with ``reached`` 0: dying early never pays. All are functions of
+    the two goal vectors.
 
     ### Episode
     ``terminated`` at the goal, in lava, or after ``moves`` moves. The start is uniform over the other cells. Info:
     ``is_success``, ``path_length`` and ``shortest_path`` (steps), ``cost_ratio``, ``spl``, and the indices ``cell`` and
-    ``goal_cell``. The mean return of the oracle is -7.7, that of random moves -109. Discount 0.95.
+    ``goal_cell``. The mean return is -7.7 for the oracle and -109 for random moves. Use a discount of 0.95.
 
     For tables of V(s, g): ``env.unwrapped.task`` has ``cells`` (C, 2) rows and columns, ``moves_to`` (C, 4) the cell to
     which each action leads, ``lava`` (C,) bool, ``steps`` (C, C) the steps from cell to goal (-1: no way), ``vectors``

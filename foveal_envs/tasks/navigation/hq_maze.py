@@ -50,9 +50,9 @@ class HQMaze(BlindMaze):
     """Find the goal of a maze that looks alike in many places: only memory tells them apart.
 
     The maze of Wiering & Schmidhuber, "HQ-learning" (Adaptive Behavior 6:219-246, 1997): 62 free squares on a board of
-    10 x 10, of whose wall patterns only 9 differ, and a shortest path of 28 steps. Its walls are lost; the layout here
-    is ours and has these numbers. No policy that maps observations to actions walks the shortest path, nor reaches the
-    goal at all; a sequence of at least three such policies, each of which hands over at an observation, can.
+    10 x 10, with only 9 different wall patterns and a shortest path of 28 steps. Its walls are lost; the layout here is
+    ours and matches these numbers. No policy that maps observations to actions walks the shortest path, or even reaches
+    the goal; a sequence of at least three such policies, each of which hands over at an observation, can.
 
     ### Observation
     Discrete(16): which of the four neighbours are walls, 1 north + 2 east + 4 south + 8 west. Outside is wall.
@@ -66,7 +66,8 @@ class HQMaze(BlindMaze):
     ### Episode
     ``terminated`` at the goal or after ``moves`` moves. Info: ``is_success``, ``path_length``, ``shortest_path``
     (steps), ``cost_ratio``, ``spl`` and ``state``. Every episode begins at the same square, and nothing is random.
-    The oracle walks 28 steps; random moves arrive in 22 % of episodes, after a path 33 times as long. Discount 0.9.
+    The oracle walks 28 steps; random moves arrive in 22 % of episodes, after a path 33 times as long. Use a discount of
+    0.9.
 
     Args:
         layout: "published" (62 squares, 9 patterns, 28 steps), "small" (44, 12, 18), "large" (76, 13, 36), or strings:

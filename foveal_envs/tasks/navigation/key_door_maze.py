@@ -79,8 +79,9 @@ class KeyDoorMaze(BlindMaze):
     """Find the key, then the door that it opens, then the goal, in a maze that looks alike in many places.
 
     The second task of Wiering & Schmidhuber, "HQ-learning" (Adaptive Behavior 6:219-246, 1997), with a shortest path of
-    83 steps. The walls of the paper are lost; the layouts here are ours. The door is a wall until the agent has been on
-    the key's square, also in the observation; the key looks like a free square, and nothing tells that it is in hand.
+    83 steps. The walls of the paper are lost; the layouts here are ours. Until the agent has been on the key's square
+    the door is a wall, in the observation too. The key looks like a free square, and nothing shows that the agent has
+    it.
 
     ### Observation
     Discrete(16): which of the four neighbours are walls, 1 north + 2 east + 4 south + 8 west. Outside is wall.
@@ -94,7 +95,7 @@ class KeyDoorMaze(BlindMaze):
     ### Episode
     ``terminated`` at the goal or after ``moves`` moves. Info: ``is_success``, ``path_length``, ``shortest_path``
     (steps), ``cost_ratio``, ``spl`` and ``state``. Every episode begins at the same square, and nothing is random.
-    The oracle returns 491.7, random moves -99.7: they arrive once in 2,000 episodes. Discount 0.99.
+    The oracle returns 491.7. Random moves return -99.7; they arrive once in 2,000 episodes. Use a discount of 0.99.
 
     Args:
         layout: "published" (62 squares, 8 patterns, 83 steps), "small" (40, 12, 40), "large" (230, 14, 83), or strings:

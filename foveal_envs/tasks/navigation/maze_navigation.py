@@ -72,9 +72,10 @@ class MazeNavigation(GoalNavigation):
     ``terminated`` on arrival, within 0.5 units of the goal (with "picture" and ``rotate`` also within 15 degrees of its
     heading), or after ``moves`` moves. Info: ``is_success``, ``distance`` (straight), ``path_length``,
     ``shortest_path`` (exact, around all corners), ``cost_ratio`` and ``spl``.
-    In the mean the shortest path is 26 units. The oracle returns -54 at an ``spl`` of 1.0 (``directions``: 0.88);
-    random moves return -391 and arrive in 4 % of episodes. What is not seen cannot be known: the reference ``planner``,
-    with a perfect map of all that it saw, reaches an ``spl`` of 0.91, and 0.84 with ``cells=22``. Discount 0.99.
+    The shortest path is 26 units long on average. The oracle returns -54 at an ``spl`` of 1.0 (``directions``: 0.88);
+    random moves return -391 and arrive in 4 % of episodes. Nobody can know what they have not seen: the reference
+    ``planner``, with a perfect map of everything it has seen, reaches an ``spl`` of 0.91, and 0.84 with ``cells=22``.
+    Use a discount of 0.99.
 
     Args:
         cells: along each side, 2 to 47.

@@ -40,18 +40,19 @@ class SwampNavigation(GoalNavigation):
     """Walk from a start to a goal in the plane, around swamps or through them.
 
     Schmidhuber, FKI-129-90 (1990); ICANN 1991:967-972; Schmidhuber & Wahnsiedler, SAB 1992:196-202: the world of the
-    subgoal generator. A swamp is a cone, its depth is height (1 - r / radius); depths of swamps that overlap add. The
-    cost of a straight leg is its length plus ``swamp_weight`` times the area under the cones' surfaces along the leg,
-    in closed form (``foveal_envs/scenes/swamps.py``). The published cost is the area alone; then all detours are free.
+    subgoal generator. A swamp is a cone of depth height (1 - r / radius); where swamps overlap, their depths add up.
+    The cost of a straight leg is its length plus ``swamp_weight`` times the area under the cones' surfaces along the
+    leg, in closed form (``foveal_envs/scenes/swamps.py``). The published cost is the area alone; then all detours are
+    free.
 
     ### Observation
     A Dict of float32 vectors in a scene of [-1, 1] x [-1, 1]: ``observation`` (22,) is the position (x, y) and (x, y,
-    radius, height) of each of five swamps, four zeros for each one less; ``achieved_goal`` (2,) is the position and
-    ``desired_goal`` (2,) the wanted one.
+    radius, height) of each of five swamps, with four zeros for each missing swamp; ``achieved_goal`` (2,) is the
+    position and ``desired_goal`` (2,) the wanted one.
 
     ### Actions
-    ``velocity``: Box(-1, 1, (2,)) times ``largest_step``, the way of this move; ``waypoint``: Box(-1, 1, (2,)), the
-    place to which this move goes straight. Every move ends inside the scene.
+    ``velocity``: Box(-1, 1, (2,)) times ``largest_step``, the displacement; ``waypoint``: Box(-1, 1, (2,)), the place
+    to which the move goes in a straight line. Every move ends inside the scene.
 
     ### Reward
     ``cost`` minus the cost of this move's leg, and -0.1 while not at the goal; ``sparse`` 0 within 0.05 of the goal,
@@ -64,7 +65,7 @@ class SwampNavigation(GoalNavigation):
     ``terminated`` within 0.05 of the goal, or after ``moves`` moves. Info: ``is_success``, ``distance``,
     ``path_length``, ``swamp_area``, ``cost``, ``leg_cost`` (of the last move), ``shortest_path`` (that enters no swamp,
     exact), ``cost_ratio`` (cost / shortest path; a little below 1 is possible, by cutting a shallow rim) and ``spl``.
-    The oracle returns -3.3 in the mean at a ``cost_ratio`` of 0.99, random moves -16.8. Discount 0.98.
+    The oracle returns -3.3 on average, at a ``cost_ratio`` of 0.99; random moves return -16.8. Use a discount of 0.98.
 
     Args:
         swamps: how many, or a range of numbers, 1 to 5.
