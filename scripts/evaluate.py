@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .shared.command import Refusal, program, run_command
 from .shared.environments import parse_keywords
-from .shared.rollouts import EVALUATION_SEED, run_episodes, scores
+from .shared.rollouts import EVALUATION_SEED, measured
 from .shared.runs import find_environment
 
 
@@ -63,11 +63,7 @@ def evaluate(
         raise Refusal(f"--episodes must be at least 1, got {episodes}")
     env_id, keywords, own_agent = find_environment(environment, parse_keywords(env), zoo, trust)
     names = agents or tuple(filter(None, ("random", own_agent, "oracle")))
-    rotate = bool(keywords.get("rotate", False))
-    table = {
-        name: scores(run_episodes(name, env_id, episodes, seed, trust, algorithm, **keywords), env_id, rotate)
-        for name in names
-    }
+    table = {name: measured(name, env_id, episodes, seed, trust, algorithm, **keywords) for name in names}
     print(json.dumps(table, indent=2) if json_output else format_table(table))
 
 

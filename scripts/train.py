@@ -14,17 +14,21 @@ from typing import Any
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from agents.common.saving import merged
 from foveal_envs.reference import RandomPolicy
 
 from .recipes import find_recipe, recipes
+from .shared.attendant import Attendant
 from .shared.command import Refusal, program, run_command
-from .shared.environments import find_spec, make_lanes, parse_keywords, task_in
+from .shared.environments import make_lanes, parse_keywords, task_in
+from .shared.lessons import check_lessons
 from .shared.listing import listing
 from .shared.logs import check_formats
 from .shared.policies import fitting
 from .shared.runs import CONTROLLER, Run, create_folder, read_config
 from .shared.seeds import create_group, fit_group, group_of
-from .shared.training import MINUTES, Attendant, check_lessons, fit
+from .shared.signals import Stopped
+from .shared.training import MINUTES, fit
 
 MEASURES = ("pose", "within_10", "error", "correct", "is_success", "return")  # the first of a run is drawn
 
@@ -102,11 +106,12 @@ def train(
     check_formats(formats)
     settings: dict[str, Any] = {"progress_bar": progress_bar, "formats": formats, "minutes": minutes}
     settings["resume"] = resume is not None
+    if resume is None:
+        try_out(run)
     if count is not None:
         folder = folder if resume is not None else create_group(run, folder, count, overwrite)
         stopped = fit_group(run, folder, count, train_one, **settings)
     else:
-        try_out(run)
         folder = folder if resume is not None else create_folder(run, folder, overwrite)
         stopped = train_one(run, folder, **settings)
     if stopped:
@@ -131,6 +136,8 @@ def train_one(run: Run, folder: Path, **settings: Any) -> int | None:
     """
     try:
         agent, attendant = fit(run, folder, **settings)
+    except Stopped as stop:  # while its controller was trained
+        return stop.number
     except FloatingPointError as error:
         print(f"training failed: {error}", file=sys.stderr)
         raise SystemExit(1) from error
@@ -175,8 +182,8 @@ def _run_of(
     run = replace(
         run,
         env_kwargs={**run.env_kwargs, **words["env"]},
-        agent_kwargs=merge(run.agent_kwargs, words["agent"]),
-        lessons=merge(run.lessons, words["lessons"]),
+        agent_kwargs=merged(run.agent_kwargs, words["agent"]),
+        lessons=merged(run.lessons, words["lessons"]),
         **given,
     )
     if run.lessons.get("steps", 0) == 0:
@@ -188,12 +195,9 @@ def _run_of(
 
 def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
     """The recipe of an id, or where there is none an agent that fits, with its defaults."""
-    if env_id in recipes():
-        return recipes()[env_id].run()
     try:
         run = find_recipe(env_id).run()
     except Refusal:
-        find_spec(env_id)
         lanes = make_lanes(env_id, env_kwargs, 1)
         fits = fitting(lanes)
         lanes.close()
@@ -203,13 +207,6 @@ def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
         print(f"{env_id} has no recipe: {name} with its defaults; {', '.join(fits)} fit its spaces")
         return Run(env_id, {}, name, lanes=16)
     return run if env_id in recipes() else replace(run, env_id=env_id)
-
-
-def merge(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Keywords, overridden by those given; dicts are merged key by key."""
-    from agents.common.saving import merged
-
-    return merged(own, given)
 
 
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendant) -> None:

@@ -25,15 +25,15 @@ REFERENCES: dict[str, Any] = {
 }
 
 
-def make_reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any]) -> Any:
-    """A reference by name: an object with the ``predict`` of Stable-Baselines3.
+def make_reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any], **keywords: Any) -> Any:
+    """A reference by name, with its own keywords: an object with the ``predict`` of Stable-Baselines3.
 
     Raises:
         ValueError: an unknown name, or one that does not suit the task; the message lists the known ones.
     """
     if name not in REFERENCES:
         raise ValueError(f"unknown reference {name!r}; known: {', '.join(map(repr, REFERENCES))}")
-    return REFERENCES[name](env)
+    return REFERENCES[name](env, **keywords)
 
 
 __all__ = [

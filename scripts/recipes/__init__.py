@@ -50,8 +50,8 @@ class Recipe:
 
     def run(self, seed: int = 0) -> Run:
         """The run that the recipe describes."""
-        own = {part.name: getattr(self, part.name) for part in fields(Run) if hasattr(self, part.name)}
-        return Run(env_id=self.id, seed=seed, **{name: value for name, value in own.items() if name != "seed"})
+        shared = {part.name for part in fields(Run)} & {part.name for part in fields(self)}
+        return Run(env_id=self.id, seed=seed, **{name: getattr(self, name) for name in shared})
 
 
 @cache

@@ -11,7 +11,8 @@ import signal
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,10 +69,37 @@ def run_command(
     Raises:
         SystemExit: status 2 for a refusal, 130 for Ctrl-C.
     """
-    try:
+    with refusals_in_one_line():
         parser = make_parser(function, prog)
         parser.epilog = epilog() if epilog is not None else None
         function(**vars(parser.parse_args(words)))
+
+
+def choose(prog: str, known: Mapping[str, str], words: Sequence[str]) -> str | None:
+    """What the first word of a command line names; None: it asks for help, which has been printed.
+
+    Args:
+        prog: how the command is called.
+        known: name -> what it does, in a line.
+        words: of the command line.
+
+    Raises:
+        Refusal: it names none of them.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: {prog} COMMAND ...; {prog} COMMAND --help lists its options\n")
+        print("\n".join(f"  {name:10} {said}" for name, said in known.items()))
+        return None
+    if words[0] not in known:
+        raise Refusal(f"{prog}: unknown command {words[0]!r}; there are {', '.join(known)}")
+    return words[0]
+
+
+@contextmanager
+def refusals_in_one_line() -> Iterator[None]:
+    """Inside, every refusal ends the process with one line on stderr and status 2, and Ctrl-C with status 130."""
+    try:
+        yield
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
@@ -87,16 +115,12 @@ def run_command(
 
 def run_one_of(functions: Sequence[Callable[..., None]], prog: str, words: Sequence[str] | None = None) -> None:
     """`run_command` for one of several functions, which the first word names."""
-    words = sys.argv[1:] if words is None else list(words)
+    words = sys.argv[1:] if words is None else words
     known = {function.__name__: function for function in functions}
-    if not words or words[0] in ("-h", "--help"):
-        print(f"usage: {prog} WHAT ...; {prog} WHAT --help lists its options\n")
-        print("\n".join(f"  {name:10} {_docstring(function)[0].splitlines()[0]}" for name, function in known.items()))
-        return
-    if words[0] not in known:
-        print(f"{prog}: unknown {words[0]!r}; there are {', '.join(known)}", file=sys.stderr)
-        raise SystemExit(USAGE_ERROR)
-    run_command(known[words[0]], f"{prog} {words[0]}", words[1:])
+    with refusals_in_one_line():
+        name = choose(prog, {name: _docstring(each)[0].splitlines()[0] for name, each in known.items()}, words)
+        if name is not None:
+            run_command(known[name], f"{prog} {name}", words[1:])
 
 
 POSITIONAL = ("environment", "result")

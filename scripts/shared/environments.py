@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -61,6 +62,15 @@ def find_spec(env_id: str) -> gym.envs.registration.EnvSpec:
         raise Refusal(f"cannot make {env_id}: {error}") from error
 
 
+@contextmanager
+def refusing(env_id: str) -> Iterator[None]:
+    """Inside, what an environment's constructor refuses becomes a `Refusal`, with the environment's message."""
+    try:
+        yield
+    except (AssertionError, ImportError, OverflowError, TypeError, ValueError, gym.error.Error) as error:
+        raise Refusal(f"cannot make {env_id}: {error}") from error
+
+
 def is_native(env_id: str) -> bool:
     """Whether an id is made by this package, many lanes in one."""
     return bool(find_spec(env_id).vector_entry_point == NATIVE)
@@ -84,10 +94,8 @@ def make_lanes(
     if not is_native(env_id):
         more.pop("info", None)
     mode = "vector_entry_point" if spec.vector_entry_point is not None else "sync"
-    try:
+    with refusing(env_id):
         return gym.make_vec(spec, num_envs, vectorization_mode=mode, **more, **keywords)
-    except (AssertionError, ImportError, OverflowError, TypeError, ValueError, gym.error.Error) as error:
-        raise Refusal(f"cannot make {env_id}: {error}") from error
 
 
 def task_in(env: Any) -> Task | None:

@@ -55,7 +55,7 @@ def load_agent(
         Refusal: there is no such reference or file, or it is not to be loaded.
     """
     if str(name) in REFERENCES:
-        return _reference(str(name), env, seed)
+        return reference(str(name), env, **({"seed": seed} if str(name) == "random" else {}))
     path = Path(name) / "model.zip" if Path(name).is_dir() else Path(name)
     if not path.is_file():
         raise Refusal(f"no agent {str(name)!r}: give {', '.join(REFERENCES)}, a run folder or a model.zip")
@@ -83,14 +83,17 @@ def load_agent(
     return agent
 
 
-def _reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any], seed: int | None) -> Predictor:
-    if name == "random":
-        return RandomPolicy(env, seed)
+def reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any], **keywords: Any) -> Predictor:
+    """A reference policy by name, with its own keywords.
+
+    Raises:
+        Refusal: it does not suit the environment, or does not take a keyword.
+    """
     try:
-        reference: Predictor = make_reference(name, env)
-    except ValueError as error:
+        made: Predictor = make_reference(name, env, **keywords)
+    except (TypeError, ValueError) as error:
         raise Refusal(str(error)) from error
-    return reference
+    return made
 
 
 def _check_spaces(path: Path, agent: Any, env: gym.vector.VectorEnv[Any, Any, Any]) -> None:

@@ -180,3 +180,9 @@ def scores(episodes: Episodes, env_id: str, rotate: bool = False) -> dict[str, f
         numbers = {name: values for name, values in episodes.measures.items() if values.dtype.kind in "biuf"}
         own = {name: float(values.mean()) for name, values in numbers.items()}
     return {**own, "return": float(episodes.returns.mean())}
+
+
+def measured(policy: Any, env_id: str, *arguments: Any, **keywords: Any) -> dict[str, float]:
+    """The `scores` of `run_episodes`, which takes the same arguments."""
+    episodes = run_episodes(policy, env_id, *arguments, **keywords)
+    return scores(episodes, env_id, bool(keywords.get("rotate", False)))

@@ -7,16 +7,10 @@ circumstances it ran and how it ended; ``model.zip``, the agent; ``checkpoints/`
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import json
 import os
-import platform
-import shlex
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -24,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from .command import Refusal, program
-from .environments import make_lanes
+from .command import Refusal
+from .environments import find_spec, refusing
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 LARGEST_CONFIG = 1_000_000  # bytes
 CONTROLLER = "controller"  # keyword of a HierarchicalController, and the folder of the run that trains it
-PACKAGES = ("foveal-envs", "gymnasium", "stable-baselines3", "torch", "numpy", "numba", "pygame-ce")
 
 
 @dataclass
@@ -106,8 +99,9 @@ class Run:
         from agents.common.vec_env import make_sb3
 
         keywords = {**self.env_kwargs, **self.train_kwargs}
-        make_lanes(self.env_id, keywords, 1).close()  # says in one line what is wrong
-        return make_sb3(self.env_id, self.lanes, seed=10_000 * (self.seed + 1), **keywords)
+        find_spec(self.env_id)
+        with refusing(self.env_id):
+            return make_sb3(self.env_id, self.lanes, seed=10_000 * (self.seed + 1), **keywords)
 
     def make_agent(self, env: Any, **more: Any) -> BaseAlgorithm:
         """The untrained agent for a VecEnv.
@@ -119,7 +113,7 @@ class Run:
         Raises:
             Refusal: an agent that does not fit the environment, or a keyword that it refuses.
         """
-        from .policies import algorithm_class
+        from .policies import advice, algorithm_class
 
         cls = algorithm_class(self.algorithm)
         keywords = {**self.keywords(env.observation_space), **more}
@@ -130,8 +124,6 @@ class Run:
                 return agent
             return cls(env=env, seed=self.seed, **keywords)  # type: ignore[no-any-return]
         except (AssertionError, KeyError, TypeError, ValueError) as error:
-            from .policies import advice
-
             raise Refusal(
                 f"{self.algorithm} for {self.env_id}: {error or type(error).__name__}{advice(env)}"
             ) from error
@@ -294,42 +286,3 @@ def find_environment(
         config = read_config(environment, trust)
         return config["env_id"], {**config["env_kwargs"], **keywords}, environment
     return environment, dict(keywords), None
-
-
-# ---------------------------------------------------------------------------------------- circumstances
-
-
-def circumstances(device: str) -> dict[str, Any]:
-    """Versions, commit, command, threads, device and date, for about.json."""
-    import torch
-
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "unknown"
-    return {
-        "versions": {"python": platform.python_version(), **versions},
-        "platform": platform.platform(),
-        **_commit(),
-        "command": f"{program(Path(sys.argv[0]).stem)} {shlex.join(sys.argv[1:])}",
-        "threads": torch.get_num_threads(),
-        "device": device,
-        "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-def _commit() -> dict[str, Any]:
-    """The commit of this code and whether files have changed since; nothing outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel").strip()) != root:
-            return {}
-        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain").strip())}
-    except (OSError, subprocess.CalledProcessError):
-        return {}

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from .about import read_about
 from .command import Refusal
 from .plots import bootstrap_interval, interquartile_mean
-from .rollouts import run_episodes, scores
+from .rollouts import measured
 from .runs import Run, create_folder, write_json
 from .tables import write_rows
 
@@ -68,7 +69,7 @@ def fit_group(
             stopped = train_one(own, place, resume=resume and begun, **settings)
             if stopped is not None:
                 return stopped
-        rows.append({"seed": seed, **_scores(own, place)})
+        rows.append({"seed": seed, **measured(str(place), run.env_id, EPISODES, **run.env_kwargs)})
         write_rows(folder / "scores.csv", rows)
     print(summary(rows))
     return None
@@ -76,16 +77,9 @@ def fit_group(
 
 def _finished(folder: Path, steps: int) -> bool:
     """Whether a seed has been trained for so many steps."""
-    try:
-        about = json.loads((folder / "about.json").read_text())
-        return bool(about["ended"] == "finished" and about["environment_steps"] >= steps)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _scores(run: Run, folder: Path) -> dict[str, float]:
-    episodes = run_episodes(str(folder), run.env_id, EPISODES, **run.env_kwargs)
-    return scores(episodes, run.env_id, run.env_kwargs.get("rotate", False))
+    about = read_about(folder)
+    done = about.get("environment_steps")
+    return about.get("ended") == "finished" and isinstance(done, int) and done >= steps
 
 
 def summary(rows: list[dict[str, float]]) -> str:

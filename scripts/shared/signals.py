@@ -6,8 +6,9 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -16,23 +17,32 @@ class Stopped(BaseException):
     """Raised in the main thread by the first signal.
 
     Attributes:
+        number: of the signal.
         exit_code: 130 after Ctrl-C, 143 after SIGTERM, as a shell has it.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+        self.number, self.exit_code = number, 128 + number
+
+
+@contextlib.contextmanager
+def handling(handle: Callable[[int, FrameType | None], Any], numbers: Sequence[int] = SIGNALS) -> Iterator[None]:
+    """Inside, these signals call ``handle``; outside the main thread, where Python delivers none, nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM raises `Stopped`; a second one ends the process without another word.
-
-    Outside the main thread, where Python delivers no signals, it does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """Inside, the first Ctrl-C or SIGTERM raises `Stopped`; a second one ends the process without another word."""
     stopping = False
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -42,12 +52,8 @@ def stopped_by_signals() -> Iterator[None]:
         stopping = True
         raise Stopped(number)
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
+    with handling(handle):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

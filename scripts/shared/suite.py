@@ -15,8 +15,7 @@ from tqdm import tqdm
 from .environments import make_lanes
 from .groups import Group, group_runs, name_groups
 from .policies import load_agent
-from .rollouts import EVALUATION_SEED, rollout, run_episodes
-from .rollouts import scores as measures_of
+from .rollouts import EVALUATION_SEED, measured, rollout
 from .tables import Row, numeric, read_rows
 
 PATHS = 6  # scanpaths kept of a policy
@@ -86,9 +85,7 @@ def reference_heights(env_id: str, keywords: Mapping[str, Any], measure: str, st
     names = ("random", task_of(own_id)[1]) if own_id in suite_ids() else ("random",)
     heights = {}
     for name in names:
-        played = measures_of(
-            run_episodes(name, env_id, starts, **keywords), env_id, bool(keywords.get("rotate", False))
-        )
+        played = measured(name, env_id, starts, **keywords)
         if measure in played:
             heights[name] = played[measure]
     return heights

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from ..recipes import ZOO, find_recipe
+from ..shared.about import read_about
 from ..shared.command import Refusal
 from ..shared.environments import make_lanes, task_in
 from ..shared.policies import load_agent
@@ -54,7 +55,7 @@ def add(group: Path) -> list[dict[str, Any]]:
     references = {line.policy: float(np.mean(line.values)) for line in lines if not line.folders}
     rows = []
     for folder, value, score in zip(line.folders, line.values, line.scores, strict=True):
-        run, about = Run.from_config(read_config(folder)), json.loads((Path(folder) / "about.json").read_text())
+        run, about = Run.from_config(read_config(folder)), read_about(Path(folder))
         measured = read_rows(group / "scores.csv")[len(rows)]
         rows.append({
             "id": env_id, "algorithm": run.algorithm, "seed": run.seed, "unit": line.unit, "value": float(value),
@@ -64,17 +65,17 @@ def add(group: Path) -> list[dict[str, Any]]:
             "commit": about.get("commit", ""),
         })  # fmt: skip
     median = int(np.argsort([row["score"] for row in rows])[len(rows) // 2])
-    _copy(Path(line.folders[median]), ZOO / env_id.partition("/")[2], rows, median, references)
+    _copy(Path(line.folders[median]), ZOO / env_id.partition("/")[2], rows, references)
     return rows
 
 
 def _seconds(folder: Path) -> float:
     """CPU seconds of a training, that of its controller included."""
-    own = [json.loads(path.read_text())["cpu_seconds"] for path in folder.glob("**/about.json")]
+    own = [read_about(path.parent)["cpu_seconds"] for path in folder.glob("**/about.json")]
     return round(float(sum(own)), 1)
 
 
-def _copy(source: Path, target: Path, rows: list[dict[str, Any]], median: int, references: dict[str, float]) -> None:
+def _copy(source: Path, target: Path, rows: list[dict[str, Any]], references: dict[str, float]) -> None:
     """Copy a run folder without optimizers, logs and checkpoints; every keyword is written out, defaults, too."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -88,9 +89,9 @@ def _copy(source: Path, target: Path, rows: list[dict[str, Any]], median: int, r
     lanes.close()
     write_json(target / "config.json", config)
     if (source / CONTROLLER).is_dir():
-        _copy(source / CONTROLLER, target / CONTROLLER, rows, median, references)
+        _copy(source / CONTROLLER, target / CONTROLLER, rows, references)
         return
-    about = json.loads((source / "about.json").read_text())
+    about = read_about(source)
     kept = ("versions", "commit", "dirty", "threads", "device", "began", "cpu_seconds", "environment_steps")
     settings = {name: value for name, value in agent.settings.items() if _is_data(value)} | run.agent_kwargs
     write_json(target / "card.json", {

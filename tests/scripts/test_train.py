@@ -14,13 +14,14 @@ import pytest
 
 from agents import WorldModelController
 from scripts.evaluate import evaluate
+from scripts.shared.attendant import Attendant
 from scripts.shared.command import program
 from scripts.shared.environments import make_lanes
 from scripts.shared.policies import load_agent
 from scripts.shared.rollouts import detection_scores, run_episodes
 from scripts.shared.runs import Run
 from scripts.shared.tables import numeric, read_rows
-from scripts.shared.training import Attendant, fit
+from scripts.shared.training import fit
 from scripts.train import train, words_for
 from tests.agents.test_contract import numbers
 
@@ -88,6 +89,15 @@ def test_a_signal_stops_a_run_which_resumes_to_the_same_bits(
         [{**row, "cpu_seconds": 0} for row in numeric(read_rows(folder / "curve.csv"))] for folder in (whole, stopped)
     ]
     assert curves[0] == curves[1]
+
+
+def test_a_signal_stops_the_training_of_a_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Attendant, "score", signal_when(Attendant.score, 0))
+    with pytest.raises(SystemExit) as stop:
+        train("SwampSubgoals", folder=tmp_path / "run", progress_bar=False)
+    assert stop.value.code == 128 + signal.SIGTERM
+    about = json.loads((tmp_path / "run" / "controller" / "about.json").read_text())
+    assert about["ended"] == "stopped by SIGTERM"
 
 
 def signal_when(score: Any, steps: int) -> Any:
