@@ -32,7 +32,7 @@ _HOMES = {  # public names and their modules, imported on first use
     "Foveate": "wrappers",
     "FoveateVector": "wrappers",
     "FovealEnv": "env",
-    "FovealVectorEnv": "env",
+    "FovealVectorEnv": "vector_env",
     "Retina": "retinas",
     "Task": "task",
     "check_vector_env": "checking",

@@ -60,7 +60,7 @@ def register(
     gym.register(
         id=id,
         entry_point="foveal_envs.env:FovealEnv",
-        vector_entry_point="foveal_envs.env:FovealVectorEnv",
+        vector_entry_point="foveal_envs.vector_env:FovealVectorEnv",
         max_episode_steps=max_episode_steps,
         reward_threshold=reward_threshold,
         kwargs={"task": _name_of(task), **keywords},

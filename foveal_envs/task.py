@@ -45,8 +45,9 @@ class Task:
         action_names: of the actions of a Discrete space, or of the first part of a MultiDiscrete one, by which a person
             plays: "left", "right", "up", "down" and "stay" are keys, and so is every digit.
         names: of the classes among which a policy decides by scores. A task that has them writes ``say``.
-        reward_needs_info: whether ``compute_reward`` reads ``info``. To relabel goals, a learner then has to keep the
-            infos of all moves, which a vector environment gives under ``info="step"``.
+        reward_needs_info: names of the measures that ``compute_reward`` reads from ``info``. To relabel goals, a
+            learner then has to keep the infos of all moves, which a vector environment made with ``info="reward"`` or
+            "step" gives.
         columns: places in a row of the raster on which the reference "raster" visits the scene.
     """
 
@@ -60,7 +61,7 @@ class Task:
     steers_gaze: bool = False
     action_names: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    reward_needs_info: bool = False
+    reward_needs_info: tuple[str, ...] = ()
     columns: int = 4
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:

@@ -31,7 +31,8 @@ IMAGES = "foveal_envs:Foveal/ImageSearch-v0"
 RETINAS = {40: "rings", 192: "multiscale", 193: "logpolar"}
 LANES = (1, 64, 256, 1024)
 FIRST_STEP = (  # seconds of the first environment and step, imports apart
-    "import time, numpy, gymnasium, numba, foveal_envs.env, foveal_envs.tasks.detection as d; t = time.process_time();"
+    "import time, numpy, gymnasium, numba, foveal_envs.vector_env, foveal_envs.tasks.looking.target_detection;"
+    "t = time.process_time();"
     f"e = gymnasium.make_vec('{DETECTION}', 256, vectorization_mode='vector_entry_point'); e.reset(seed=0);"
     "e.step(numpy.zeros((256, 2), numpy.float32)); print(time.process_time() - t)"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -282,7 +283,7 @@ def test_a_finished_lane_without_autoreset_needs_a_reset() -> None:
     ("keywords", "message"),
     [
         ({"autoreset_mode": "sometimes"}, "'next_step', 'same_step', 'disabled'"),
-        ({"info": "never"}, "'end', 'step'"),
+        ({"info": "never"}, "'end', 'reward', 'step'"),
         ({"max_episode_steps": 0}, "None or a number from 1"),
         ({"render_mode": "ascii"}, "'rgb_array'"),
     ],
@@ -302,6 +303,27 @@ def test_copy_false_writes_to_the_same_arrays() -> None:
     first, _ = env.reset(seed=0)
     second, *_ = env.step(env.action_space.sample())
     assert first["observation"] is second["observation"]
+
+
+@pytest.mark.parametrize("mode", MODES[:2])
+def test_infos_of_rewards_are_those_of_every_step_that_the_reward_reads(mode: str) -> None:
+    make = partial(make_vec, "Foveal/SwampNavigation-v0", 3, autoreset_mode=mode, moves=4)
+    brief, full = make(info="reward"), make(info="step")
+    between = 0
+    brief.reset(seed=0)
+    full.reset(seed=0)
+    brief.action_space.seed(0)
+    for _ in range(12):
+        actions = brief.action_space.sample()
+        little, much = brief.step(actions)[-1], full.step(actions)[-1]
+        np.testing.assert_array_equal(little["leg_cost"], much["leg_cost"])
+        assert little["_leg_cost"].all()
+        between += set(little) == {"leg_cost", "_leg_cost"}
+        assert ("final_info" in little) == ("final_info" in much)
+    assert between == (8 if mode == "next_step" else 9)
+    dense = make(info="reward", reward="dense")
+    dense.reset(seed=0)
+    assert dense.step(dense.action_space.sample())[-1] == {}
 
 
 def test_infos_are_empty_between_ends() -> None:

@@ -240,7 +240,7 @@ def make_sb3(
     """Makes a Stable-Baselines3 VecEnv of a registered environment, in the fastest form that resets correctly.
 
     That is the environment's own vector form if it supports SAME_STEP, else Gymnasium's SyncVectorEnv. An environment
-    whose metadata say `reward_needs_info` is made with `info="step"`, so that goals can be relabelled.
+    whose metadata say `reward_needs_info` is made with `info="reward"`, so that goals can be relabelled.
 
     Args:
         env_id: registered id, "module:id" included.
@@ -264,7 +264,7 @@ def make_sb3(
         env = make()
         if env.metadata.get("reward_needs_info") and "info" not in kwargs:
             env.close()
-            env = make(info="step")
+            env = make(info="reward")
     else:
         modes = {"autoreset_mode": AutoresetMode.SAME_STEP}
         env = gym.make_vec(env_id, num_envs, vectorization_mode="sync", vector_kwargs=modes, **kwargs)
@@ -281,7 +281,7 @@ def spread(infos: Mapping[str, Any], rows: list[Any]) -> list[Any]:
         if key in ("final_obs", "final_info") or key.startswith("_") or mask is None:
             continue
         values = spread(value, [NO_INFO] * len(rows)) if isinstance(value, Mapping) else value
-        for lane in np.flatnonzero(mask):
+        for lane in np.flatnonzero(mask).tolist():
             if rows[lane] is NO_INFO:
                 rows[lane] = {}
             rows[lane][key] = values[lane]

@@ -7,9 +7,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ..env import FovealVectorEnv
 from ..tasks.looking.same_different import SameDifferent
 from ..tasks.looking.visual_search import VisualSearch
+from ..vector_env import FovealVectorEnv
 
 State = Any
 ARRIVED = 1e-3  # of the scene's side

@@ -16,7 +16,7 @@ from foveal_envs import FovealEnv, FovealVectorEnv, Task
 
 from .command import Refusal
 
-NATIVE = "foveal_envs.env:FovealVectorEnv"
+NATIVE = "foveal_envs.vector_env:FovealVectorEnv"
 
 
 def parse_keywords(words: Iterable[str], option: str = "--env") -> dict[str, Any]:

@@ -58,8 +58,8 @@ class SwampNavigation(GoalNavigation):
     ``cost`` minus the cost of this move's leg, and -0.1 while not at the goal; ``sparse`` 0 within 0.05 of the goal,
     else -1; ``dense`` minus the distance to the goal; ``terminal`` the dense reward, at the end only. All but ``cost``
     are functions of the two goal vectors. ``cost`` needs ``info["leg_cost"]``, so relabelling works only where the
-    vector environment gives the infos of all moves (``info="step"``, which ``agents.make_sb3`` sets by itself) and the
-    learner keeps them (``HerReplayBuffer(copy_info_dict=True)``).
+    vector environment gives it for all moves (``info="reward"``, which ``agents.make_sb3`` sets by itself) and the
+    learner keeps the infos (``HerReplayBuffer(copy_info_dict=True)``).
 
     ### Episode
     ``terminated`` within 0.05 of the goal, or after ``moves`` moves. Info: ``is_success``, ``distance``,
@@ -124,7 +124,8 @@ class SwampNavigation(GoalNavigation):
         low[4::4], low[5::4], high[5::4] = 0.0, 0.0, height
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
         super().__init__(gym.spaces.Box(low, high), self.action_space, goal_format)
-        self.swamp_weight, self.reward_needs_info = swamp_weight, reward == "cost"
+        self.swamp_weight = swamp_weight
+        self.reward_needs_info = ("leg_cost",) if reward == "cost" else ()
         self._reward, self._largest_step = REWARDS.index(reward), 0.0 if actuators == "waypoint" else largest_step
         self._settings = record(
             SETTINGS,
@@ -180,7 +181,7 @@ class SwampNavigation(GoalNavigation):
             if not all("leg_cost" in one for one in infos):
                 raise ValueError(
                     "reward='cost' needs 'leg_cost' from the info of every move: make the vector environment with "
-                    "info='step', as make_sb3 does, and keep the infos, as HerReplayBuffer(copy_info_dict=True) does"
+                    "info='reward', as make_sb3 does, and keep the infos, as HerReplayBuffer(copy_info_dict=True) does"
                 )
             costs[:] = [one["leg_cost"] for one in infos]
         reward_pairs(achieved, desired, costs, self._reward, rewards)

@@ -198,14 +198,14 @@ def test_the_costs_of_moves_are_kept_where_rewards_are_made_of_them():
     env = make_sb3(env_id, 2, seed=0, moves=10)
     keywords = {"learning_starts": 40, "batch_size": 32, "seed": 0, "policy_kwargs": {"net_arch": [8]}}
     model = SAC("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, **keywords)
-    with pytest.raises(ValueError, match=r"info='step', as make_sb3 does, .*HerReplayBuffer\(copy_info_dict=True\)"):
+    with pytest.raises(ValueError, match=r"info='reward', as make_sb3 does, .*HerReplayBuffer\(copy_info_dict=True\)"):
         model.learn(44)
     kept = {"replay_buffer_class": HerReplayBuffer, "replay_buffer_kwargs": {"copy_info_dict": True}}
     SAC("MultiInputPolicy", env, **kept, **keywords).learn(44)
     asked = make_sb3(env_id, 2, info="end")
     asked.reset()
     assert "leg_cost" not in asked.step(np.zeros((2, 2), np.float32))[3][0]
-    assert make_sb3(env_id, 2, reward="dense").env.metadata["reward_needs_info"] is False
+    assert make_sb3(env_id, 2, reward="dense").env.metadata["reward_needs_info"] == ()
 
 
 def test_switches_sampled_as_floats_reach_the_environment():
