@@ -19,7 +19,7 @@ LAYERS: dict[str, list[set[str]]] = {  # a room may import from its own layer an
         {"scenes", "retinas"},
         {"rendering", "task", "fovea"},
         {"registration", "lanes", "resets"},
-        {"env"},
+        {"env", "vector_env"},
         {"tasks"},
         {"checking", "wrappers", "reference"},
         {"__init__"},
