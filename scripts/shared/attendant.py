@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import Agent, save_checkpoint
 
-from .environments import is_native
+from .environments import find_spec, is_native
 from .rollouts import measured
 from .runs import Run, write_json
 from .signals import Stopped
@@ -27,7 +27,8 @@ from .tables import numeric, read_rows, write_rows
 
 POINTS = 15  # of a learning curve
 CURVE_STARTS = 200
-FOREIGN_STARTS = 20  # of environments that are stepped one by one, and may be large
+FOREIGN_STARTS = 3, 20  # of environments that are stepped one by one, and may be slow
+LONGEST = 1000  # steps of an episode, where a foreign environment states no limit
 LOGGED = 100  # rows of progress.csv
 KEPT = 2  # checkpoints of a phase
 PHASES = ("lessons", "learning")
@@ -126,11 +127,18 @@ class Attendant(BaseCallback):
 
     def score(self) -> None:
         """Add a point to the learning curve."""
-        starts = CURVE_STARTS if is_native(self.run.env_id) else FOREIGN_STARTS
-        own = measured(self.model, self.run.env_id, starts, **self.run.env_kwargs)
+        own = measured(self.model, self.run.env_id, self._starts(), **self.run.env_kwargs)
         spent = {"environment_steps": self.steps, "cpu_seconds": round(self._spent, 2)}
         self.points.append({"seed": self.run.seed, **spent, **own})
         self.attempt(self.write_curve)
+
+    def _starts(self) -> int:
+        """Episodes a point; those of foreign environments take about as many steps, together, as the training."""
+        if is_native(self.run.env_id):
+            return CURVE_STARTS
+        episode = find_spec(self.run.env_id).max_episode_steps or LONGEST
+        fewest, most = FOREIGN_STARTS
+        return min(most, max(fewest, self.run.total // (POINTS * episode)))
 
     def write_curve(self) -> None:
         """Write curve.csv."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -162,6 +163,21 @@ def algorithm_class(name: str) -> Any:
             "as PPO or SAC, and your own as module:Class"
         )
     return found
+
+
+def algorithm_name(kind: type) -> str:
+    """The name by which `algorithm_class` finds a class: "module:Class" for one of a user's own."""
+    import stable_baselines3
+
+    import agents
+
+    name = kind.__name__
+    if kind in (agents.AGENTS.get(name), getattr(stable_baselines3, name, None)):
+        return name
+    module = kind.__module__
+    if module == "__main__":  # of the file that runs, which is imported by its name
+        module = Path(getattr(sys.modules[module], "__file__", None) or module).stem
+    return f"{module}:{name}"
 
 
 def fitting(env: Any) -> list[str]:

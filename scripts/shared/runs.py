@@ -248,14 +248,16 @@ def save_run(agent: BaseAlgorithm, folder: str | Path, env_id: str, **env_kwargs
     """Save an agent that was trained in Python as a run folder, for ``evaluate``, ``watch`` and the suite.
 
     Args:
-        agent: of this project or of Stable-Baselines3.
+        agent: of this project, of Stable-Baselines3, or of a class of your own, which is found again by its module.
         folder: a new one.
         env_id, env_kwargs: the environment in which it acts.
 
     Raises:
         Refusal: the folder exists.
     """
-    run = Run(env_id, env_kwargs, type(agent).__name__, steps=agent.num_timesteps, lanes=agent.n_envs)
+    from .policies import algorithm_name
+
+    run = Run(env_id, env_kwargs, algorithm_name(type(agent)), steps=agent.num_timesteps, lanes=agent.n_envs)
     agent.save(create_folder(run, Path(folder)) / "model.zip")
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from stable_baselines3.common.save_util import data_to_json
 
 import foveal_envs  # noqa: F401
 from agents import make_sb3
+from scripts.shared.attendant import Attendant
+from scripts.shared.command import Refusal
 from scripts.shared.environments import make_lanes
-from scripts.shared.policies import load_agent
-from scripts.shared.runs import read_config
+from scripts.shared.policies import algorithm_name, load_agent
+from scripts.shared.runs import Run, read_config, save_run
 
 TARGET = "Foveal/TargetDetection-v0"
 SMALL: dict[str, dict[str, Any]] = {
@@ -169,3 +172,33 @@ def test_a_configuration_that_is_no_json_and_an_algorithm_that_is_none_are_refus
 def test_a_module_that_is_imported_already_may_be_named(tmp_path: Path) -> None:
     write_config(tmp_path, env_id=f"foveal_envs:{TARGET}")
     assert read_config(tmp_path)["env_id"].endswith(TARGET)
+
+
+class OwnPPO(stable_baselines3.PPO):
+    pass
+
+
+def test_an_agent_trained_in_python_is_found_by_the_module_of_its_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = make_sb3(TARGET, 2, seed=0)
+    lanes = make_lanes(TARGET, {}, 2)
+    for kind, name in ((stable_baselines3.PPO, "PPO"), (OwnPPO, f"{__name__}:OwnPPO")):
+        agent = kind("MultiInputPolicy", env, device="cpu", policy_kwargs={"net_arch": [8]}, **SMALL["PPO"])
+        save_run(agent, tmp_path / kind.__name__, TARGET)
+        assert read_config(tmp_path / kind.__name__, trust=True)["algorithm"] == name
+        assert type(load_agent(tmp_path / kind.__name__, lanes, trust=True)) is kind
+    monkeypatch.setattr(OwnPPO, "__module__", "__main__")
+    monkeypatch.setattr("__main__.__file__", "/somewhere/my_agents.py", raising=False)
+    assert algorithm_name(OwnPPO) == "my_agents:OwnPPO"
+    monkeypatch.delitem(sys.modules, __name__)  # as in another process
+    with pytest.raises(Refusal, match="trust"):
+        load_agent(tmp_path / "OwnPPO", lanes)
+
+
+def test_scoring_a_slow_environment_on_the_way_takes_about_as_many_steps_as_training_it() -> None:
+    def starts(env_id: str, steps: int) -> int:
+        return Attendant(Run(env_id, {}, "PPO", steps=steps, lanes=1), Path(), 1.0, {})._starts()
+
+    assert [starts("CartPole-v1", steps) for steps in (1_000, 75_000, 1_000_000)] == [3, 10, 20]
+    assert starts(TARGET, 1_000) == 200
