@@ -230,6 +230,23 @@ def test_what_is_not_known_is_found_by_looking_around() -> None:
         make_reference("seek", lanes("ImageSearch", 2))
 
 
+def test_the_threshold_is_within_reach_of_who_seeks() -> None:
+    """Even answers that are right as soon as both objects are in view earn nothing in the moves before."""
+    env = lanes("SameDifferent", 1000)
+    obs, _ = env.reset(seed=4)
+    agent, state, seen, blind = make_reference("seek", env), None, np.zeros((1000, 2), bool), np.zeros(1000)
+    for _ in range(12):
+        worlds = env.get_state()["worlds"]
+        away = [np.abs(worlds["objects"][axis] - worlds["gaze"][:, k, None]) for k, axis in enumerate("xy")]
+        seen |= np.maximum(*away) < 160.0 - 15.0  # at least three quarters of it
+        blind += ~seen.all(1)
+        actions, state = agent.predict(obs, state)
+        obs, *_ = env.step(actions)
+    threshold = gym.spec("Foveal/SameDifferent-v0").reward_threshold
+    assert threshold is not None
+    assert threshold + 0.05 < -np.log(2) * blind.mean() / 12 < -0.2
+
+
 @pytest.mark.parametrize("actuators", ["saccade", "fields"])
 def test_who_seeks_in_what_comes_into_view_nearly_scans(actuators: str) -> None:
     env = lanes("VisualSearch", 400, actuators=actuators)
