@@ -30,6 +30,7 @@ class Recipe:
         measure: of an episode, whose mean is given beside the normalised score.
         score: normalised score to expect, from random, 0, to the best reference, 1; None: of no id of the suite.
         cpu_seconds: of the training, one core.
+        episodes: by which the zoo scores it, three times.
         paper: page of the documentation about it, without ".md".
     """
 
@@ -46,6 +47,7 @@ class Recipe:
     measure: str = "is_success"
     score: float | None = None
     cpu_seconds: float | None = None
+    episodes: int = 1000
     paper: str = ""
 
     def run(self, seed: int = 0) -> Run:

@@ -29,7 +29,7 @@ from ..shared.suite import score_suite
 from ..shared.tables import read_rows, write_rows
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "recipes" / "scores.csv"
-EPISODES, SETS = 1000, 3
+SETS = 3
 
 
 def add(group: Path) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def add(group: Path) -> list[dict[str, Any]]:
     folders = sorted(group.glob("seed*/"))
     env_id = Run.from_config(read_config(folders[0])).env_id
     recipe = find_recipe(env_id)
-    lines = score_suite([env_id], [str(folder) for folder in folders], EPISODES, SETS)
+    lines = score_suite([env_id], [str(folder) for folder in folders], recipe.episodes, SETS)
     line = next(line for line in lines if line.folders)
     references = {line.policy: float(np.mean(line.values)) for line in lines if not line.folders}
     rows = []
