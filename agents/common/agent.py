@@ -50,10 +50,10 @@ class Step(NamedTuple):
 class Agent(SavedAlgorithm):
     """A Stable-Baselines3 algorithm that alternates between `collect` and `train`.
 
-    A subclass implements `_setup_model`, `_setup_lanes`, `rollout_length`, `act`, `remember` and `train`. It stores
-    every constructor keyword as an attribute of the same name, and puts the tensors or numbers to log into `measures`,
-    by logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent, so a checkpoint taken
-    there is exact.
+    A subclass extends `_setup_model` and implements `_setup_lanes`, `rollout_length`, `act`, `remember` and `train`. It
+    stores every constructor keyword as an attribute of the same name, and puts the tensors or numbers to log into
+    `measures`, by logger key. Between two rollouts (callbacks: `on_rollout_start`) an agent is consistent, so a
+    checkpoint taken there is exact.
     """
 
     STATE: ClassVar[tuple[str, ...]] = ("core_states",)
@@ -245,6 +245,13 @@ class Agent(SavedAlgorithm):
     def resumes_exactly(self) -> bool:
         """Whether a checkpoint made now resumes bit for bit, if the environment can be restored."""
         return self.workers == 1 and not self.collecting
+
+    def _setup_model(self) -> None:
+        """Checks the settings, and starts the schedule and the random states; a subclass then builds its nets."""
+        self.check_settings()
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self._refuse_scaled_goals()
 
     def _refuse_scaled_goals(self) -> None:
         """Raises ValueError if VecNormalize scales the two goals, each by its own mean and variance."""

@@ -49,6 +49,11 @@ class SavedAlgorithm(BaseAlgorithm):
         check_keywords(cls, keywords)
         return super().__new__(cls)
 
+    def check_settings(self) -> None:
+        """Raises ValueError for a setting of a wrong kind or out of range, whoever passed it to the constructor."""
+        kept = {name: _KEPT_AS.get(name, name) for name in constructor_keywords(type(self)) if name not in _GIVEN}
+        check_keywords(type(self), {name: getattr(self, own) for name, own in kept.items() if hasattr(self, own)})
+
     @property
     def settings(self) -> dict[str, Any]:
         """The constructor's keywords, except environment and device, with their current values."""

@@ -182,8 +182,7 @@ class HQLearning(Agent):
     def _setup_model(self) -> None:
         if not isinstance(self.observation_space, spaces.Discrete):
             raise ValueError(f"HQ-learning needs Discrete observations, not {self.observation_space}")
-        self._setup_lr_schedule()
-        self.set_random_seed(self.seed)
+        super()._setup_model()
         self.policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, agents=self.agents, **self.policy_kwargs
         )  # the tables stay on the CPU

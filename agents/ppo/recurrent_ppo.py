@@ -102,8 +102,6 @@ class RecurrentPPO(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        if bptt not in ("full", "cut"):
-            raise ValueError(f'bptt must be "full" or "cut", not {bptt!r}')
         super().__init__(
             policy, env, learning_rate, policy_kwargs, seed=seed, device=device, verbose=verbose,
             stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,
@@ -129,10 +127,8 @@ class RecurrentPPO(Agent):
             self._setup_model()
 
     def _setup_model(self) -> None:
-        self._setup_lr_schedule()
+        super()._setup_model()
         self._clip_schedule = FloatSchedule(self.clip_range)
-        self.set_random_seed(self.seed)
-        self._refuse_scaled_goals()
         keywords = {"core": self.core, "core_kwargs": self.core_kwargs, **self.policy_kwargs}
         self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, **keywords)
         self.policy = self.policy.to(self.device)

@@ -197,9 +197,7 @@ class HierarchicalController(Agent):
     def _setup_model(self) -> None:
         if not hasattr(self.controller, "predict"):
             raise ValueError(f"controller must have Stable-Baselines3's predict, got {self.controller!r}")
-        self._setup_lr_schedule()
-        self.set_random_seed(self.seed)
-        self._refuse_scaled_goals()
+        super()._setup_model()
         keywords = {"controller": self.controller, **self.policy_kwargs}
         self.policy = self.policy_class(self.observation_space, self.action_space, self.lr_schedule, **keywords)
         self._setup_lanes()

@@ -258,9 +258,7 @@ class MapNavigator(Agent):
         return self.n_steps
 
     def _setup_model(self) -> None:
-        self._setup_lr_schedule()
-        self.set_random_seed(self.seed)
-        self._refuse_scaled_goals()
+        super()._setup_model()
         self.policy = self.policy_class(
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         )

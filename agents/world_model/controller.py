@@ -26,13 +26,6 @@ from .policy import ControllerPolicy
 from .presets import PRESETS
 from .unrolling import Trajectory, Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
 
-CHOICES = {
-    "gradient": ("imagined", "real"),
-    "error": ("summed", "terminal"),
-    "schedule": ("alternating", "model_first"),
-    "optimizer": ("adam", "sgd"),
-}
-
 
 class WorldModelController(Agent):
     """Learns M by prediction, and C by gradient descent on the goal error (or ascent on reward) through M.
@@ -158,14 +151,6 @@ class WorldModelController(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        for name, choice in (
-            ("gradient", gradient),
-            ("error", error),
-            ("schedule", schedule),
-            ("optimizer", optimizer),
-        ):
-            if choice not in CHOICES[name]:
-                raise ValueError(f"{name} must be one of {CHOICES[name]}, not {choice!r}")
         if online and gradient == "imagined" and n_steps == 1:
             raise ValueError("online imagination starts from the outcome of a step: n_steps must be at least 2 or None")
         super().__init__(
@@ -216,9 +201,7 @@ class WorldModelController(Agent):
         return cls("ControllerPolicy", env, **{**PRESETS[preset], **keywords})
 
     def _setup_model(self) -> None:
-        self._setup_lr_schedule()
-        self.set_random_seed(self.seed)
-        self._refuse_scaled_goals()
+        super()._setup_model()
         normalised = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
         # A normalised observation is never the achieved goal.
         share = False if self.share_goal is None and normalised else self.share_goal

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents import AGENTS
+from agents import AGENTS, RecurrentPPO, make_sb3
 from agents.common.keywords import check_keywords
 from agents.common.saving import constructor_keywords
 
@@ -60,3 +60,12 @@ def test_what_the_annotations_allow_is_accepted() -> None:
         ("n_steps", np.int64(3)),
     ):
         check_keywords(kind, {keyword: value})
+
+
+def test_what_a_subclass_passes_on_is_checked_too() -> None:
+    class Mine(RecurrentPPO):
+        def __init__(self, policy: str, env: object, unkept: object = None, **options: Any) -> None:
+            super().__init__(policy, env, bptt="half", n_steps=8, **options)
+
+    with pytest.raises(ValueError, match="bptt must be 'full' or 'cut', got 'half'"):
+        Mine("RecurrentPolicy", make_sb3("foveal_envs:Foveal/Catch-v0", 2))
