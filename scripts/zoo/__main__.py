@@ -1,7 +1,7 @@
 """Add trained agents to the zoo and record their scores: ``python -m scripts.zoo runs/GROUP ...``.
 
-A group is what ``train ID --seeds N`` leaves. The agent of the median score goes into the zoo, and a row a seed into
-docs/results/recipes/scores.csv.
+A group is what ``train ID --seeds N`` leaves. The agent of the median score goes into the zoo, a row a seed into
+docs/results/recipes/scores.csv, and the means into the recipe: the score and the CPU seconds to expect.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from ..recipes import HERE as RECIPES
 from ..recipes import ZOO, find_recipe
 from ..shared.about import read_about
 from ..shared.command import Refusal
@@ -67,6 +68,16 @@ def add(group: Path) -> list[dict[str, Any]]:
     median = int(np.argsort([row["score"] for row in rows])[len(rows) // 2])
     _copy(Path(line.folders[median]), ZOO / env_id.partition("/")[2], rows, references)
     return rows
+
+
+def note(rows: list[dict[str, Any]]) -> None:
+    """Write the mean score and CPU seconds of the rows of an id into its recipe."""
+    path = RECIPES / f"{rows[0]['id'].partition('/')[2].removesuffix('-v0')}.toml"
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(("score =", "cpu_seconds ="))]
+    score, seconds = (np.mean([row[name] for row in rows]) for name in ("score", "cpu_seconds"))
+    after = 1 + next(number for number, line in enumerate(lines) if line.startswith("measure ="))
+    lines[after:after] = [f"score = {score:.3f}", f"cpu_seconds = {seconds:.0f}"]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def _seconds(folder: Path) -> float:
@@ -125,6 +136,7 @@ def main(groups: list[str]) -> None:
     table: list[dict[str, Any]] = [dict(row) for row in read_rows(RESULTS)]
     for group in groups:
         rows = add(Path(group))
+        note(rows)
         table = [row for row in table if row["id"] != rows[0]["id"]] + rows
         for row in rows:
             print(f"{row['id']}  seed {row['seed']}  {row['unit']} {row['value']:.4g}  score {row['score']:.3f}  "
