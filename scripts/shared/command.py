@@ -37,10 +37,10 @@ class _Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (\S+)", message)
         if unknown:
             word = unknown[1].partition("=")[0]
-            known = [option for action in self._actions for option in action.option_strings]
-            near = difflib.get_close_matches(word, known, 1) if word.startswith("-") else []
+            known = {option.lstrip("-"): option for action in self._actions for option in action.option_strings}
+            near = difflib.get_close_matches(word.lstrip("-"), known, 1) if word.startswith("-") else []
             message = f"unknown {'option' if word.startswith('-') else 'word'} {word!r}"
-            message += f": did you mean {near[0]}?" if near else ""
+            message += f": did you mean {known[near[0]]}?" if near else ""
         raise Refusal(f"{self.prog}: {message}; {self.prog} --help lists the options")
 
 
