@@ -50,8 +50,9 @@ class SameDifferent(Recognition):
     ``terminated`` after ``moves`` moves. Info: ``label`` (1: same), ``answer`` (-1 before the first), ``is_success``
     (they are equal), ``log_score``. The mean return is -1.8 (``dense``) or 0.5 (``final``) for random scores, and 0 or
     1 for the oracle. An eye that seeks sees the second object after three to four moves on average, each of which costs
-    at least log(2) / 12 at the dense reward: it cannot return more than about -0.22. A policy without memory is at
-    chance, except for what it can store in the position of its gaze. Use a discount of 1.
+    at least log(2) / 12 at the dense reward: it cannot return more than about -0.22, and the task counts as solved from
+    -0.32 on. A policy without memory is at chance, except for what it can store in the position of its gaze. Use a
+    discount of 1.
 
     Args:
         shapes: names of shapes, at least 2.
