@@ -6,6 +6,7 @@ A checkpoint appears by one rename, once all of it is on disk. If the process st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -61,7 +62,7 @@ def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
     content = {**agent.content(), **snapshot, "state": agent.get_state()}
     content["exact"] = exact = complete and agent.resumes_exactly and not not_data({"state": content["state"]})
     name = _free_name(folder, agent.num_timesteps)
-    for left in folder.glob(".writing-*"):  # by a process that was killed
+    for left in (*folder.glob(".writing-*"), *folder.glob(".removing-*")):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     unfinished = folder / f".writing-{os.getpid()}"
     try:
@@ -78,7 +79,7 @@ def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
     kept = [checkpoint for checkpoint in checkpoints(folder) if has_all_parts(checkpoint)][:keep]
     for old in checkpoints(folder):
         if old not in kept:
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
     return exact
 
 
@@ -152,6 +153,14 @@ class SaveCheckpoint(BaseCallback):
             save_checkpoint(agent, self.path, self.keep)
             if self.verbose:
                 print(f"checkpoint at {agent.num_timesteps} steps: {self.path}")
+
+
+def _remove(checkpoint: Path) -> None:
+    """Removes a checkpoint under another name, so that a kill leaves no half of it among the others."""
+    removed = checkpoint.with_name(f".removing-{checkpoint.name}")
+    with contextlib.suppress(OSError):
+        checkpoint.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def _free_name(folder: Path, steps: int) -> str:

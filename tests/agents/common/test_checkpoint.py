@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from stable_baselines3.common.vec_env import VecNormalize
@@ -14,6 +16,7 @@ from agents import (
     make_sb3,
     save_checkpoint,
 )
+from agents.common import checkpoint
 
 from ..world_model.test_controller import SMALL, parameters, point
 from ..worlds import Elman, PointVectorEnv
@@ -50,3 +53,18 @@ def test_without_a_snapshot_of_the_environment_it_says_so(tmp_path, monkeypatch)
         resumed = load_checkpoint(WorldModelController, tmp_path, GymnasiumVecEnv(PointVectorEnv(8)))
     assert torch.equal(parameters(agent), parameters(resumed))
     resumed.learn(128, reset_num_timesteps=False)
+
+
+def test_a_checkpoint_that_is_half_removed_is_no_checkpoint(tmp_path, monkeypatch):
+    """Removing a file makes a folder the one that changed last."""
+    agent = WorldModelController("MultiInputPolicy", point(), **SMALL)
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.shutil, "rmtree", lambda path, **options: next(path.iterdir()).unlink())
+        for _ in range(3):
+            agent.learn(64, reset_num_timesteps=False)
+            save_checkpoint(agent, tmp_path, keep=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_checkpoint(type(agent), tmp_path, point()).num_timesteps == agent.num_timesteps
+    save_checkpoint(agent, tmp_path, keep=1)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
