@@ -17,7 +17,8 @@ from .checks import require
 def compiled(function: Function) -> Function:
     """Compile ``function`` on its first call, to run without the GIL, and cache the machine code on disk.
 
-    Division by zero gives inf or nan, as in NumPy.
+    Division by zero gives inf or nan, as in NumPy. In files other than this package's, an index outside its array is an
+    IndexError; in ours, which are tested, it is not looked for, but under ``NUMBA_BOUNDSCHECK=1``.
 
     The cache is refreshed whenever the function, a compiled function that it calls (in any file, user files included),
     or a global constant that either uses has changed. Where the machine code cannot be kept, one warning says so, and
@@ -29,7 +30,7 @@ def compiled(function: Function) -> Function:
     Returns:
         The dispatcher, called like ``function``.
     """
-    dispatcher: Function = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher: Function = numba.njit(nogil=True, error_model="numpy", boundscheck=_is_checked(function))(function)
     return cache.cached(dispatcher, vectors.SOURCE)
 
 
@@ -39,8 +40,15 @@ def kernel(function: Function) -> Function:
     Counting is atomic and takes longer than a pass over 40 receptive fields. Such a function cannot make an array;
     Numba says "NRT required but not enabled" where it tries.
     """
-    inlined: Function = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
+    inlined: Function = numba.njit(
+        nogil=True, error_model="numpy", forceinline=True, _nrt=False, boundscheck=_is_checked(function)
+    )(function)
     return cache.cached(inlined, vectors.SOURCE)
+
+
+def _is_checked(function: Function) -> bool | None:
+    """Whether indices are checked; None: as Numba's environment variable says."""
+    return None if function.__module__.partition(".")[0] == __package__ else True
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +46,7 @@ def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Pa
     print(format_table({name: {title: row[key] for key, title in SHOWN.items()} for name, row in measured.items()}))
     illustrate(run, folder, agent, curve)
     print(f"\nin {folder}: " + ", ".join(sorted(path.name for path in folder.iterdir())))
-    print(f"watch it live: python -m scripts.watch {folder}")
+    print(f"watch it live: {os.path.relpath(sys.executable)} -m scripts.watch {folder}")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from agents.common.saving import merged
 from foveal_envs.reference import RandomPolicy
 
 from .recipes import find_recipe, recipes
+from .shared.about import read_about
 from .shared.attendant import Attendant
 from .shared.command import Refusal, program, run_command
-from .shared.environments import make_lanes, parse_keywords, task_in
+from .shared.environments import is_native, make_lanes, parse_keywords, task_in
 from .shared.lessons import check_lessons
 from .shared.listing import listing
 from .shared.logs import check_formats
@@ -96,6 +97,9 @@ def train(
         run, folder = Run.from_config(read_config(resume, trust)), resume
         count = group_of(resume)
         run = replace(run, steps=steps) if steps is not None and steps > run.steps else run
+        if read_about(resume).get("ended") == "finished" and run.steps <= Run.from_config(read_config(resume)).steps:
+            print(f"{resume} has finished its {run.steps:,} steps; a larger --steps trains on")
+            return
     else:
         words = {"env": env, "agent": agent, "lessons": lessons}
         run = _run_of(environment, from_run, trust, {name: parse_keywords(w, f"--{name}") for name, w in words.items()},
@@ -205,7 +209,7 @@ def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
         if name is None:
             raise Refusal(f"no agent fits the spaces of {env_id}") from None
         print(f"{env_id} has no recipe: {name} with its defaults; {', '.join(fits)} fit its spaces")
-        return Run(env_id, {}, name, lanes=16)
+        return Run(env_id, {}, name, lanes=64 if is_native(env_id) else 16)
     return run if env_id in recipes() else replace(run, env_id=env_id)
 
 

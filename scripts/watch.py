@@ -77,8 +77,10 @@ def watch(
     policy = load_agent(agent or own_agent or "oracle", lane, seed, trust, algorithm)
     frames = run(lane, policy, episodes, seed)
     if gif or mp4 or png:
-        for path in (gif, mp4, png):
+        for path, suffix in ((gif, ".gif"), (mp4, ".mp4"), (png, ".png")):
             if path is not None:
+                if path.suffix.lower() != suffix:
+                    raise Refusal(f"--{suffix[1:]} writes files that end in {suffix}, got {path}")
                 make_parent(path)
         write(list(report(frames)), fps, gif, mp4, png)
     else:

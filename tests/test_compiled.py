@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveal_envs.compiled import compiled, digest, record
+from foveal_envs.compiled import compiled, digest, kernel, record
 
 CALLEE = (
     "from foveal_envs.compiled import compiled\nSTEP = {step}\n@compiled\ndef helper(x):\n    return x {sign} STEP\n"
@@ -84,3 +84,22 @@ def test_a_record_is_read_by_name() -> None:
 def test_a_record_holds_what_it_was_given(values: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         record(SETTINGS, **{"moves": 1, "cost": 0.0, "span": (0.0, 1.0), "noisy": False, **values})
+
+
+@kernel
+def _beyond(record: np.void, number: int) -> None:
+    record["places"][number] = 1.0
+
+
+@compiled
+def _through(records: np.ndarray, number: int) -> None:
+    _beyond(records[0], number)
+
+
+def test_an_index_outside_its_array_is_an_error_in_other_packages() -> None:
+    """A user's kernel would otherwise write to whatever lies behind its record."""
+    records = np.zeros(1, np.dtype([("places", np.float64, (2,))]))
+    _through(records, 1)
+    assert records["places"].tolist() == [[0.0, 1.0]]
+    with pytest.raises(IndexError, match="out of bounds"):
+        _through(records, 2)

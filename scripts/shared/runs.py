@@ -287,4 +287,8 @@ def find_environment(
     if Path(environment).is_dir():
         config = read_config(environment, trust)
         return config["env_id"], {**config["env_kwargs"], **keywords}, environment
+    if environment.endswith(".zip"):
+        raise Refusal(f"{environment} is a file: name its folder, or the environment's id and --agent {environment}")
+    if environment.startswith(("runs/", "./", "../", "/")):
+        raise Refusal(f"there is no run folder {environment}")
     return environment, dict(keywords), None
