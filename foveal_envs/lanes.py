@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -99,16 +100,22 @@ class Lanes:
         spaces = task.observation_space.spaces if isinstance(task.observation_space, gym.spaces.Dict) else None
         self._layout = {name: _layout(part, num_envs) for name, part in spaces.items()} if spaces else {}
         self._flat_layout = None if spaces else _layout(task.observation_space, num_envs)
+        self._room = None if type(task).__module__.partition(".")[0] == __package__ else _room_for_objects(task.world)
 
     def begin(self, rows: np.ndarray) -> None:
         """Start the next episode of each lane of ``rows``."""
         episode_keys(self.seeds, self.episodes, rows, self.keys)
-        self.task.reset(self.worlds, rows, self.keys)
+        self._reset(rows)
 
     def replay(self, rows: np.ndarray, keys: np.ndarray) -> None:
         """Start the episodes of the given keys (R,); the lanes' own sequences of episodes go on unchanged."""
         self.keys[rows] = keys
+        self._reset(rows)
+
+    def _reset(self, rows: np.ndarray) -> None:
         self.task.reset(self.worlds, rows, self.keys)
+        if self._room is not None and len(rows) and (most := int(self.worlds["count"][rows].max())) > self._room:
+            raise IndexError(f"{type(self.task).__name__} has {most} objects, but its record has room for {self._room}")
 
     def empty_observation(self) -> Observation:
         """Fresh arrays (N, ...) for the observations of all lanes, of arbitrary content."""
@@ -149,6 +156,14 @@ class Lanes:
         self.__dict__.update(state)
         dtype = self.worlds.dtype
         self.worlds = self.worlds.view(_RECORDS.setdefault(dtype, dtype))
+
+
+def _room_for_objects(world: np.dtype[Any]) -> int | None:
+    """How many objects a task's record has room for; None: it counts none."""
+    fields: Mapping[str, Any] = world.fields or {}
+    return (
+        fields["objects"][0].shape[0] if {"count", "objects"} <= fields.keys() and fields["objects"][0].shape else None
+    )
 
 
 def _layout(space: gym.Space[Any], num_envs: int) -> tuple[tuple[int, ...], Any]:

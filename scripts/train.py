@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -152,7 +153,12 @@ def train_one(run: Run, folder: Path, **settings: Any) -> int | None:
     if attendant.stop is not None:
         print(f"stopped after {attendant.steps:,} of {run.total:,} steps")
         return attendant.stop
-    illustrate(run, folder, agent, attendant)
+    try:
+        illustrate(run, folder, agent, attendant)
+    except OSError as error:
+        print(f"{folder} holds the agent, but its pictures could not be written: {error.strerror or error}",
+              file=sys.stderr)  # fmt: skip
+        raise SystemExit(1) from error
     print(f"watch it: {program('watch')} {words_for(run, folder)}")
     print(f"score it: {program('evaluate')} {words_for(run, folder)}")
     return None
@@ -161,7 +167,8 @@ def train_one(run: Run, folder: Path, **settings: Any) -> int | None:
 def words_for(run: Run, folder: Path) -> str:
     """The folder of a run on a command line, with --trust where the run names a module of a user's."""
     modules = {name.rpartition(":")[0].partition(".")[0] for name in (run.env_id, run.algorithm)}
-    return f"{folder} --trust" if modules - {"", "foveal_envs", "agents"} else str(folder)
+    own = shlex.quote(str(folder))
+    return f"{own} --trust" if modules - {"", "foveal_envs", "agents"} else own
 
 
 def _run_of(

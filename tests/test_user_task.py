@@ -65,3 +65,16 @@ def test_the_oracle_solves_it_and_goals_relabel() -> None:
         np.testing.assert_allclose(rewards[moved], same[moved], rtol=1e-6)
         arrived |= terminated
     assert arrived.all()
+
+
+def test_a_record_without_room_for_its_objects_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task of docs/own_task.md says that it has three discs, and its record has room for two."""
+    page = (Path(__file__).parents[1] / "docs" / "own_task.md").read_text()
+    code = page.partition('```python title="my_tasks.py"\n')[2].partition("```")[0]
+    (tmp_path / "crowded.py").write_text(code.replace('w["count"] = 2', 'w["count"] = 3').replace("My/", "Crowded/"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for made in (gym.make("crowded:Crowded/Between-v0"), gym.make_vec("crowded:Crowded/Between-v0", 3)):
+        with pytest.raises(IndexError, match="has 3 objects, but its record has room for 2"):
+            made.reset(seed=0)
+    gym.registry.pop("Crowded/Between-v0")
+    sys.modules.pop("crowded")

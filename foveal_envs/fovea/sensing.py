@@ -69,7 +69,7 @@ def look(
         for c in range(channels):
             for k in range(c, values, channels):
                 out[k] = background[c]
-    for i in range(w["count"]):
+    for i in range(min(w["count"], objects.shape[0])):
         ink = objects[i]["value"][0] - background[0] if grey else ONE
         if add_object(objects[i], ink, x, y, angle, fields, reach, scratch, share) and not grey:
             for c in range(channels):

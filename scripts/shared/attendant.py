@@ -49,7 +49,7 @@ class Attendant(BaseCallback):
     Attributes:
         points: of the learning curve.
         stop: number of the signal that has come; None: none.
-        trouble: whether the last attempt to write has failed.
+        trouble: whether an attempt to write has failed since the last checkpoint.
     """
 
     def __init__(self, run: Run, folder: Path, minutes: float, about: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ class Attendant(BaseCallback):
     def save(self) -> None:
         """Write a checkpoint and model.zip; see `attempt`."""
         if self.attempt(self._save):
-            self._saved = time.monotonic()
+            self._saved, self.trouble = time.monotonic(), False
 
     def _save(self) -> None:
         if not (self.folder / "config.json").is_file():  # the folder has vanished
@@ -185,5 +185,4 @@ class Attendant(BaseCallback):
                 print(f"cannot write to {self.folder}: {error.strerror or error}; training goes on in memory and tries "
                       "again", file=sys.stderr)  # fmt: skip
             return False
-        self.trouble = False
         return True

@@ -6,6 +6,8 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from agents.common.keywords import check_keywords
+from agents.ppo.imitation import Lessons
 from foveal_envs.reference import REFERENCES
 
 from .command import Refusal
@@ -53,11 +55,20 @@ def check_lessons(run: Run, agent: BaseAlgorithm) -> None:
     if not hasattr(agent, "imitate"):
         raise Refusal(f"{run.algorithm} takes no lessons; RecurrentPPO and Recogniser do")
     steps = run.lessons["steps"]
-    if not isinstance(steps, int) or steps < 1 or "teacher" not in run.lessons:
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1 or "teacher" not in run.lessons:
         raise Refusal(f"lessons need steps, a whole number of at least 1, and a teacher; got {run.lessons}")
+    for name in ("agent_kwargs", "teacher_kwargs"):
+        if not isinstance(run.lessons.get(name, {}), dict):
+            raise Refusal(f"{name} of the lessons must be a mapping, got {run.lessons[name]!r}")
     for name in run.lessons.get("agent_kwargs", {}):
         if not hasattr(agent, name):
             raise Refusal(f"{run.algorithm} has no keyword {name!r}")
+    try:
+        Lessons(None, run.lessons.get("fade", 0.5))  # type: ignore[arg-type]
+        rate = {"learning_rate": schedule(run.lessons["learning_rate"])} if "learning_rate" in run.lessons else {}
+        check_keywords(type(agent), {**rate, **run.lessons.get("agent_kwargs", {})})
+    except (TypeError, ValueError) as error:
+        raise Refusal(f"the lessons cannot be given: {error}") from error
     make_teacher(str(run.lessons["teacher"]), agent.get_env(), run.lessons.get("teacher_kwargs", {}))
 
 

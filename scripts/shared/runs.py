@@ -123,7 +123,7 @@ class Run:
                 agent: BaseAlgorithm = cls.from_preset(self.preset, env, seed=self.seed, **keywords)
                 return agent
             return cls(env=env, seed=self.seed, **keywords)  # type: ignore[no-any-return]
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise Refusal(
                 f"{self.algorithm} for {self.env_id}: {error or type(error).__name__}{advice(env)}"
             ) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import Agent, load_checkpoint
-from agents.common.archive import ArchiveError
+from agents.common.archive import ArchiveError, one_line
 from agents.common.checkpoint import checkpoints
 
 from .about import circumstances, read_about
@@ -60,7 +61,8 @@ def fit(
     run.check()
     env = run.make_env()
     controller = _controller(run, folder, env, progress_bar, minutes, resume)
-    phase, agent = _resumed(run, folder, env, controller) if resume else (None, None)
+    with refusing_damage(folder):
+        phase, agent = _resumed(run, folder, env, controller) if resume else (None, None)
     begun = agent is not None
     if resume:
         write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
@@ -94,6 +96,7 @@ def fit(
             if not attendant.points or attendant.steps > attendant.points[-1]["environment_steps"]:
                 attendant.score()
             attendant.save()
+            ended = "failed: the agent could not be written" if attendant.trouble else ended
         attendant.attempt(lambda: attendant.write_about(ended))
     return agent, attendant
 
@@ -170,4 +173,17 @@ def _resumed(run: Run, folder: Path, env: Any, controller: dict[str, Any]) -> tu
             for warning in caught:
                 print(warning.message, file=sys.stderr)
             return phase, agent
+    if (folder / "model.zip").is_file():
+        raise Refusal(f"{folder} has an agent but no checkpoint to go on from; --from {folder} repeats the run")
     return None, None
+
+
+@contextmanager
+def refusing_damage(folder: Path) -> Iterator[None]:
+    """Inside, whatever the files of a run folder raise becomes a `Refusal`: they may hold anything."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception as error:
+        raise Refusal(f"cannot go on with {folder}: {one_line(error)}") from error

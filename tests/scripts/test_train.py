@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from agents import WorldModelController
 from scripts.evaluate import evaluate
 from scripts.shared.attendant import Attendant
-from scripts.shared.command import program
+from scripts.shared.command import Refusal, program
 from scripts.shared.environments import make_lanes
 from scripts.shared.policies import load_agent
 from scripts.shared.rollouts import detection_scores, run_episodes
@@ -89,6 +90,63 @@ def test_a_signal_stops_a_run_which_resumes_to_the_same_bits(
         [{**row, "cpu_seconds": 0} for row in numeric(read_rows(folder / "curve.csv"))] for folder in (whole, stopped)
     ]
     assert curves[0] == curves[1]
+
+
+SMALL: dict[str, Any] = {
+    "env": ("n=5", "moves=8"), "agent": ("n_minibatches=2", "n_epochs=1"), "lessons": ("steps=0",), "steps": 600,
+    "lanes": 8, "progress_bar": False,
+}  # fmt: skip
+
+
+def test_what_cannot_be_written_is_not_called_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train("Foveal/GridSearch-v0", **SMALL, folder=tmp_path / "run")
+    before = (tmp_path / "run" / "model.zip").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Attendant, "_save", full)
+        with pytest.raises(SystemExit) as stop:
+            train(resume=tmp_path / "run", steps=1200, progress_bar=False)
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.count("cannot write to") == 1
+    assert "is lost" in said
+    assert (tmp_path / "run" / "model.zip").read_bytes() == before
+    assert json.loads((tmp_path / "run" / "about.json").read_text())["ended"].startswith("failed")
+
+
+def full(attendant: Attendant) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_an_agent_without_a_checkpoint_is_not_trained_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    train("Foveal/GridSearch-v0", **SMALL, folder=folder)
+    train(resume=folder, progress_bar=False)
+    assert "has finished its 600 steps" in capsys.readouterr().out
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(Refusal, match="no checkpoint to go on from"):
+        train(resume=folder, steps=1200, progress_bar=False)
+
+
+@pytest.mark.parametrize(
+    "lessons", ["agent_kwargs=3", "teacher_kwargs=3", "fade=abc", "learning_rate=abc", 'agent_kwargs={"gamma":"z"}',
+                "steps=true"],
+)  # fmt: skip
+def test_lessons_of_a_wrong_kind_are_refused_before_there_is_a_folder(lessons: str, tmp_path: Path) -> None:
+    words = {**SMALL, "lessons": ("steps=600", "teacher=oracle", lessons)}
+    with pytest.raises(Refusal):
+        train("Foveal/GridSearch-v0", **words, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and then nothing", b"x" * 5000])
+def test_a_damaged_agent_of_stable_baselines_is_refused_in_one_line(damage: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    settings = {"agent": ("n_steps=12", "batch_size=48"), "steps": 96, "lanes": 4, "progress_bar": False}
+    train("CartPole-v1", **settings, algorithm="PPO", folder=folder)
+    (folder / "model.zip").write_bytes(damage)
+    with pytest.raises(Refusal, match="cannot go on with") as refusal:
+        train(resume=folder, steps=192, progress_bar=False)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_signal_stops_the_training_of_a_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
