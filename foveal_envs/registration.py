@@ -25,6 +25,7 @@ _MODULES = {
     "Parking": "memory.parking",
     "AssociativeRecall": "memory.associative_recall",
     "Catch": "memory.catch",
+    "Pole": "control.pole",
     "FourRooms": "navigation.four_rooms",
     "HQMaze": "navigation.hq_maze",
     "KeyDoorMaze": "navigation.key_door_maze",

@@ -186,7 +186,7 @@ def test_bad_actions_move_nothing(id: str, keywords: dict[str, Any]) -> None:
             wrong = good.copy()
             wrong[1, 0] = value
             bad.append((wrong, f"lane 1.*{value}"))
-        bad.append((good[:, :1], "shape"))
+        bad.append((good[:, 1:], "shape"))
     else:
         wrong = good.copy()
         wrong[1] = 999

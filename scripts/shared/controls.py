@@ -70,8 +70,8 @@ def ways_of(task: Task) -> tuple[str, ...]:
     if task.steers_gaze:
         return tuple(way for way in WAYS if "clock" not in way or (task.fovea is not None and task.fovea.rotate))
     if isinstance(space, gym.spaces.Box):
-        walks = space.shape in ((2,), (3,)) and bool((space.low == -1.0).all() and (space.high == 1.0).all())
-        return tuple(way for way in WAYS if space.shape == (3,) or "clock" not in way) if walks else ()
+        walks = space.shape in ((1,), (2,), (3,)) and bool((space.low == -1.0).all() and (space.high == 1.0).all())
+        return tuple(way for way, parts in WAYS.items() if not any(parts[space.shape[0] :])) if walks else ()
     if isinstance(space, gym.spaces.MultiDiscrete):
         return task.action_names if task.fovea is not None and len(space.nvec) == 2 else ()
     return task.action_names or tuple(map(str, range(getattr(space, "n", 0))))

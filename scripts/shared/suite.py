@@ -51,6 +51,7 @@ SUCCESS: Unit = ("share of successes", lambda outcome: float(outcome.measures["i
 FIXATIONS: Unit = ("fixations", lambda outcome: float(outcome.fixations.mean()))
 DISTANCE: Unit = ("mean distance", lambda outcome: outcome.distance)
 RETURN: Unit = ("return", lambda outcome: float(outcome.returns.mean()))
+BALANCED: Unit = ("moves", lambda outcome: float(outcome.measures["balanced"].mean()))
 GAZES = ("raster", "centre")
 TASKS: dict[str, tuple[Unit, str, tuple[str, ...]]] = {  # unit, best reference, further references
     "TargetDetection": (SUCCESS, "oracle", GAZES),
@@ -61,6 +62,7 @@ TASKS: dict[str, tuple[Unit, str, tuple[str, ...]]] = {  # unit, best reference,
     "ImageSearch": (SUCCESS, "oracle", GAZES),
     "GlimpseClassification": (SUCCESS, "oracle", GAZES),
     "SameDifferent": (SUCCESS, "oracle", GAZES),
+    "Pole": (BALANCED, "oracle", ()),
 }
 
 

@@ -1,0 +1,1 @@
+"""Tasks of control: keep a body where it should be."""
