@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -211,8 +212,10 @@ def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
     except Refusal:
         lanes = make_lanes(env_id, env_kwargs, 1)
         fits = fitting(lanes)
+        pushes = isinstance(lanes.single_action_space, gym.spaces.Box)
         lanes.close()
-        name = next((own for own in ("WorldModelController", "RecurrentPPO") if own in fits), None)
+        usual = ("WorldModelController", "RecurrentPPO")[:: 1 if pushes else -1]
+        name = next((own for own in usual if own in fits), None)
         if name is None:
             raise Refusal(f"no agent fits the spaces of {env_id}") from None
         print(f"{env_id} has no recipe: {name} with its defaults; {', '.join(fits)} fit its spaces")

@@ -15,12 +15,15 @@ MOST = 1e9
 LARGEST = 2**31 - 1
 # Ranges of real numbers, both ends included; all others lie between 0 and MOST.
 REALS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("gamma", "gae_lambda", "td_lambda", "exchange", "p_start", "final_rate"), (0.0, 1.0)),
+    **dict.fromkeys(
+        ("gamma", "gae_lambda", "td_lambda", "exchange", "p_start", "final_rate", "random_share", "end_share"),
+        (0.0, 1.0),
+    ),
 }
 # Those that may not be 0.
 POSITIVE = ("clip_range", "max_grad_norm", "target_kl", "temperature")
 # Smallest whole numbers; all others are at least 1.
-WHOLES: dict[str, int] = {"seed": 0, "verbose": 0, "model_steps": 0, "updates": 0}
+WHOLES: dict[str, int] = {"seed": 0, "verbose": 0, "model_steps": 0, "updates": 0, "burn_in": 0}
 
 
 def check_keywords(kind: type, given: Mapping[str, Any]) -> None:

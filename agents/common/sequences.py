@@ -104,15 +104,39 @@ class Replay:
         times = torch.arange(self.count - steps, self.count) % len(self.data)
         return Sequence(self.data[times], self.fields)
 
-    def windows(self, steps: int, batch_size: int, newest: int | None = None) -> Sequence:
-        """`batch_size` windows of `steps` consecutive steps, drawn uniformly over columns and (the `newest`) times."""
+    def windows(self, steps: int, batch_size: int, newest: int | None = None, ends: float = 0.0) -> Sequence:
+        """`batch_size` windows of `steps` consecutive steps, drawn uniformly over columns and (the `newest`) times.
+
+        Args:
+            steps: length of a window.
+            batch_size: number of windows.
+            newest: draw from so many of the newest steps; None: from all.
+            ends: share of the windows that hold a step with the flag ``terminated``, if there is any.
+        """
         capacity, columns, width = self.data.shape
         length = len(self) if newest is None else min(newest, len(self))
         first = self.count - length + torch.randint(length - steps + 1, (batch_size,))
+        column = torch.randint(columns, (batch_size,))
+        if ends:
+            self._move_to_ends(first[: round(ends * batch_size)], column, length, steps)
         times = (first + torch.arange(steps)[:, None]) % capacity
-        index = times * columns + torch.randint(columns, (batch_size,))
+        index = times * columns + column
         data = self.data.view(-1, width).index_select(0, index.view(-1).to(self.data.device))
         return Sequence(data.view(steps, batch_size, width), self.fields)
+
+    def _move_to_ends(self, first: Tensor, column: Tensor, length: int, steps: int) -> None:
+        """Moves the windows that begin at `first` and `column`, in place, to where they hold the end of an episode."""
+        slots, columns = (self.data[: len(self), :, self.fields["terminated"]].squeeze(-1) > 0.5).nonzero().T.cpu()
+        oldest = self.count - len(self)
+        times = oldest + (slots - oldest) % len(self.data)
+        lowest, highest = self.count - length, self.count - steps
+        recent = times >= lowest
+        times, columns = times[recent], columns[recent]
+        if len(times):
+            picked = torch.randint(len(times), (len(first),))
+            before = torch.randint(steps, (len(first),))
+            first[:] = (times[picked] - before).clamp(lowest, highest)
+            column[: len(first)] = columns[picked]
 
 
 class Rollout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, cast
 
@@ -20,20 +21,24 @@ from ..cores import State
 from .evaluator import Evaluator
 from .experience import Experience
 from .model import WorldModel
-from .objectives import rewards_of
+from .objectives import Objective, make_objective
 from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
-from .unrolling import Trajectory, Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
+from .unrolling import States, Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
 
 
 class WorldModelController(Agent):
-    """Learns M by prediction, and C by gradient descent on the goal error (or ascent on reward) through M.
+    """Learns M by prediction, and C by gradient descent on an error, or ascent on a reward, through M.
 
-    With goal keys, the reward for arriving at x, the achieved goal, is its match with d, the desired goal (see
-    `match_widths`); without them it is M's reward unit. C ascends the mean TD(lambda) return of its own trajectories.
-    Gradients flow from each step's reward, and from V at the window's end, back through M and C to every earlier
-    action.
+    What C wants is a function of what M predicts, its `objective`: with goal keys, how well the achieved goal matches
+    the desired one; without them M's reward unit, or pain and pleasure units among the observed numbers. C ascends the
+    mean TD(lambda) return of its own trajectories. Gradients flow from each step's reward, and from V at the window's
+    end, back through M and C to every earlier action. Where M predicts ends of episodes, which it does without goal
+    keys, a step in imagination counts by the probability that no end came before it.
+
+    Any observations of Box or Dict of Boxes will do, of any scale: without goals each number is read in units of its
+    spread, learned from data (`Scale`). Actions may be a Box, with or without bounds, Discrete or MultiDiscrete.
 
     Args:
         policy: "ControllerPolicy" or a subclass.
@@ -45,24 +50,35 @@ class WorldModelController(Agent):
         error: "summed" over all steps, or "terminal": only at an episode's last step.
         schedule: "alternating": M and C both learn throughout; "model_first": M learns during `model_steps`, then is
             frozen while C learns.
-        model_steps: environment steps at the start with uniformly random actions, during which only M learns.
+        model_steps: environment steps at the start with uniformly random actions, during which only M learns; None:
+            12,800 with goals, else 500.
         online: True: M learns after every step and C after every rollout, once, from that rollout alone; False:
             `updates` minibatches of windows from the replay after each rollout.
         compiled: True: online updates run as compiled loops (attribute `compiled_descent`); False: in PyTorch; None:
             compiled where `OnlineDescent` allows it. The two agree up to rounding.
         n_steps: steps per lane between updates; None: until every lane has finished an episode.
-        updates: minibatches after each rollout.
+        updates: minibatches after each rollout; None: 40, without goals at most one a step.
         batch_size: windows in a minibatch.
-        window: T, steps in a window and in an imagined rollout.
+        window: T, steps in a window and in an imagined rollout; None: 1 with goals, else 10.
         buffer_size: capacity of the replay, in transitions of all lanes together.
         evaluator: whether to train V and use it for what follows the window.
         td_lambda: lambda of TD(lambda).
-        gamma: discount.
+        gamma: discount; None: 0.95 with goals, else 0.98.
         bootstrap_at_end: whether to use V also for what would follow the end of an episode; None: with goal keys,
             whose tasks end by the clock.
         noise: largest standard deviation of exploration, in half-ranges of the action; each episode of each lane
-            draws its own, uniformly from 0 to this.
+            draws its own, uniformly from 0 to this. For discrete actions, the probability of a random one.
+        random_share: probability that an action of C is replaced by a uniformly random one, so that M goes on seeing
+            what C does not do.
+        objective: "goal_match", "goal_error", "reward", "signals" or a function, see `make_objective`; None: the one
+            that suits the observations.
         match_widths: widths w of the goal reward, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
+        signals: pain and pleasure units: column of the observation -> desired value, as {"2": 0.0}.
+        burn_in: real steps that C's and M's cores read before a window, so that their states are those of the present
+            nets; 0: windows begin with the states that were recorded. None: 8 where a core has a state and there are no
+            goals, else 0.
+        end_share: share of the windows that hold the end of an episode; None: 1/4 without goals.
+        scaled: whether observations are read in units of their spread; None: without goals, if M's units are residual.
         exchange: share of the imagined trajectories that pursue the goal of another.
         goal_input: whether C reads the desired goal.
         saturation: weight e of a penalty on C, e/2 |W core + b|^2 averaged over the batch: it keeps C's logistic
@@ -83,8 +99,8 @@ class WorldModelController(Agent):
         _init_setup_model: whether to build the nets at once.
 
     Raises:
-        ValueError: an unknown choice, `compiled=True` where it is not possible, or a VecNormalize that scales the goals
-            differently.
+        ValueError: an unknown choice, an objective that does not suit the observations, `compiled=True` where it is not
+            possible, or a VecNormalize that scales the goals differently.
         FloatingPointError: in training, a loss is not finite; that update has not changed the parameters.
     """
 
@@ -102,8 +118,14 @@ class WorldModelController(Agent):
     }
     policy: ControllerPolicy
     policy_class: type[ControllerPolicy]
-    action_space: spaces.Box
     replay: Experience
+    model_steps: int
+    updates: int
+    window: int
+    gamma: float
+    burn_in: int
+    end_share: float
+    scaled: bool
 
     def __init__(
         self,
@@ -113,20 +135,26 @@ class WorldModelController(Agent):
         gradient: Literal["real", "imagined"] = "imagined",
         error: Literal["summed", "terminal"] = "summed",
         schedule: Literal["alternating", "model_first"] = "alternating",
-        model_steps: int = 12_800,
+        model_steps: int | None = None,
         online: bool = False,
         compiled: bool | None = None,
         n_steps: int | None = 10,
-        updates: int = 40,
+        updates: int | None = None,
         batch_size: int = 128,
-        window: int = 1,
+        window: int | None = None,
         buffer_size: int = 400_000,
         evaluator: bool = True,
         td_lambda: float = 0.9,
-        gamma: float = 0.95,
+        gamma: float | None = None,
         bootstrap_at_end: bool | None = None,
         noise: float = 1.0,
+        random_share: float = 0.0,
+        objective: str | Objective | None = None,
         match_widths: tuple[float, ...] | None = (0.2, 0.7),
+        signals: dict[str, float] | None = None,
+        burn_in: int | None = None,
+        end_share: float | None = None,
+        scaled: bool | None = None,
         exchange: float = 0.5,
         goal_input: bool = True,
         saturation: float = 3e-3,
@@ -155,25 +183,33 @@ class WorldModelController(Agent):
             raise ValueError("online imagination starts from the outcome of a step: n_steps must be at least 2 or None")
         super().__init__(
             policy, env, learning_rate, seed=seed, device=device, verbose=verbose, stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log, support_multi_env=True, supported_action_spaces=(spaces.Box,),
+            tensorboard_log=tensorboard_log, support_multi_env=True,
+            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete),
         )  # fmt: skip
         self.gradient = gradient
         self.error = error
         self.schedule = schedule
-        self.model_steps = model_steps
+        # what is None is settled when the nets are built
+        self.model_steps = model_steps  # type: ignore[assignment]
         self.online = online
         self.compiled = compiled
         self.n_steps = n_steps
-        self.updates = updates
+        self.updates = updates  # type: ignore[assignment]
         self.batch_size = batch_size
-        self.window = window
+        self.window = window  # type: ignore[assignment]
         self.buffer_size = buffer_size
         self.evaluator = evaluator
         self.td_lambda = td_lambda
-        self.gamma = gamma
+        self.gamma = gamma  # type: ignore[assignment]
         self.bootstrap_at_end = bootstrap_at_end
         self.noise = noise
+        self.random_share = random_share
+        self.objective = objective
         self.match_widths = match_widths
+        self.signals = signals
+        self.burn_in = burn_in  # type: ignore[assignment]
+        self.end_share = end_share  # type: ignore[assignment]
+        self.scaled = scaled  # type: ignore[assignment]
         self.exchange = exchange
         self.goal_input = goal_input
         self.saturation = saturation
@@ -208,24 +244,42 @@ class WorldModelController(Agent):
         encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised=normalised)
         self.share_goal = encoder.shares_goal if encoder.has_goal else None  # what was decided is what is saved
         self.model_output = self.model_output or ("logistic" if encoder.unit_range else "residual")
+        batch = not self.online and not encoder.has_goal
+        self._settle(scaled=batch and self.model_output == "residual", end_share=0.25 if batch else 0.0)
+        if encoder.has_goal:
+            self._settle(model_steps=12_800, updates=40, window=1, gamma=0.95)
+        else:
+            steps = self.lanes * (self.n_steps or 40)
+            self._settle(model_steps=500, updates=min(40, steps), window=10, gamma=0.98)
         self.policy = self.policy_class(
             self.observation_space,
             self.action_space,
             goal_input=self.goal_input,
             core=self.core,
             core_kwargs=self.core_kwargs,
+            scaled=self.scaled,
             device=self.device,
         ).to(self.device)
-        action_size = len(self.policy.low)
         self.world_model = WorldModel(
             encoder,
-            action_size,
+            self.policy.actions.size,
             output=self.model_output,
             reward=not encoder.has_goal,
+            terminated=not encoder.has_goal,
             core=self.model_core,
             core_kwargs=self.model_core_kwargs,
+            scale=self.policy.scale,
         ).to(self.device)
-        self.value_net = Evaluator(encoder, **(self.evaluator_kwargs or {})).to(self.device)
+        memory_size = self.world_model.memory_size
+        self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
+        self._settle(burn_in=8 if batch and (memory_size or self.policy.core.initial_state(1)) else 0)
+        if self.window == 1 and not self.online and (memory_size or self.policy.core.initial_state(1)):
+            warnings.warn(
+                "window=1 teaches a core with a state nothing about what to remember: use a longer window", stacklevel=3
+            )
+        self._objective = make_objective(
+            self.objective, encoder.has_goal, self.match_widths, self.signals, encoder.observation_size
+        )
         if self.weight_range is not None:
             for parameter in (*self.policy.parameters(), *self.world_model.parameters()):
                 nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
@@ -237,14 +291,20 @@ class WorldModelController(Agent):
         self._exploring = True
         self._setup_lanes()
 
+    def _settle(self, **choices: Any) -> None:
+        """Sets what was left open, so that what was decided is what is saved."""
+        for name, choice in choices.items():
+            if getattr(self, name) is None:
+                setattr(self, name, choice)
+
     def _setup_lanes(self) -> None:
         settings = {name: getattr(self, name) for name in NEEDED}
         optimizers = self.policy_optimizer, self.model_optimizer
         self.compiled_descent = online_descent(self.policy, self.world_model, optimizers, settings, self.compiled)
         cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
         self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
-        capacity = max(2 * self.window, self.buffer_size // self.lanes)
-        self.replay = Experience(self.encoder, cores, len(self.policy.low), self.lanes, capacity, self.device)
+        capacity = max(2 * (self.burn_in + self.window), self.buffer_size // self.lanes)
+        self.replay = Experience(self.encoder, cores, self.policy.actions.size, self.lanes, capacity, self.device)
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
 
     def rollout_length(self) -> int | None:
@@ -257,19 +317,22 @@ class WorldModelController(Agent):
         unroll = unrolled_in_model if self.gradient == "imagined" else unrolled_along_reality
         if self.compiled_descent is not None:
             unroll = unrolled_by_others
+        self._take_scales(steps)
         for sequence, recent in self._minibatches(steps):
             if learns_model:
                 self._learn_model(sequence)
             if self._exploring and not self.evaluator:
                 continue
+            states = self._warmed(sequence)
+            sequence = sequence[self.burn_in :]
             if self.gradient == "imagined":
                 exchange_goals(sequence[1:]["desired_goal"], self.exchange)
-            unrolled = unroll(self.policy, self.world_model, sequence, recent, self.window)
-            returns = self._returns(unrolled.percepts, unrolled.trajectory)
+            unrolled = unroll(self.policy, self.world_model, sequence, recent[self.burn_in :], self.window, states)
+            returns, weights = self._returns(unrolled)
             if not self._exploring:
-                self._learn_controller(unrolled, returns)
+                self._learn_controller(unrolled, returns, weights)
             if self.evaluator:
-                self._learn_evaluator(sequence, unrolled.trajectory, returns.detach())
+                self._learn_evaluator(sequence, unrolled, returns.detach(), weights)
             self.measures["train/return"] = returns.mean().detach()
         for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
             optimizer.param_groups[0]["lr"] = rate
@@ -279,17 +342,50 @@ class WorldModelController(Agent):
         if self.compiled_descent is not None:
             self.measures["train/model_loss"] = self.compiled_descent.learn_model(sequence)
             return
-        for part in sequence.rows() if self.online else (sequence[: self.window],):
-            loss = self.world_model.loss(part)
+        model = self.world_model
+        fresh = model.core.initial_state(sequence.data.shape[1]) if self.burn_in else None
+        for part in sequence.rows() if self.online else (sequence[: self.burn_in + self.window],):
+            losses = model.losses(part, fresh, self.burn_in)
+            loss = torch.stack([*losses.values()]).sum()
             check_losses(self.num_timesteps, model_loss=loss)
             descend(self.model_optimizer, loss)
         self.measures["train/model_loss"] = loss.detach()
+        if len(losses) > 1:
+            self.measures |= {f"train/model_{name}_loss": own.detach() for name, own in losses.items()}
 
-    def _learn_controller(self, unrolled: Unrolled, returns: Tensor) -> None:
-        """C descends -mean G + e / 2B sum |net|^2, with G the returns and e the weight `saturation`."""
-        loss = -returns.mean()
+    def _take_scales(self, steps: int) -> None:
+        """The scales take in the newest steps."""
+        if not self.policy.scale.fixed:
+            newest = self.replay.newest(steps)
+            self.policy.scale.update(newest["observation"], newest["next_percept"], newest["reward"])
+
+    def _scaled(self, sequence: Sequence) -> Sequence:
+        """A minibatch, changed in place, in units of the scales."""
+        scale = self.policy.scale
+        if not scale.fixed:
+            for name in ("observation", "next_percept"):
+                sequence[name][...] = scale(sequence[name])
+            sequence["reward"][...] /= scale.reward
+        return sequence
+
+    @torch.no_grad()
+    def _warmed(self, sequence: Sequence) -> States | None:
+        """States of C's and M's cores after `burn_in` steps, and the one before imagination; None: as recorded."""
+        if not self.burn_in:
+            return None
+        model, policy = self.world_model, self.policy
+        count, columns = self.burn_in + (self.gradient == "imagined"), sequence.data.shape[1]
+        past = sequence[:count]
+        controller_state = policy.warm(
+            past["observation"], past["desired_goal"], policy.core.initial_state(columns), past.flag("episode_start")
+        )
+        return controller_state, model.warm(past, model.core.initial_state(columns))
+
+    def _learn_controller(self, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
+        """C descends -mean w G + e / 2B sum |net|^2: returns G, weights w, and the weight e of `saturation`."""
+        loss = -(returns if weights is None else weights * returns).mean()
         if self.compiled_descent is not None:
-            slopes = torch.autograd.grad(loss, unrolled.percepts)
+            slopes = torch.autograd.grad(loss, unrolled.outputs)
             self.compiled_descent.learn_controller(cast(Sequence, unrolled.trajectory), *slopes)
             return
         if self.saturation:
@@ -300,13 +396,14 @@ class WorldModelController(Agent):
         check_losses(self.num_timesteps, controller_loss=loss)
         descend(self.policy_optimizer, loss, self.max_grad_norm)
 
-    def _learn_evaluator(self, sequence: Sequence, trajectory: Trajectory, returns: Tensor) -> None:
-        """V descends 1/2 (V - G)^2; if trajectories are imagined, half of it on what M predicted for their starts."""
+    def _learn_evaluator(self, sequence: Sequence, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
+        """V descends 1/2 w (V - G)^2; if trajectories are imagined, half of it on what M predicted for their starts."""
+        trajectory, memory = unrolled.trajectory, unrolled.memory
         observation, desired = trajectory["observation"], trajectory["desired_goal"]
-        loss = self._value_loss(observation, desired, returns)
-        if self.gradient == "imagined":
+        loss = self._value_loss(observation, memory, desired, returns, 1.0 if weights is None else weights)
+        if self.gradient == "imagined" and not self.world_model.memory_size:
             expected, known = self.world_model.expected(sequence[:1])
-            loss = 0.5 * (loss + self._value_loss(expected, desired[:1], returns[:1], known))
+            loss = 0.5 * (loss + self._value_loss(expected, memory[:1], desired[:1], returns[:1], known))
         check_losses(self.num_timesteps, evaluator_loss=loss)
         descend(self.value_optimizer, loss)
         self.value_net.follow()
@@ -319,57 +416,79 @@ class WorldModelController(Agent):
             yield newest, newest
             return
         real = self.gradient == "real"
-        length = self.window + (not real)  # imagination starts after the first step
+        length = self.burn_in + self.window + (not real)  # imagination starts after a first step
         for _ in range(self.updates if len(self.replay) >= length else 0):
-            sequence = self.replay.windows(length, self.batch_size)
-            recent = self.replay.windows(length, self.batch_size, max(steps, length)) if real else sequence
+            sequence = self._scaled(self.replay.windows(length, self.batch_size, ends=self.end_share))
+            recent = sequence
+            if real:
+                recent = self._scaled(self.replay.windows(length, self.batch_size, max(steps, length)))
             yield sequence, recent
 
     def _value_loss(
-        self, observation: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
+        self, observation: Tensor, memory: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
     ) -> Tensor:
-        """1/2 (V - return)^2 of observations (T, B, D) and goals (T, B, G), averaged."""
-        values: Tensor = self.value_net(observation, desired)
-        return (0.5 * weight * (values - returns).square()).mean()
+        """1/2 (V - return)^2 of observations (T, B, D), M's states (T, B, S) and goals (T, B, G), averaged."""
+        values: Tensor = self.value_net(observation, memory, desired)
+        errors = (values - returns[..., None]).square().mean(-1)
+        return (0.5 * weight * errors).mean()
 
-    def _returns(self, percepts: Tensor, trajectory: Trajectory) -> Tensor:
-        """TD(lambda) returns (T, B) of arriving at `percepts` (T, B, ...); they carry the gradient."""
+    def _returns(self, unrolled: Unrolled) -> tuple[Tensor, Tensor | None]:
+        """TD(lambda) returns (T, B) of what each step arrives at, which carry the gradient; and the steps' weights.
+
+        An imagined step counts by the probability that the episode has not ended before it.
+        """
+        outputs, trajectory = unrolled.outputs, unrolled.trajectory
         desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
-        rewards = rewards_of(percepts, desired, self.encoder, self.match_widths)
+        rewards = self._objective(self.world_model.named(outputs), desired)
+        weights = None
         if self.error == "terminal":
             rewards = rewards * ended
         follows = self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end
         discounts = torch.full_like(rewards, self.gamma)
         if not follows:
             discounts = discounts * (1 - trajectory["terminated"].squeeze(-1))
+            goes_on = self.world_model.continues(outputs) if self.gradient == "imagined" else None
+            if goes_on is not None:
+                discounts = discounts * goes_on
+                weights = torch.cat((torch.ones_like(goes_on[:1]), goes_on[:-1].cumprod(0))).detach()
         if not self.evaluator:
-            return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0)
-        next_values = self.value_net.target(percepts[..., : self.encoder.observation_size], desired)
-        return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda)
+            return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0), weights
+        observation = outputs[..., : self.encoder.observation_size]
+        next_values = self.value_net.target(observation, unrolled.next_memory, desired)
+        return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda), weights
 
     def begin_rollout(self) -> None:
-        """Checks that values which the encoder treats as equal are equal."""
-        self.encoder.check(self._last_obs)
+        """Checks that values which the encoder treats as equal are equal, and warns of very large ones."""
+        scale = self.policy.scale
+        if scale.fixed:
+            self.encoder.check(self._last_obs)
+        else:
+            scale.check(self.encoder.observation(self._last_obs))
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Actions of C plus noise, or random ones during the first `model_steps`; see `Agent.act`."""
-        policy = self.policy
+        policy, kinds = self.policy, self.policy.actions
         observation, desired = self.encoder.observation(obs), self.encoder.desired(obs)
+        seen = policy.scale(observation)
         controller_state, model_state = self.core_states
         self._exploring = self.num_timesteps < self.model_steps
         if self._exploring:
-            action = policy.low + policy.span * torch.rand(len(observation), len(policy.low), device=self.device)
+            action = kinds.uniform(len(observation))
         else:
-            action, controller_state = policy.step(observation, desired, controller_state, episode_start)
-        if self.noise and not self._exploring:
-            fresh = self.noise * torch.rand_like(self._noise_scale)
-            self._noise_scale = torch.where(episode_start[:, None], fresh, self._noise_scale)
-            action = policy.explore(action, self._noise_scale)
+            net, controller_state = policy.net(seen, desired, controller_state, episode_start)
+            if self.noise:
+                fresh = self.noise * torch.rand_like(self._noise_scale)
+                self._noise_scale = torch.where(episode_start[:, None], fresh, self._noise_scale)
+                action = kinds.explore(net, self._noise_scale)
+            else:
+                action = kinds.sample(net)
+            if self.random_share:
+                random = torch.rand_like(self._noise_scale) < self.random_share
+                action = torch.where(random, kinds.uniform(len(observation)), action)
         if model_state:
-            model_state = self.world_model.step(observation, action, model_state, episode_start)[1]
+            model_state = self.world_model.step(seen, action, model_state, episode_start)[1]
         act = {"observation": observation, "desired_goal": desired, "action": action}
-        actions: np.ndarray = action.cpu().numpy().reshape(-1, *policy.box.shape)
-        return actions, act, (controller_state, model_state)
+        return kinds.to_env(action), act, (controller_state, model_state)
 
     def remember(self, step: Step) -> None:
         """See `Agent.remember`."""

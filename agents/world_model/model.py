@@ -1,34 +1,57 @@
-"""The world model M, which predicts the next percept from a percept and an action."""
+"""The world model M, which predicts what follows an observation and an action."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..common.encoder import Encoder
 from ..common.sequences import Sequence
 from ..cores import State, make_core
 from .policy import ControllerPolicy
+from .scale import Scale
 
 Output = Literal["logistic", "linear", "residual"]
 OUTPUTS = ("logistic", "linear", "residual")
 
 
-class WorldModel(nn.Module):
-    """Predicts the next percept (observation and achieved goal, see `Encoder`), and the reward.
+@dataclass(frozen=True)
+class Dream:
+    """A rollout of C in M, or along reality with M's Jacobian.
 
-    One linear layer on one core computes all outputs. The reward unit is always linear.
+    Attributes:
+        outputs: (T, B, ...) what M says follows each step; they carry the gradient.
+        nets: (T, B, A) net inputs of C's outputs.
+        memories: (T, B, S) M's state after each step, see `WorldModel.memory`.
+        actions: (T, B, A) vectors of C's actions.
+    """
+
+    outputs: Tensor
+    nets: Tensor
+    memories: Tensor
+    actions: Tensor
+
+
+class WorldModel(nn.Module):
+    """One core with named heads: the next percept (observation and achieved goal, see `Encoder`), reward, and the end.
+
+    One linear layer on the core computes all heads; `heads` has the slice of each. The reward unit is linear, in units
+    of its size (see `Scale`). ``terminated`` is the logit of the probability that the step ends the episode for good.
 
     Args:
         encoder: gives the widths of observation, goal and percept.
         action_size: A.
         output: "logistic" (retina in [0, 1], as in 1990), "linear", or "residual" (linear units predict the change of
-            the observation; an achieved goal with units of its own is predicted directly).
+            the observation, in units of its spread; an achieved goal with units of its own is predicted directly).
         reward: whether to predict the reward.
+        terminated: whether to predict the end.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
+        scale: of the observations that it is given; None: fixed.
     """
 
     def __init__(
@@ -38,114 +61,216 @@ class WorldModel(nn.Module):
         *,
         output: Output = "linear",
         reward: bool = True,
+        terminated: bool = False,
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
+        scale: Scale | None = None,
     ) -> None:
         super().__init__()
         if output not in OUTPUTS:
             raise ValueError(f"output must be one of {OUTPUTS}, not {output!r}")
         self.encoder = encoder
         self.output = output
-        self.reward = reward
+        self.scale = scale or Scale(encoder.observation_size, fixed=True)
         self.core = make_core(core, encoder.observation_size + action_size, **(core_kwargs or {}))
-        self.head = nn.Linear(self.core.output_size, encoder.percept_size + reward)
+        sizes = {"percept": encoder.percept_size, "reward": int(reward), "terminated": int(terminated)}
+        self.heads: dict[str, slice] = {}
+        width = 0
+        for name, size in sizes.items():
+            if size:
+                self.heads[name] = slice(width, width + size)
+                width += size
+        self.head = nn.Linear(self.core.output_size, width)
+        self.memory_size = sum(part.numel() for part in self.core.initial_state(1))
 
     def _heads(self, hidden: Tensor, observation: Tensor) -> Tensor:
         out: Tensor = self.head(hidden)
         if self.output == "linear":
             return out
         size = self.encoder.percept_size if self.output == "logistic" else self.encoder.observation_size
-        part = torch.sigmoid(out[..., :size]) if self.output == "logistic" else observation + out[..., :size]
+        if self.output == "logistic":
+            part = torch.sigmoid(out[..., :size])
+        else:
+            change = out[..., :size]
+            part = observation + (change if self.scale.fixed else change * self.scale.change)
         return part if size == out.shape[-1] else torch.cat((part, out[..., size:]), -1)
 
+    def memory(self, state: State) -> Tensor:
+        """A state of M's core as vectors (B, S), for V; the core must have one."""
+        return torch.cat([part.flatten(1) for part in state], -1)
+
     def step(self, observation: Tensor, action: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """One prediction (B, P + 1 if reward): next percept and reward, from (B, D), (B, A), state and (B,) bool."""
+        """One prediction (B, ...) by all heads, from (B, D), (B, A), state and (B,) bool; and the core's next state."""
         hidden, state = self.core.step(torch.cat((observation, action), -1), state, episode_start)
         return self._heads(hidden, observation), state
 
-    def observe(self, sequence: Sequence) -> Tensor:
-        """Predictions (T, B, P + 1 if reward) along real experience, each from the real observation and action."""
-        inputs = torch.cat((sequence["observation"], sequence["action"]), -1)
-        state = sequence.state("model_state", self.core.initial_state(inputs.shape[1]))
-        hidden, _ = self.core(inputs, state, sequence.flag("episode_start"))
+    def observe(self, sequence: Sequence, state: State | None = None) -> Tensor:
+        """Predictions (T, B, ...) along real experience, each from the real observation and action.
+
+        Args:
+            sequence: T steps.
+            state: the core's before them; None: as it was recorded.
+        """
+        hidden, _ = self._run(sequence, state)
         return self._heads(hidden, sequence["observation"])
 
+    def warm(self, sequence: Sequence, state: State | None = None) -> State:
+        """The core's state after it has read T real steps."""
+        return self._run(sequence, state)[1]
+
+    def _run(self, sequence: Sequence, state: State | None) -> tuple[Tensor, State]:
+        inputs = torch.cat((sequence["observation"], sequence["action"]), -1)
+        if state is None:
+            state = sequence.state("model_state", self.core.initial_state(inputs.shape[1]))
+        ran: tuple[Tensor, State] = self.core(inputs, state, sequence.flag("episode_start"))
+        return ran
+
     def target(self, sequence: Sequence) -> Tensor:
-        """The targets of `observe`."""
-        percept = sequence["next_percept"]
-        return torch.cat((percept, sequence["reward"]), -1) if self.reward else percept
+        """The targets of `observe`, but for the end's, which are 0 or 1."""
+        parts = {"percept": "next_percept", "reward": "reward", "terminated": "terminated"}
+        found = [sequence[parts[name]] for name in self.heads]
+        return found[0] if len(found) == 1 else torch.cat(found, -1)
 
-    def loss(self, sequence: Sequence) -> Tensor:
-        """1/2 |prediction - next percept|^2, summed over the units and averaged over (T, B)."""
-        return 0.5 * (self.observe(sequence) - self.target(sequence)).square().sum(-1).mean()
+    def losses(self, sequence: Sequence, state: State | None = None, skipped: int = 0) -> dict[str, Tensor]:
+        """The loss of every head, a mean over (T, B).
 
-    def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int) -> tuple[Tensor, Tensor]:
-        """A rollout of `policy` inside M, from the first step of `start`: x(t+1) = M(x(t), C(x(t))).
+        Args:
+            sequence: T real steps.
+            state: see `observe`.
+            skipped: first steps that do not count, as the core's state is not yet that of the episode.
 
         Returns:
-            Predictions (steps, B, ...), and the net inputs (steps, B, A) of the policy's outputs.
+            1/2 |prediction - target|^2 summed over the units, of changes in units of their spread; the cross-entropy of
+            the end.
+        """
+        error = (self.observe(sequence, state) - self.target(sequence))[skipped:]
+        losses = {}
+        for name, part in self.heads.items():
+            own = error[..., part]
+            if name == "terminated":
+                truth = sequence["terminated"][skipped:]
+                losses[name] = F.binary_cross_entropy_with_logits(own + truth, truth)
+                continue
+            if name == "percept" and self.output == "residual" and not self.scale.fixed:
+                own = own / self.scale.change
+            losses[name] = 0.5 * own.square().sum(-1).mean()
+        return losses
+
+    def loss(self, sequence: Sequence) -> Tensor:
+        """The sum of `losses`."""
+        return torch.stack([*self.losses(sequence).values()]).sum()
+
+    def named(self, outputs: Tensor) -> dict[str, Tensor]:
+        """What the heads say (T, B, ...): observation in the environment's units, achieved_goal, reward (T, B)."""
+        encoder, scale = self.encoder, self.scale
+        observation = outputs[..., : encoder.observation_size]
+        named = {"observation": observation if scale.fixed else scale.mean + scale.spread * observation}
+        if encoder.has_goal:
+            named["achieved_goal"] = outputs[..., encoder.goal_slice]
+        if "reward" in self.heads:
+            named["reward"] = outputs[..., self.heads["reward"]].squeeze(-1)
+        return named
+
+    def continues(self, outputs: Tensor) -> Tensor | None:
+        """The probability (T, B) that each step does not end the episode; None: M does not predict it."""
+        if "terminated" not in self.heads:
+            return None
+        return torch.sigmoid(-outputs[..., self.heads["terminated"]]).squeeze(-1)
+
+    def imagine(
+        self, policy: ControllerPolicy, start: Sequence, steps: int, states: tuple[State, State] | None = None
+    ) -> Dream:
+        """A rollout of `policy` inside M, from the first step of `start`: x(t+1) = M(x(t), C(x(t))).
+
+        Args:
+            policy: C.
+            start: (T, B, ...), of which the first observation is taken.
+            steps: length of the rollout.
+            states: of C's and M's cores before it; None: as they were recorded.
         """
         observation, goal = start["observation"][0], start["desired_goal"][0]
         start_flag = start.flag("episode_start")[0]
-        controller_state, model_state = self._states(policy, start)
-        outputs, nets = [], []
+        controller_state, model_state = states or self._states(policy, start)
+        outputs, nets, memories, actions = [], [], [], []
         for _ in range(steps):
             net, controller_state = policy.net(observation, goal, controller_state, start_flag)
-            out, model_state = self.step(observation, policy.squash(net), model_state, start_flag)
+            action = policy.actions.sample(net)
+            out, model_state = self.step(observation, action, model_state, start_flag)
             outputs.append(out)
             nets.append(net)
+            actions.append(action)
+            memories.append(self._memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
             start_flag = torch.zeros_like(start_flag)
-        return torch.stack(outputs), torch.stack(nets)
+        return Dream(*map(torch.stack, (outputs, nets, memories, actions)))
 
-    def imagined(self, start: Sequence, percepts: Tensor) -> dict[str, Tensor]:
-        """The trajectory (T, B, ...) of percepts imagined from the first step of `start`, cut off at its end."""
+    def _memory(self, state: State, like: Tensor) -> Tensor:
+        return self.memory(state) if state else like[:, :0]
+
+    def memories_before(self, sequence: Sequence, dream: Dream, states: tuple[State, State] | None = None) -> Tensor:
+        """M's state (T, B, S) before each step of a dream from the first step of `sequence`; an episode's is fresh."""
+        if not self.memory_size:
+            return dream.memories
+        like = self.core.initial_state(dream.memories.shape[1])
+        first = states[1] if states else sequence.state("model_state", like)
+        before = torch.cat((self.memory(first)[None], dream.memories[:-1])).detach()
+        starts = torch.zeros_like(before[..., :1], dtype=torch.bool)
+        known = min(len(starts), len(sequence))
+        starts[:known] = sequence.flag("episode_start")[:known, :, None]
+        return torch.where(starts, self.memory(like), before)
+
+    def imagined(self, start: Sequence, dream: Dream, states: tuple[State, State] | None = None) -> dict[str, Tensor]:
+        """The trajectory (T, B, ...) of a dream from the first step of `start`, cut off at its end."""
+        percepts = dream.outputs
         observations = percepts[:-1, :, : self.encoder.observation_size].detach()
         ended = torch.zeros_like(percepts[..., :1])
         return {
             "observation": torch.cat((start["observation"][:1], observations)),
+            "memory": self.memories_before(start[:1], dream, states),
             "desired_goal": start["desired_goal"][:1].expand(len(percepts), -1, -1),
             "terminated": ended,
             "ended": ended.index_fill(0, torch.tensor([len(ended) - 1], device=ended.device), 1.0),
         }
 
     @torch.no_grad()
-    def expected(self, before: Sequence) -> tuple[Tensor, Tensor]:
+    def expected(self, before: Sequence, state: State | None = None) -> tuple[Tensor, Tensor]:
         """The observation (1, B, D) predicted after the step `before`, and (1, B) 1 where it followed, else 0.
 
         The evaluator is queried on predictions, so it must agree there with its values of the real observations from
         which it learns. Otherwise what M blurs seems slightly too valuable at each step, and C learns to seek it.
         """
-        return self.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
+        out = self.observe(before, state)
+        return out[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
 
-    def real_forward(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[Tensor, Tensor]:
+    def real_forward(
+        self, policy: ControllerPolicy, sequence: Sequence, states: tuple[State, State] | None = None
+    ) -> Dream:
         """The real percepts, with the gradient through M and `policy`.
 
         Schmidhuber & Huber 1990: activations come from the real trajectory, and M provides only its Jacobian:
         x_next = x_real + M(x, a) - M(x, a).detach(), and likewise a = a_real + C(x) - C(x).detach(). Gradients do not
         cross the end of an episode. They are true for C only if C made the trajectory, up to noise of mean 0.
-
-        Returns:
-            Percepts (T, B, ...), and the net inputs (T, B, A) of the policy's outputs.
         """
-        targets, actions, ended = self.target(sequence), sequence["action"], sequence.flag("ended")
+        targets, real_actions, ended = self.target(sequence), sequence["action"], sequence.flag("ended")
         observations, desired = sequence["observation"], sequence["desired_goal"]
         starts = sequence.flag("episode_start")
-        controller_state, model_state = self._states(policy, sequence)
+        controller_state, model_state = states or self._states(policy, sequence)
         observation = observations[0]
-        outputs, nets = [], []
+        outputs, nets, memories, actions = [], [], [], []
         for t in range(len(sequence)):
             if t:
                 observation = torch.where(ended[t - 1, :, None], observations[t], observation)
             net, controller_state = policy.net(observation, desired[t], controller_state, starts[t])
-            action = policy.squash(net)
-            action = action + (actions[t] - action).detach()
+            action = policy.actions.likely(net)
+            action = action + (real_actions[t] - action).detach()
             out, model_state = self.step(observation, action, model_state, starts[t])
             out = out + (targets[t] - out).detach()
             outputs.append(out)
             nets.append(net)
+            actions.append(action)
+            memories.append(self._memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
-        return torch.stack(outputs), torch.stack(nets)
+        return Dream(*map(torch.stack, (outputs, nets, memories, actions)))
 
     def _states(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[State, State]:
         batch_size = sequence.data.shape[1]

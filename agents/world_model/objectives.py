@@ -1,28 +1,94 @@
-"""C's objectives, as functions of predicted percepts."""
+"""What C wants, as functions of what M predicts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+import torch
 from torch import Tensor
 
-from ..common.encoder import Encoder
 from ..common.losses import goal_error, goal_match
 
+Objective = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+"""The reward (T, B) of arriving at what M predicts, differentiable: a function of (predicted, desired).
 
-def rewards_of(percepts: Tensor, desired: Tensor, encoder: Encoder, match_widths: Sequence[float] | None) -> Tensor:
-    """The reward (T, B) of each step for the percept it arrives at; differentiable.
+`predicted` has observation (T, B, D) in the environment's units, achieved_goal (T, B, G) where there are goals, and
+reward (T, B) where there are none; `desired` is (T, B, G).
+"""
+OBJECTIVES = ("goal_match", "goal_error", "reward", "signals")
 
-    With goal keys, the match of the achieved goal x with the desired goal d: the mean of exp(-|d - x| / w) over the
-    widths w or, without widths, -E = -1/2 |d - x|^2 (Schmidhuber & Huber 1990). Without goal keys, M's reward unit.
+
+def make_objective(
+    name: str | Objective | None,
+    has_goal: bool,
+    match_widths: Sequence[float] | None = None,
+    signals: Mapping[str, float] | None = None,
+    size: int = 0,
+) -> Objective:
+    """An objective by name.
+
+    - "goal_match": the match of the achieved goal x with the desired goal d, the mean of exp(-|d - x| / w) over
+      `match_widths`;
+    - "goal_error": -E = -1/2 |d - x|^2 (Schmidhuber & Huber 1990);
+    - "reward": M's reward unit;
+    - "signals": pain and pleasure units (Schmidhuber, FKI-126-90, 1990): minus the sum of |c - y| over the observed
+      numbers y that have a desired value c. A square would let the gradient of a pain that is itself an error fade.
 
     Args:
-        percepts: (T, B, ...) after each step, the reward unit last.
-        desired: (T, B, G).
-        encoder: encoder of the observations.
-        match_widths: w, in units of the goal vector; None: -E.
+        name: one of these, or a function; None: with goals "goal_match", or "goal_error" without `match_widths`;
+            else "signals" where there are any, or "reward".
+        has_goal: whether observations have goals.
+        match_widths: w, in units of the goal vector.
+        signals: column of the observation, a whole number -> desired value c.
+        size: D, numbers of the observation.
+
+    Raises:
+        ValueError: an unknown name, or one that the environment or the other settings do not allow.
     """
-    if not encoder.has_goal:
-        return percepts[..., -1]
-    achieved = percepts[..., encoder.goal_slice]
-    return -goal_error(achieved, desired) if match_widths is None else goal_match(achieved, desired, match_widths)
+    if callable(name):
+        return name
+    if name is None:
+        if has_goal:
+            name = "goal_error" if match_widths is None else "goal_match"
+        else:
+            name = "signals" if signals else "reward"
+    if name not in OBJECTIVES:
+        raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, or a function, not {name!r}")
+    if name.startswith("goal") != has_goal:
+        raise ValueError(
+            f"the objective {name!r} is not one for observations {'with' if has_goal else 'without'} goals"
+        )
+    if name == "goal_match":
+        if match_widths is None:
+            raise ValueError('the objective "goal_match" needs match_widths')
+        return partial(_matches, widths=tuple(match_widths))
+    if name == "signals":
+        if not signals:
+            raise ValueError('the objective "signals" needs signals={column: desired value, ...}')
+        columns = [int(column) if str(column).isdecimal() else size for column in signals]
+        if max(columns) >= size:
+            raise ValueError(
+                f"signals must be {{column: desired value}} with columns from 0 to {size - 1}, not {signals}"
+            )
+        return partial(_pleases, columns=columns, desired_values=[float(value) for value in signals.values()])
+    return _errs if name == "goal_error" else _pays
+
+
+def _matches(predicted: Mapping[str, Tensor], desired: Tensor, widths: Sequence[float]) -> Tensor:
+    return goal_match(predicted["achieved_goal"], desired, widths)
+
+
+def _errs(predicted: Mapping[str, Tensor], desired: Tensor) -> Tensor:
+    return -goal_error(predicted["achieved_goal"], desired)
+
+
+def _pays(predicted: Mapping[str, Tensor], desired: Tensor) -> Tensor:
+    return predicted["reward"]
+
+
+def _pleases(
+    predicted: Mapping[str, Tensor], desired: Tensor, columns: list[int], desired_values: list[float]
+) -> Tensor:
+    units = predicted["observation"][..., columns]
+    return -(units - torch.tensor(desired_values, device=units.device)).abs().sum(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import final
+from typing import cast, final
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class OnlineDescent:
         settings: Mapping[str, object],
     ) -> None:
         wrong = [f"{name}={value!r}" for name, value in NEEDED.items() if settings[name] != value]
-        if world_model.output != "logistic" or world_model.reward:
+        if world_model.output != "logistic" or [*world_model.heads] != ["percept"]:
             wrong.append('model_output="logistic" and goal keys in the observation')
         if wrong:
             raise ValueError(f"the compiled update needs {', '.join(wrong)}; pass compiled=None, or change these")
@@ -105,7 +105,7 @@ class OnlineDescent:
         controller, model = self._layers()
         _learn_controller(
             controller, model, inputs, _rows(sequence["action"]), sequence.flag("ended").numpy()[:, 0],
-            _rows(slopes), as_array(self.policy.span), _rate(self._policy_optimizer),
+            _rows(slopes), as_array(cast(Tensor, self.policy.actions.span)), _rate(self._policy_optimizer),
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Three ways to get a trajectory for C to learn from, and its gradient.
 
-Each takes C, M, replay windows that imagination may start from, recent windows of C's own behaviour, and the number of
-steps to imagine.
+Each takes C, M, replay windows that imagination may start from, recent windows of C's own behaviour, the number of
+steps to imagine, and the states of C's and M's cores before the windows, if they are not those that were recorded.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from ..common.sequences import Sequence
+from ..cores import State
 from .model import WorldModel
 from .policy import ControllerPolicy
 
 Trajectory = Mapping[str, Tensor] | Sequence  # (T, B, ...) by the name of the field
+States = tuple[State, State]  # of C's core and M's
 
 
 @dataclass(frozen=True)
@@ -24,35 +26,56 @@ class Unrolled:
     """A trajectory with its gradient.
 
     Attributes:
-        percepts: (T, B, ...) after each step; they carry the gradient.
+        outputs: (T, B, ...) of M's heads after each step; they carry the gradient.
         trajectory: observation, desired_goal, terminated and ended, each (T, B, ...).
+        memory: (T, B, S) M's state before each step.
+        next_memory: (T, B, S) M's state after each step; it carries the gradient.
         nets: (T, B, A) net inputs of C's outputs; empty if unknown.
     """
 
-    percepts: Tensor
+    outputs: Tensor
     trajectory: Trajectory
+    memory: Tensor
+    next_memory: Tensor
     nets: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 def unrolled_in_model(
-    policy: ControllerPolicy, model: WorldModel, sequence: Sequence, recent: Sequence, steps: int
+    policy: ControllerPolicy,
+    model: WorldModel,
+    sequence: Sequence,
+    recent: Sequence,
+    steps: int,
+    states: States | None = None,
 ) -> Unrolled:
     """Imagined trajectories from the real observation at the second step: x(t+1) = M(x(t), C(x(t)))."""
     start = sequence[1:]
-    percepts, nets = model.imagine(policy, start, steps)
-    return Unrolled(percepts, model.imagined(start, percepts), nets)
+    dream = model.imagine(policy, start, steps, states)
+    trajectory = model.imagined(start, dream, states)
+    return Unrolled(dream.outputs, trajectory, trajectory["memory"], dream.memories, dream.nets)
 
 
 def unrolled_along_reality(
-    policy: ControllerPolicy, model: WorldModel, sequence: Sequence, recent: Sequence, steps: int
+    policy: ControllerPolicy,
+    model: WorldModel,
+    sequence: Sequence,
+    recent: Sequence,
+    steps: int,
+    states: States | None = None,
 ) -> Unrolled:
     """The real trajectory with M's Jacobian: x' = x'_real + M(x, C(x)) - M(x, C(x)).detach()."""
-    percepts, nets = model.real_forward(policy, recent)
-    return Unrolled(percepts, recent, nets)
+    dream = model.real_forward(policy, recent, states)
+    return Unrolled(dream.outputs, recent, model.memories_before(recent, dream, states), dream.memories, dream.nets)
 
 
 def unrolled_by_others(
-    policy: ControllerPolicy, model: WorldModel, sequence: Sequence, recent: Sequence, steps: int
+    policy: ControllerPolicy,
+    model: WorldModel,
+    sequence: Sequence,
+    recent: Sequence,
+    steps: int,
+    states: States | None = None,
 ) -> Unrolled:
     """The real trajectory x'_real alone: the caller computes the gradient through M and C by other means."""
-    return Unrolled(model.target(recent).clone().requires_grad_(), recent)
+    outputs = model.target(recent).clone().requires_grad_()
+    return Unrolled(outputs, recent, outputs[..., :0].detach(), outputs[..., :0].detach())

@@ -58,6 +58,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "RecurrentPPO, delta": TARGET,
     "RecurrentPPO, fields": ("Foveal/VisualSearch-v0", {"actuators": "fields", "proprioception": "saccade"}),
     "WorldModelController": TARGET,
+    "WorldModelController, choices": ("Foveal/Pole-v0", {"actuators": "bang-bang", "pain": True}),
     "WorldModelController, recurrent": TARGET,
 }
 # Called with the environment and with keywords in place of these.
@@ -84,6 +85,21 @@ MAKERS: dict[str, Callable[..., Agent]] = {
         **{"policy": "FieldPolicy", "n_steps": 8, "core_kwargs": {"size": 4}, "policy_kwargs": {"tiles": 5}, **more}
     ),
     "WorldModelController": lambda **more: WorldModelController(**{**SMALL_WORLD, **SMALL_CORES, **more}),
+    "WorldModelController, choices": lambda **more: WorldModelController(
+        **{
+            "model_steps": 40,
+            "window": 3,
+            "burn_in": 2,
+            "core": "elman",
+            "core_kwargs": {"size": 5},
+            "model_core": "lstm",
+            "model_core_kwargs": {"size": 6},
+            "signals": {"2": 0.0},
+            "random_share": 0.2,
+            **SMALL_WORLD,
+            **more,
+        }
+    ),
     "WorldModelController, recurrent": lambda **more: WorldModelController(
         **{**SMALL_WORLD, "core": "gru", "model_core": "lstm", "window": 2, **more}
     ),

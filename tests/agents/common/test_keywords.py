@@ -15,7 +15,9 @@ ODD: list[Any] = [
     None, float("nan"), float("inf"), -float("inf"), -1, 0, 1.5, 1e9, True, False, "x", "no", "", [], {}, (1, 2, 3),
     10**30, np.zeros((2, 3)), np.array([None]), {1}, object(), b"x", [[1]], 2**63,
 ]  # fmt: skip
-FREE = ("policy", "env", "controller", "device", "core", "model_core", "match_widths", "tensorboard_log")
+FREE = (
+    "policy", "env", "controller", "device", "core", "model_core", "match_widths", "objective", "tensorboard_log",
+)  # fmt: skip
 
 
 def accepted(kind: type, name: str) -> list[Any]:
@@ -34,7 +36,7 @@ def accepted(kind: type, name: str) -> list[Any]:
 @pytest.mark.parametrize("name", AGENTS)
 def test_odd_values_are_refused_by_name(name: str) -> None:
     kind = AGENTS[name]
-    kinds = {"gamma": {0, 1}, "learning_rate": {0, 1.5, 1e9}, "seed": {None, 0}, "verbose": {0}}
+    kinds = {"gamma": {None, 0, 1}, "learning_rate": {0, 1.5, 1e9}, "seed": {None, 0}, "verbose": {0}}
     for keyword in [keyword for keyword in constructor_keywords(kind) if keyword not in FREE]:
         taken = accepted(kind, keyword)
         assert not [value for value in taken if isinstance(value, str | bytes | list | tuple | set | np.ndarray)]

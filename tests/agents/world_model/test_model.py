@@ -53,7 +53,7 @@ def test_real_forward_has_the_real_values_and_the_model_s_jacobian(nets):
     """Against the chain rule written out by hand, one column and one parameter of C at a time."""
     policy, model = nets
     seq = sequence(nets, ends=0.0, batch=1)
-    percepts, _ = model.real_forward(policy, seq)
+    percepts = model.real_forward(policy, seq).outputs
     assert torch.allclose(percepts, seq["next_percept"])
     bias = policy.head.bias
     ours = [torch.autograd.grad(percepts[-1, 0, i], bias, retain_graph=True)[0] for i in range(3)]
@@ -62,7 +62,7 @@ def test_real_forward_has_the_real_values_and_the_model_s_jacobian(nets):
         inputs = torch.cat((x, seq["desired_goal"][t]), -1)
         hidden, controller = policy.core.step(inputs, states[0], seq.flag("episode_start")[t])
         logits = torch.nn.functional.linear(hidden, policy.head.weight, bias_value)
-        action = policy.low + policy.span * torch.sigmoid(logits)
+        action = policy.actions.likely(logits)
         action = action + (seq["action"][t] - action).detach()
         out, memory = model.step(x, action, states[1], seq.flag("episode_start")[t])
         return out, (controller, memory)
@@ -96,12 +96,12 @@ def test_real_forward_has_the_real_values_and_the_model_s_jacobian(nets):
 def test_gradients_do_not_cross_the_end_of_an_episode(nets):
     policy, model = nets
     seq = sequence(nets, ends=0.4)
-    whole, _ = model.real_forward(policy, seq)
+    whole = model.real_forward(policy, seq).outputs
     ended = seq.flag("ended")
     b = int(ended[:-1].any(0).nonzero()[0])
     t = int(ended[:-1, b].nonzero()[-1]) + 1
     tail = Sequence(seq.data[t:, b : b + 1], seq.fields)
-    alone, _ = model.real_forward(policy, tail)
+    alone = model.real_forward(policy, tail).outputs
     parameters = list(policy.parameters())
     for one, other in zip(
         torch.autograd.grad(whole[-1, b].sum(), parameters, retain_graph=True),
@@ -123,12 +123,14 @@ def test_observe_equals_step_by_step(nets):
 def test_imagine_feeds_predictions_back(nets):
     policy, model = nets
     seq = sequence(nets)
-    predictions, _ = model.imagine(policy, seq, 3)
+    dream = model.imagine(policy, seq, 3)
+    predictions = dream.outputs
     x, states, start = seq["observation"][0], model._states(policy, seq), seq.flag("episode_start")[0]
     for prediction in predictions:
-        action, controller = policy.step(x, seq["desired_goal"][0], states[0], start)
-        assert (action >= policy.low).all()
-        assert (action <= policy.low + policy.span).all()
+        net, controller = policy.net(x, seq["desired_goal"][0], states[0], start)
+        action = policy.actions.likely(net)
+        assert (action >= policy.actions.low).all()
+        assert (action <= policy.actions.low + policy.actions.span).all()
         x, memory = model.step(x, action, states[1], start)
         states, start = (controller, memory), torch.zeros_like(start)
         torch.testing.assert_close(prediction, x)
@@ -186,8 +188,9 @@ def test_what_was_expected_counts_where_the_episode_went_on(nets):
 def test_an_imagined_trajectory_starts_in_reality_and_ends_unfinished(nets):
     policy, model = nets
     seq = sequence(nets)
-    percepts, _ = model.imagine(policy, seq[2:], 3)
-    trajectory = model.imagined(seq[2:], percepts)
+    dream = model.imagine(policy, seq[2:], 3)
+    percepts = dream.outputs
+    trajectory = model.imagined(seq[2:], dream)
     assert torch.equal(trajectory["observation"][0], seq["observation"][2])
     assert torch.equal(trajectory["observation"][1:], percepts[:-1])
     assert trajectory["ended"][:, :, 0].sum(1).tolist() == [0, 0, 4]

@@ -1,0 +1,159 @@
+"""What C's outputs mean: pushes within bounds, or choices, which gradients pass straight through."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium import spaces
+from torch import Tensor, nn
+
+
+class Actions(nn.Module):
+    """How net inputs (B, A) become actions as M reads them, vectors (B, A), and actions of the environment.
+
+    Attributes:
+        size: A.
+    """
+
+    size: int
+
+    @abstractmethod
+    def likely(self, net: Tensor) -> Tensor:
+        """The vectors (B, A) that C means, differentiable in its net inputs."""
+
+    def sample(self, net: Tensor) -> Tensor:
+        """Vectors (B, A) as drawn in imagination; differentiable."""
+        return self.likely(net)
+
+    @abstractmethod
+    def explore(self, net: Tensor, scale: Tensor) -> Tensor:
+        """Vectors (B, A) with noise of `scale` (B, 1)."""
+
+    @abstractmethod
+    def uniform(self, count: int) -> Tensor:
+        """Uniformly random vectors (count, A)."""
+
+    @abstractmethod
+    def to_env(self, vectors: Tensor) -> np.ndarray:
+        """Actions of the environment for vectors (B, A)."""
+
+
+class Pushes(Actions):
+    """Box: low + (high - low) * logistic(net); without bounds the net input itself, in units of 1.
+
+    Args:
+        space: a Box.
+    """
+
+    low: Tensor
+    span: Tensor
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        self.space = space
+        self.size = int(np.prod(space.shape))
+        low, high = (torch.as_tensor(bound).double().flatten() for bound in (space.low, space.high))
+        self.free = ~(torch.isfinite(low) & torch.isfinite(high))
+        low, high = torch.where(self.free, -1.0, low), torch.where(self.free, 1.0, high)
+        self.register_buffer("low", low.float(), persistent=False)
+        self.register_buffer("span", high.float() - low.float(), persistent=False)
+        self.bounded = not self.free.any()
+
+    def likely(self, net: Tensor) -> Tensor:
+        """See `Actions.likely`."""
+        pushes = torch.addcmul(self.low, self.span, torch.sigmoid(net))
+        return pushes if self.bounded else torch.where(self.free, net, pushes)
+
+    def explore(self, net: Tensor, scale: Tensor) -> Tensor:
+        """Gaussian noise of `scale` half-ranges, clipped to the bounds."""
+        pushes = self.likely(net)
+        noisy = pushes + 0.5 * self.span * scale * torch.randn_like(pushes)
+        clipped = noisy.clamp(self.low, self.low + self.span)
+        return clipped if self.bounded else torch.where(self.free, noisy, clipped)
+
+    def uniform(self, count: int) -> Tensor:
+        """See `Actions.uniform`; without bounds within 1 of 0."""
+        return self.low + self.span * torch.rand(count, self.size, device=self.low.device)
+
+    def to_env(self, vectors: Tensor) -> np.ndarray:
+        """Vectors in the space's shape (B, ...), within the bounds to the last bit."""
+        array: np.ndarray = vectors.cpu().numpy().reshape(-1, *self.space.shape)
+        clipped: np.ndarray = np.clip(array, self.space.low, self.space.high)
+        return clipped
+
+
+class Choices(Actions):
+    """Discrete and MultiDiscrete: one-hot blocks, drawn with the probabilities softmax(net).
+
+    The gradient passes straight through: a choice counts as its probabilities (Bengio, Leonard & Courville, arXiv
+    1308.3432).
+
+    Args:
+        space: Discrete or MultiDiscrete of one axis.
+    """
+
+    _even: Tensor
+
+    def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
+        super().__init__()
+        self.space = space
+        self.sizes = [int(space.n)] if isinstance(space, spaces.Discrete) else space.nvec.tolist()
+        self.starts = np.ravel(space.start)
+        self.size = sum(self.sizes)
+        self.register_buffer("_even", torch.zeros(self.size), persistent=False)
+
+    def likely(self, net: Tensor) -> Tensor:
+        """See `Actions.likely`."""
+        return self._chosen(net, net)
+
+    def sample(self, net: Tensor) -> Tensor:
+        """See `Actions.sample`."""
+        return self._chosen(net, net + _gumbel(net))
+
+    def explore(self, net: Tensor, scale: Tensor) -> Tensor:
+        """Drawn with C's probabilities, and uniformly with the probability `scale`."""
+        drawn, random = self.sample(net), self.uniform(len(net))
+        return torch.where(torch.rand_like(scale) < scale, random, drawn)
+
+    def uniform(self, count: int) -> Tensor:
+        """See `Actions.uniform`."""
+        net = self._even.expand(count, self.size)
+        return self._chosen(net, _gumbel(net))
+
+    def to_env(self, vectors: Tensor) -> np.ndarray:
+        """Numbers of the choices, (B,) or (B, blocks)."""
+        chosen = [block.argmax(-1).cpu().numpy() for block in vectors.split_with_sizes(self.sizes, -1)]
+        numbers = np.stack(chosen, -1).astype(np.int64) + self.starts
+        return numbers[:, 0] if isinstance(self.space, spaces.Discrete) else numbers
+
+    def _chosen(self, net: Tensor, scores: Tensor) -> Tensor:
+        """One-hot at the largest of `scores` in each block, with the gradient of softmax(net)."""
+        parts = []
+        for own, score in zip(
+            net.split_with_sizes(self.sizes, -1), scores.split_with_sizes(self.sizes, -1), strict=True
+        ):
+            soft = own.softmax(-1)
+            hard = F.one_hot(score.argmax(-1), own.shape[-1]).to(soft.dtype)
+            parts.append(hard + soft - soft.detach())
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+
+
+def make_actions(space: spaces.Space[Any]) -> Actions:
+    """What C's outputs mean in an action space.
+
+    Raises:
+        ValueError: a space other than Box, Discrete and MultiDiscrete.
+    """
+    if isinstance(space, spaces.Box):
+        return Pushes(space)
+    if isinstance(space, spaces.Discrete) or (isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1):
+        return Choices(space)
+    raise ValueError(f"actions must be a Box, Discrete, or MultiDiscrete of one axis, not {space}")
+
+
+def _gumbel(net: Tensor) -> Tensor:
+    return -torch.empty_like(net).exponential_().log()

@@ -1,0 +1,203 @@
+"""Heads by name, the end of episodes in imagination, burn-in, and objectives."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from agents import WorldModelController, make_sb3
+from agents.common.encoder import Encoder
+from agents.common.sequences import Replay
+from agents.world_model.evaluator import Evaluator
+from agents.world_model.model import WorldModel
+from agents.world_model.objectives import make_objective
+
+from .test_controller import SMALL, point
+
+CART = gym.spaces.Box(-5, 5, (4,), np.float32)
+
+
+def test_every_head_has_its_own_loss():
+    torch.manual_seed(0)
+    env = make_sb3("CartPole-v1", 4, seed=0)
+    agent = WorldModelController("MlpPolicy", env, **SMALL).learn(400, log_interval=None)
+    model = agent.world_model
+    assert [*model.heads] == ["percept", "reward", "terminated"]
+    window = agent._scaled(agent.replay.windows(3, 64, ends=0.5))
+    out, truth, losses = model.observe(window), model.target(window), model.losses(window)
+    percept = (out - truth)[..., :4] / agent.policy.scale.change
+    torch.testing.assert_close(losses["percept"], 0.5 * percept.square().sum(-1).mean())
+    torch.testing.assert_close(losses["reward"], 0.5 * (out - truth)[..., 4].square().mean())
+    odds = out[..., 5].sigmoid()
+    ends = window["terminated"].squeeze(-1)
+    cross = -(ends * odds.log() + (1 - ends) * (1 - odds).log()).mean()
+    torch.testing.assert_close(losses["terminated"], cross, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.loss(window), sum(losses.values()))
+    torch.testing.assert_close(model.continues(out), 1 - odds)
+    assert {"train/model_percept_loss", "train/model_reward_loss", "train/model_terminated_loss"} <= set(agent.measures)
+    later = model.losses(window, skipped=1)["percept"]
+    torch.testing.assert_close(later, 0.5 * percept[1:].square().sum(-1).mean())
+
+
+def test_named_predictions_are_in_the_units_of_the_environment():
+    agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), **SMALL).learn(100)
+    raw = agent.replay.newest(5)["next_percept"].clone()
+    window = agent._scaled(agent.replay.newest(5))
+    named = agent.world_model.named(agent.world_model.target(window))
+    torch.testing.assert_close(named["observation"], raw, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(named["reward"], window["reward"].squeeze(-1))
+
+
+def test_a_step_after_a_likely_end_counts_little():
+    """Returns and weights by hand: rewards 1, M's probability to go on 1, 1/2, 1."""
+    agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), **{**SMALL, "evaluator": False})
+    agent.learn(100)
+    agent.gamma = 0.9
+    window = agent._scaled(agent.replay.windows(4, 8))
+    unrolled = _unrolled(agent, window)
+    go_on = torch.tensor([1.0, 0.5, 1.0])
+    unrolled.outputs.data[..., 4] = 1.0
+    unrolled.outputs.data[..., 5] = torch.logit(1 - go_on, eps=1e-6)[:, None]
+    returns, weights = agent._returns(unrolled)
+    torch.testing.assert_close(weights, torch.tensor([1.0, 1.0, 0.5])[:, None].expand(3, 8), rtol=1e-4, atol=1e-4)
+    last, middle = 1.0, 1.0 + 0.9 * 0.5 * 1.0
+    expected = torch.tensor([1.0 + 0.9 * middle, middle, last])[:, None].expand(3, 8)
+    torch.testing.assert_close(returns, expected, rtol=1e-4, atol=1e-4)
+
+
+def _unrolled(agent, window):
+    from agents.world_model.unrolling import unrolled_in_model
+
+    states = agent._warmed(window)
+    rest = window[agent.burn_in :]
+    return unrolled_in_model(agent.policy, agent.world_model, rest, rest, 3, states)
+
+
+def test_burned_in_states_are_those_of_the_present_nets():
+    keywords = {
+        **SMALL,
+        "core": "gru",
+        "core_kwargs": {"size": 5},
+        "model_core": "lstm",
+        "model_core_kwargs": {"size": 6},
+    }
+    agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), burn_in=4, **keywords).learn(200)
+    assert agent.value_net.fast[0][0].in_features == 4 + 12
+    window = agent._scaled(agent.replay.windows(4 + 3 + 1, 16))
+    controller, (hidden, cell) = agent._warmed(window)
+    model = agent.world_model
+    state = model.core.initial_state(16)
+    own = agent.policy.core.initial_state(16)
+    for t in range(5):
+        start = window.flag("episode_start")[t]
+        _, state = model.step(window["observation"][t], window["action"][t], state, start)
+        _, own = agent.policy.net(window["observation"][t], window["desired_goal"][t], own, start)
+    torch.testing.assert_close((hidden, cell), state)
+    torch.testing.assert_close(controller, own)
+    unrolled = _unrolled(agent, window)
+    starts = window.flag("episode_start")[5]
+    first = torch.where(starts[:, None], 0.0, torch.cat((hidden, cell), -1))
+    torch.testing.assert_close(unrolled.memory[0], first)
+    torch.testing.assert_close(unrolled.memory[1:], unrolled.next_memory[:-1].detach())
+    assert unrolled.next_memory.requires_grad
+
+
+def test_cores_with_memory_burn_in_by_default_and_reactive_ones_do_not():
+    env = make_sb3("CartPole-v1", 2)
+    assert WorldModelController("MlpPolicy", env, **SMALL).burn_in == 0
+    assert WorldModelController("MlpPolicy", env, **{**SMALL, "core": "gru", "core_kwargs": None}).burn_in == 8
+    assert (
+        WorldModelController("MultiInputPolicy", point(), **{**SMALL, "core": "gru", "core_kwargs": None}).burn_in == 0
+    )
+
+
+@pytest.mark.parametrize("written", [30, 70])
+def test_windows_are_drawn_where_episodes_end(written):
+    torch.manual_seed(0)
+    replay = Replay({"time": 1, "terminated": 1}, 3, 50)
+    for t in range(written):
+        ends = torch.tensor([[float(t % 17 == 16 and column == 1)] for column in range(3)])
+        replay.add(time=torch.full((3, 1), float(t)), terminated=ends)
+    windows = replay.windows(4, 2000, ends=0.5)
+    held = windows.flag("terminated").any(0)
+    assert held[:1000].all()
+    assert 0.02 < held[1000:].float().mean() < 0.15
+    times = windows["time"].squeeze(-1)
+    assert (times.diff(dim=0) == 1).all()
+    assert times.min() >= written - min(written, 50)
+    places = windows.flag("terminated")[:, :1000].float().argmax(0)
+    assert places.unique().tolist() == [0, 1, 2, 3]
+    recent = replay.windows(4, 500, newest=8, ends=1.0)["time"]
+    assert recent.min() >= written - 8
+    empty = Replay({"time": 1, "terminated": 1}, 3, 50)
+    for t in range(20):
+        empty.add(time=torch.full((3, 1), float(t)), terminated=torch.zeros(3, 1))
+    assert empty.windows(4, 5, ends=1.0)["time"].shape == (4, 5, 1)
+
+
+def test_objectives():
+    desired = torch.tensor([[[0.0, 0.0]]])
+    predicted = {"achieved_goal": torch.tensor([[[3.0, 4.0]]]), "reward": torch.tensor([[7.0]])}
+    assert make_objective("goal_error", True)(predicted, desired).item() == -12.5
+    match = make_objective(None, True, match_widths=(5.0,))(predicted, desired).item()
+    assert match == pytest.approx(np.exp(-1), rel=1e-4)
+    assert make_objective(None, False)(predicted, desired).item() == 7.0
+    units = {"observation": torch.tensor([[[0.5, 0.25, 9.0]]])}
+    felt = make_objective(None, False, signals={"1": 0.0, "0": 1.0}, size=3)(units, desired)
+    assert felt.item() == pytest.approx(-0.75)
+    own = lambda predicted, desired: predicted["reward"] * 2  # noqa: E731
+    assert make_objective(own, False)(predicted, desired).item() == 14.0
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"objective": "joy"}, "goal_match, goal_error, reward, signals"),
+        ({"objective": "goal_error"}, "without goals"),
+        ({"objective": "signals"}, "column: desired value"),
+        ({"signals": {"7": 0.0}}, "column"),
+        ({"signals": {"pain": 0.0}}, "column"),
+        ({"end_share": 2.0}, "end_share"),
+        ({"burn_in": -1}, "burn_in"),
+    ],
+)
+def test_impossible_settings_are_named(keywords, message):
+    with pytest.raises(ValueError, match=message):
+        WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 2), **{**SMALL, **keywords})
+
+
+def test_pain_alone_is_a_signal():
+    env = make_sb3("foveal_envs:Foveal/Pole-v0", 4, seed=0, pain=True)
+    agent = WorldModelController("MlpPolicy", env, signals={"2": 0.0}, **SMALL).learn(400)
+    window = agent._scaled(agent.replay.windows(4, 64, ends=1.0))
+    pains = -agent._objective(agent.world_model.named(agent.world_model.target(window)), window["desired_goal"])
+    torch.testing.assert_close(pains, window["terminated"].squeeze(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_without_an_end_says_nothing_of_it():
+    model = WorldModel(Encoder(CART), 2, core_kwargs={"hidden": (8,)})
+    assert model.continues(torch.zeros(3, 2, 5)) is None
+
+
+def test_the_evaluator_of_several_nets_targets_the_smallest():
+    torch.manual_seed(0)
+    one, three = (Evaluator(Encoder(CART), 2, hidden=(8,), members=members) for members in (1, 3))
+    observation, memory, desired = torch.randn(5, 7, 4), torch.randn(5, 7, 2), torch.zeros(5, 7, 0)
+    assert one(observation, memory, desired).shape == (5, 7, 1)
+    values = three(observation, memory, desired)
+    assert values.shape == (5, 7, 3)
+    assert torch.equal(three.target(observation, memory, desired), values.amin(-1))
+    assert torch.equal(one.target(observation, memory, desired), one(observation, memory, desired)[..., 0])
+    keywords = {**SMALL, "evaluator_kwargs": {"hidden": (8,), "members": 2}}
+    WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 2, seed=0), **keywords).learn(100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("env_id", "bar", "steps"), [("CartPole-v1", 400, 3_000), ("Pendulum-v1", -250, 2_500)])
+def test_it_masters_classic_control_in_a_few_thousand_steps(env_id, bar, steps):
+    env = make_sb3(env_id, 1, seed=0)
+    agent = WorldModelController("MlpPolicy", env, seed=0).learn(steps, log_interval=None)
+    assert evaluate_policy(agent, make_sb3(env_id, 10, seed=1000), 10)[0] > bar
