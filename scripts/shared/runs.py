@@ -87,6 +87,9 @@ class Run:
         for name, least in (("steps", 0 if self.lessons else 1), ("lanes", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise Refusal(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        taught = self.lessons.get("steps", 0)
+        if not isinstance(taught, int) or isinstance(taught, bool):
+            raise Refusal(f"steps of the lessons must be a whole number, got {taught!r}")
         if self.lanes > 65_536 or self.seed >= 2**32:
             raise Refusal(f"at most 65,536 lanes and a seed below 2^32, got {self.lanes} and {self.seed}")
 

@@ -68,7 +68,8 @@ def fit(
         write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
     agent = agent or run.make_agent(env, **controller)
     about = circumstances(str(agent.device))
-    attendant = Attendant(run, folder, minutes, {**read_about(folder), **about} if begun else about)
+    with refusing_damage(folder):
+        attendant = Attendant(run, folder, minutes, {**read_about(folder), **about} if begun else about)
     phases = [name for name in PHASES if name == PHASES[-1] or run.lessons]
     phases = phases[phases.index(phase) :] if phase else phases
     attendant.phase = phases[0]

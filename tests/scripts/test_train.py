@@ -122,9 +122,16 @@ def test_an_agent_without_a_checkpoint_is_not_trained_anew(tmp_path: Path, capsy
     train("Foveal/GridSearch-v0", **SMALL, folder=folder)
     train(resume=folder, progress_bar=False)
     assert "has finished its 600 steps" in capsys.readouterr().out
+    for name, words in (("config.json", {"lessons": {"steps": "abc"}}), ("about.json", {"cpu_seconds": "abc"})):
+        file = folder / name
+        kept = file.read_text()
+        file.write_text(json.dumps(json.loads(kept) | words))
+        with pytest.raises(Refusal, match="abc"):
+            train(resume=folder, steps=1200, progress_bar=False)
+        file.write_text(kept)
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(Refusal, match="no checkpoint to go on from"):
-        train(resume=folder, steps=1200, progress_bar=False)
+        train(resume=folder, steps=1800, progress_bar=False)
 
 
 @pytest.mark.parametrize(
