@@ -46,9 +46,14 @@ def kernel(function: Function) -> Function:
     return cache.cached(inlined, vectors.SOURCE)
 
 
+def is_own(thing: Any) -> bool:
+    """Whether a class or function is of this package, and not a user's."""
+    return bool(thing.__module__.partition(".")[0] == __package__)
+
+
 def _is_checked(function: Function) -> bool | None:
     """Whether indices are checked; None: as Numba's environment variable says."""
-    return None if function.__module__.partition(".")[0] == __package__ else True
+    return None if is_own(function) else True
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from .compiled import kernel
+from .compiled import is_own, kernel
 from .keys import episode_keys
 from .limits import COUNT, KEY, Limits, restore
 from .task import Observation, Task
@@ -100,7 +100,7 @@ class Lanes:
         spaces = task.observation_space.spaces if isinstance(task.observation_space, gym.spaces.Dict) else None
         self._layout = {name: _layout(part, num_envs) for name, part in spaces.items()} if spaces else {}
         self._flat_layout = None if spaces else _layout(task.observation_space, num_envs)
-        self._room = None if type(task).__module__.partition(".")[0] == __package__ else _room_for_objects(task.world)
+        self._room = None if is_own(type(task)) else _room_for_objects(task.world)
 
     def begin(self, rows: np.ndarray) -> None:
         """Start the next episode of each lane of ``rows``."""

@@ -98,8 +98,9 @@ def train(
             raise Refusal(f"--resume takes everything from the folder: leave out {name}; only --steps may be raised")
         run, folder = Run.from_config(read_config(resume, trust)), resume
         count = group_of(resume)
-        run = replace(run, steps=steps) if steps is not None and steps > run.steps else run
-        if read_about(resume).get("ended") == "finished" and run.steps <= Run.from_config(read_config(resume)).steps:
+        if steps is not None and steps > run.steps:
+            run = replace(run, steps=steps)
+        elif read_about(resume).get("ended") == "finished":
             print(f"{resume} has finished its {run.steps:,} steps; a larger --steps trains on")
             return
     else:

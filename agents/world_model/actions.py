@@ -51,17 +51,19 @@ class Pushes(Actions):
 
     low: Tensor
     span: Tensor
+    free: Tensor
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
         self.space = space
         self.size = int(np.prod(space.shape))
         low, high = (torch.as_tensor(bound).double().flatten() for bound in (space.low, space.high))
-        self.free = ~(torch.isfinite(low) & torch.isfinite(high))
-        low, high = torch.where(self.free, -1.0, low), torch.where(self.free, 1.0, high)
+        free = ~(torch.isfinite(low) & torch.isfinite(high))
+        low, high = torch.where(free, -1.0, low), torch.where(free, 1.0, high)
+        self.register_buffer("free", free, persistent=False)
         self.register_buffer("low", low.float(), persistent=False)
         self.register_buffer("span", high.float() - low.float(), persistent=False)
-        self.bounded = not self.free.any()
+        self.bounded = not free.any()
 
     def likely(self, net: Tensor) -> Tensor:
         """See `Actions.likely`."""

@@ -20,12 +20,12 @@ from ..common.sequences import Sequence, exchange_goals
 from ..cores import State
 from .evaluator import Evaluator
 from .experience import Experience
-from .model import WorldModel
+from .model import States, WorldModel
 from .objectives import Objective, make_objective
 from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
-from .unrolling import States, Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
+from .unrolling import Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
 
 
 class WorldModelController(Agent):
@@ -181,6 +181,8 @@ class WorldModelController(Agent):
     ) -> None:
         if online and gradient == "imagined" and n_steps == 1:
             raise ValueError("online imagination starts from the outcome of a step: n_steps must be at least 2 or None")
+        if online and burn_in:
+            raise ValueError("online updates begin with the states that were just recorded: leave burn_in at 0 or None")
         super().__init__(
             policy, env, learning_rate, seed=seed, device=device, verbose=verbose, stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log, support_multi_env=True,
@@ -272,8 +274,9 @@ class WorldModelController(Agent):
         ).to(self.device)
         memory_size = self.world_model.memory_size
         self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
-        self._settle(burn_in=8 if batch and (memory_size or self.policy.core.initial_state(1)) else 0)
-        if self.window == 1 and not self.online and (memory_size or self.policy.core.initial_state(1)):
+        remembers = bool(memory_size or self.policy.core.initial_state(1))
+        self._settle(burn_in=8 if batch and remembers else 0)
+        if self.window == 1 and not self.online and remembers:
             warnings.warn(
                 "window=1 teaches a core with a state nothing about what to remember: use a longer window", stacklevel=3
             )
@@ -323,16 +326,15 @@ class WorldModelController(Agent):
                 self._learn_model(sequence)
             if self._exploring and not self.evaluator:
                 continue
-            states = self._warmed(sequence)
-            sequence = sequence[self.burn_in :]
+            states, window = self._warmed(recent), recent[self.burn_in :]
             if self.gradient == "imagined":
-                exchange_goals(sequence[1:]["desired_goal"], self.exchange)
-            unrolled = unroll(self.policy, self.world_model, sequence, recent[self.burn_in :], self.window, states)
+                exchange_goals(window[1:]["desired_goal"], self.exchange)
+            unrolled = unroll(self.policy, self.world_model, window, self.window, states)
             returns, weights = self._returns(unrolled)
             if not self._exploring:
                 self._learn_controller(unrolled, returns, weights)
             if self.evaluator:
-                self._learn_evaluator(sequence, unrolled, returns.detach(), weights)
+                self._learn_evaluator(window, unrolled, returns.detach(), weights)
             self.measures["train/return"] = returns.mean().detach()
         for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
             optimizer.param_groups[0]["lr"] = rate
@@ -396,13 +398,13 @@ class WorldModelController(Agent):
         check_losses(self.num_timesteps, controller_loss=loss)
         descend(self.policy_optimizer, loss, self.max_grad_norm)
 
-    def _learn_evaluator(self, sequence: Sequence, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
+    def _learn_evaluator(self, window: Sequence, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
         """V descends 1/2 w (V - G)^2; if trajectories are imagined, half of it on what M predicted for their starts."""
         trajectory, memory = unrolled.trajectory, unrolled.memory
         observation, desired = trajectory["observation"], trajectory["desired_goal"]
         loss = self._value_loss(observation, memory, desired, returns, 1.0 if weights is None else weights)
         if self.gradient == "imagined" and not self.world_model.memory_size:
-            expected, known = self.world_model.expected(sequence[:1])
+            expected, known = self.world_model.expected(window[:1])
             loss = 0.5 * (loss + self._value_loss(expected, memory[:1], desired[:1], returns[:1], known))
         check_losses(self.num_timesteps, evaluator_loss=loss)
         descend(self.value_optimizer, loss)
@@ -410,9 +412,9 @@ class WorldModelController(Agent):
         self.measures["train/evaluator_loss"] = loss.detach()
 
     def _minibatches(self, steps: int) -> Iterator[tuple[Sequence, Sequence]]:
-        """Experience for M and to imagine from, and recent trajectories of the current C; see `online`, `updates`."""
+        """Experience for M, and what C learns from: the same to imagine from, or recent trajectories of C's own."""
         if self.online:
-            newest = self.replay.newest(steps)
+            newest = self._scaled(self.replay.newest(steps))
             yield newest, newest
             return
         real = self.gradient == "real"

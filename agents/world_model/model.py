@@ -17,6 +17,7 @@ from .scale import Scale
 
 Output = Literal["logistic", "linear", "residual"]
 OUTPUTS = ("logistic", "linear", "residual")
+States = tuple[State, State]  # of C's core and M's
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ class WorldModel(nn.Module):
             part = observation + (change if self.scale.fixed else change * self.scale.change)
         return part if size == out.shape[-1] else torch.cat((part, out[..., size:]), -1)
 
-    def memory(self, state: State) -> Tensor:
-        """A state of M's core as vectors (B, S), for V; the core must have one."""
-        return torch.cat([part.flatten(1) for part in state], -1)
+    def memory(self, state: State, like: Tensor) -> Tensor:
+        """A state of M's core as vectors (B, S), for V; (B, 0), as `like` (B, ...) is, where the core has none."""
+        return torch.cat([part.flatten(1) for part in state], -1) if state else like[:, :0]
 
     def step(self, observation: Tensor, action: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One prediction (B, ...) by all heads, from (B, D), (B, A), state and (B,) bool; and the core's next state."""
@@ -114,8 +115,8 @@ class WorldModel(nn.Module):
         hidden, _ = self._run(sequence, state)
         return self._heads(hidden, sequence["observation"])
 
-    def warm(self, sequence: Sequence, state: State | None = None) -> State:
-        """The core's state after it has read T real steps."""
+    def warm(self, sequence: Sequence, state: State) -> State:
+        """The core's state after it has read T real steps from `state` on."""
         return self._run(sequence, state)[1]
 
     def _run(self, sequence: Sequence, state: State | None) -> tuple[Tensor, State]:
@@ -127,8 +128,7 @@ class WorldModel(nn.Module):
 
     def target(self, sequence: Sequence) -> Tensor:
         """The targets of `observe`, but for the end's, which are 0 or 1."""
-        parts = {"percept": "next_percept", "reward": "reward", "terminated": "terminated"}
-        found = [sequence[parts[name]] for name in self.heads]
+        found = [sequence["next_percept" if name == "percept" else name] for name in self.heads]
         return found[0] if len(found) == 1 else torch.cat(found, -1)
 
     def losses(self, sequence: Sequence, state: State | None = None, skipped: int = 0) -> dict[str, Tensor]:
@@ -177,9 +177,7 @@ class WorldModel(nn.Module):
             return None
         return torch.sigmoid(-outputs[..., self.heads["terminated"]]).squeeze(-1)
 
-    def imagine(
-        self, policy: ControllerPolicy, start: Sequence, steps: int, states: tuple[State, State] | None = None
-    ) -> Dream:
+    def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int, states: States | None = None) -> Dream:
         """A rollout of `policy` inside M, from the first step of `start`: x(t+1) = M(x(t), C(x(t))).
 
         Args:
@@ -199,52 +197,44 @@ class WorldModel(nn.Module):
             outputs.append(out)
             nets.append(net)
             actions.append(action)
-            memories.append(self._memory(model_state, observation))
+            memories.append(self.memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
             start_flag = torch.zeros_like(start_flag)
         return Dream(*map(torch.stack, (outputs, nets, memories, actions)))
 
-    def _memory(self, state: State, like: Tensor) -> Tensor:
-        return self.memory(state) if state else like[:, :0]
-
-    def memories_before(self, sequence: Sequence, dream: Dream, states: tuple[State, State] | None = None) -> Tensor:
+    def memories_before(self, sequence: Sequence, dream: Dream, states: States | None = None) -> Tensor:
         """M's state (T, B, S) before each step of a dream from the first step of `sequence`; an episode's is fresh."""
         if not self.memory_size:
             return dream.memories
         like = self.core.initial_state(dream.memories.shape[1])
         first = states[1] if states else sequence.state("model_state", like)
-        before = torch.cat((self.memory(first)[None], dream.memories[:-1])).detach()
+        before = torch.cat((self.memory(first, dream.memories[0])[None], dream.memories[:-1])).detach()
         starts = torch.zeros_like(before[..., :1], dtype=torch.bool)
         known = min(len(starts), len(sequence))
         starts[:known] = sequence.flag("episode_start")[:known, :, None]
-        return torch.where(starts, self.memory(like), before)
+        return torch.where(starts, self.memory(like, dream.memories[0]), before)
 
-    def imagined(self, start: Sequence, dream: Dream, states: tuple[State, State] | None = None) -> dict[str, Tensor]:
-        """The trajectory (T, B, ...) of a dream from the first step of `start`, cut off at its end."""
-        percepts = dream.outputs
+    def imagined(self, start: Sequence, percepts: Tensor) -> dict[str, Tensor]:
+        """The trajectory (T, B, ...) of percepts imagined from the first step of `start`, cut off at its end."""
         observations = percepts[:-1, :, : self.encoder.observation_size].detach()
         ended = torch.zeros_like(percepts[..., :1])
         return {
             "observation": torch.cat((start["observation"][:1], observations)),
-            "memory": self.memories_before(start[:1], dream, states),
             "desired_goal": start["desired_goal"][:1].expand(len(percepts), -1, -1),
             "terminated": ended,
             "ended": ended.index_fill(0, torch.tensor([len(ended) - 1], device=ended.device), 1.0),
         }
 
     @torch.no_grad()
-    def expected(self, before: Sequence, state: State | None = None) -> tuple[Tensor, Tensor]:
+    def expected(self, before: Sequence) -> tuple[Tensor, Tensor]:
         """The observation (1, B, D) predicted after the step `before`, and (1, B) 1 where it followed, else 0.
 
         The evaluator is queried on predictions, so it must agree there with its values of the real observations from
         which it learns. Otherwise what M blurs seems slightly too valuable at each step, and C learns to seek it.
         """
-        out = self.observe(before, state)
-        return out[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
+        return self.observe(before)[..., : self.encoder.observation_size], 1 - before["ended"].squeeze(-1)
 
-    def real_forward(
-        self, policy: ControllerPolicy, sequence: Sequence, states: tuple[State, State] | None = None
-    ) -> Dream:
+    def real_forward(self, policy: ControllerPolicy, sequence: Sequence, states: States | None = None) -> Dream:
         """The real percepts, with the gradient through M and `policy`.
 
         Schmidhuber & Huber 1990: activations come from the real trajectory, and M provides only its Jacobian:
@@ -268,11 +258,11 @@ class WorldModel(nn.Module):
             outputs.append(out)
             nets.append(net)
             actions.append(action)
-            memories.append(self._memory(model_state, observation))
+            memories.append(self.memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
         return Dream(*map(torch.stack, (outputs, nets, memories, actions)))
 
-    def _states(self, policy: ControllerPolicy, sequence: Sequence) -> tuple[State, State]:
+    def _states(self, policy: ControllerPolicy, sequence: Sequence) -> States:
         batch_size = sequence.data.shape[1]
         return (
             sequence.state("controller_state", policy.core.initial_state(batch_size)),

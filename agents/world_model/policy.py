@@ -64,16 +64,17 @@ class ControllerPolicy(Actor):
             state: the core's state.
             episode_start: (B,) bool.
         """
-        inputs = torch.cat((observation, desired), -1) if self.goal_input else observation
-        hidden, state = self.core.step(inputs, state, episode_start)
+        hidden, state = self.core.step(self._inputs(observation, desired), state, episode_start)
         net: Tensor = self.head(hidden)
         return net, state
 
     def warm(self, observations: Tensor, desired: Tensor, state: State, episode_start: Tensor) -> State:
         """The core's state after it has read (T, B, ...) from `state` on."""
-        inputs = torch.cat((observations, desired), -1) if self.goal_input else observations
-        after: State = self.core(inputs, state, episode_start)[1]
+        after: State = self.core(self._inputs(observations, desired), state, episode_start)[1]
         return after
+
+    def _inputs(self, observation: Tensor, desired: Tensor) -> Tensor:
+        return torch.cat((observation, desired), -1) if self.goal_input else observation
 
     def act(self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> tuple[np.ndarray, State]:
         """See `Actor.act`; only choices are ever drawn."""

@@ -1,7 +1,8 @@
 """Three ways to get a trajectory for C to learn from, and its gradient.
 
-Each takes C, M, replay windows that imagination may start from, recent windows of C's own behaviour, the number of
-steps to imagine, and the states of C's and M's cores before the windows, if they are not those that were recorded.
+Each takes C, M, windows of experience, the number of steps to imagine, and the states of C's and M's cores before the
+trajectory, if they are not those that were recorded. Imagination may start in any window of the replay; the others need
+recent ones, of C's own behaviour.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ import torch
 from torch import Tensor
 
 from ..common.sequences import Sequence
-from ..cores import State
-from .model import WorldModel
+from .model import States, WorldModel
 from .policy import ControllerPolicy
 
 Trajectory = Mapping[str, Tensor] | Sequence  # (T, B, ...) by the name of the field
-States = tuple[State, State]  # of C's core and M's
 
 
 @dataclass(frozen=True)
@@ -41,41 +40,26 @@ class Unrolled:
 
 
 def unrolled_in_model(
-    policy: ControllerPolicy,
-    model: WorldModel,
-    sequence: Sequence,
-    recent: Sequence,
-    steps: int,
-    states: States | None = None,
+    policy: ControllerPolicy, model: WorldModel, window: Sequence, steps: int, states: States | None = None
 ) -> Unrolled:
     """Imagined trajectories from the real observation at the second step: x(t+1) = M(x(t), C(x(t)))."""
-    start = sequence[1:]
+    start = window[1:]
     dream = model.imagine(policy, start, steps, states)
-    trajectory = model.imagined(start, dream, states)
-    return Unrolled(dream.outputs, trajectory, trajectory["memory"], dream.memories, dream.nets)
+    before = model.memories_before(start[:1], dream, states)
+    return Unrolled(dream.outputs, model.imagined(start, dream.outputs), before, dream.memories, dream.nets)
 
 
 def unrolled_along_reality(
-    policy: ControllerPolicy,
-    model: WorldModel,
-    sequence: Sequence,
-    recent: Sequence,
-    steps: int,
-    states: States | None = None,
+    policy: ControllerPolicy, model: WorldModel, window: Sequence, steps: int, states: States | None = None
 ) -> Unrolled:
     """The real trajectory with M's Jacobian: x' = x'_real + M(x, C(x)) - M(x, C(x)).detach()."""
-    dream = model.real_forward(policy, recent, states)
-    return Unrolled(dream.outputs, recent, model.memories_before(recent, dream, states), dream.memories, dream.nets)
+    dream = model.real_forward(policy, window, states)
+    return Unrolled(dream.outputs, window, model.memories_before(window, dream, states), dream.memories, dream.nets)
 
 
 def unrolled_by_others(
-    policy: ControllerPolicy,
-    model: WorldModel,
-    sequence: Sequence,
-    recent: Sequence,
-    steps: int,
-    states: States | None = None,
+    policy: ControllerPolicy, model: WorldModel, window: Sequence, steps: int, states: States | None = None
 ) -> Unrolled:
     """The real trajectory x'_real alone: the caller computes the gradient through M and C by other means."""
-    outputs = model.target(recent).clone().requires_grad_()
-    return Unrolled(outputs, recent, outputs[..., :0].detach(), outputs[..., :0].detach())
+    outputs = model.target(window).clone().requires_grad_()
+    return Unrolled(outputs, window, outputs[..., :0].detach(), outputs[..., :0].detach())

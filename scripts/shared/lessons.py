@@ -54,8 +54,7 @@ def check_lessons(run: Run, agent: BaseAlgorithm) -> None:
             raise Refusal(f"--lessons takes {', '.join(KNOWN)}; got {name!r}")
     if not hasattr(agent, "imitate"):
         raise Refusal(f"{run.algorithm} takes no lessons; RecurrentPPO and Recogniser do")
-    steps = run.lessons["steps"]
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1 or "teacher" not in run.lessons:
+    if run.lessons["steps"] < 1 or "teacher" not in run.lessons:
         raise Refusal(f"lessons need steps, a whole number of at least 1, and a teacher; got {run.lessons}")
     for name in ("agent_kwargs", "teacher_kwargs"):
         if not isinstance(run.lessons.get(name, {}), dict):

@@ -6,6 +6,8 @@ import importlib
 import json
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -66,22 +68,35 @@ def load_agent(
         config = {"algorithm": algorithm, "env_id": "", "env_kwargs": {}}
     agent_class = algorithm_class(config["algorithm"])
     from agents import Agent
-    from agents.common.archive import one_line
 
     keywords: dict[str, Any] = {}
     if (path.parent / CONTROLLER).is_dir():
         keywords["controller"] = load_agent(path.parent / CONTROLLER, env, trust=trust)
-    try:
+    with refusing_damage(path):
         if issubclass(agent_class, Agent):
             agent: Predictor = agent_class.load(path, device="cpu", trust=trust, **keywords)
         else:
             own = {} if trust else unpickled(path, config, agent_class, env)
             agent = agent_class.load(path, device="cpu", custom_objects=own)
-    except Exception as error:  # a damaged file may raise anything
-        said = one_line(error)
-        raise Refusal(said if said.startswith(str(path)) else f"{path}: {said}") from error
     _check_spaces(path, agent, env)
     return agent
+
+
+@contextmanager
+def refusing_damage(path: Path, trying: str = "") -> Iterator[None]:
+    """Inside, whatever the files at a path raise becomes a `Refusal` that names it: a damaged file may raise anything.
+
+    Args:
+        path: a file or folder.
+        trying: words before it that say what cannot be done.
+    """
+    from agents.common.archive import one_line
+
+    try:
+        yield
+    except Exception as error:
+        said = one_line(error)
+        raise Refusal(said if said.startswith(str(path)) else f"{trying}{path}: {said}") from error
 
 
 def reference(name: str, env: gym.vector.VectorEnv[Any, Any, Any], **keywords: Any) -> Predictor:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import Agent, load_checkpoint
-from agents.common.archive import ArchiveError, one_line
 from agents.common.checkpoint import checkpoints
 
 from .about import circumstances, read_about
@@ -22,7 +20,7 @@ from .attendant import PHASES, STOPPING, Attendant
 from .command import Refusal
 from .lessons import teach
 from .logs import make_logger
-from .policies import algorithm_class, load_agent, unpickled
+from .policies import algorithm_class, load_agent, refusing_damage, unpickled
 from .runs import CONTROLLER, Run, create_folder, write_json
 from .signals import Stopped, handling
 
@@ -61,14 +59,14 @@ def fit(
     run.check()
     env = run.make_env()
     controller = _controller(run, folder, env, progress_bar, minutes, resume)
-    with refusing_damage(folder):
+    with refusing_damage(folder, "cannot go on with "):
         phase, agent = _resumed(run, folder, env, controller) if resume else (None, None)
     begun = agent is not None
     if resume:
         write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
     agent = agent or run.make_agent(env, **controller)
     about = circumstances(str(agent.device))
-    with refusing_damage(folder):
+    with refusing_damage(folder, "cannot go on with "):
         attendant = Attendant(run, folder, minutes, {**read_about(folder), **about} if begun else about)
     phases = [name for name in PHASES if name == PHASES[-1] or run.lessons]
     phases = phases[phases.index(phase) :] if phase else phases
@@ -165,26 +163,12 @@ def _resumed(run: Run, folder: Path, env: Any, controller: dict[str, Any]) -> tu
     for phase in reversed(PHASES):
         path = folder / "checkpoints" / phase
         if path.is_dir() and checkpoints(path):
-            try:
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter("always")
-                    agent = load_checkpoint(kind, path, env, **controller)
-            except ArchiveError as error:
-                raise Refusal(str(error)) from error
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                agent = load_checkpoint(kind, path, env, **controller)
             for warning in caught:
                 print(warning.message, file=sys.stderr)
             return phase, agent
     if (folder / "model.zip").is_file():
         raise Refusal(f"{folder} has an agent but no checkpoint to go on from; --from {folder} repeats the run")
     return None, None
-
-
-@contextmanager
-def refusing_damage(folder: Path) -> Iterator[None]:
-    """Inside, whatever the files of a run folder raise becomes a `Refusal`: they may hold anything."""
-    try:
-        yield
-    except Refusal:
-        raise
-    except Exception as error:
-        raise Refusal(f"cannot go on with {folder}: {one_line(error)}") from error

@@ -14,7 +14,6 @@ from scripts.shared.runs import Run, read_config
 from scripts.shared.suite import run, task_of
 
 IDS = [f"Foveal/{name}-v0" for name in OWN]
-
 EPISODES = 40
 
 

@@ -11,6 +11,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from agents import WorldModelController, make_sb3
 from agents.common.encoder import Encoder
 from agents.common.sequences import Replay
+from agents.world_model import controller
 from agents.world_model.evaluator import Evaluator
 from agents.world_model.model import WorldModel
 from agents.world_model.objectives import make_objective
@@ -73,7 +74,7 @@ def _unrolled(agent, window):
 
     states = agent._warmed(window)
     rest = window[agent.burn_in :]
-    return unrolled_in_model(agent.policy, agent.world_model, rest, rest, 3, states)
+    return unrolled_in_model(agent.policy, agent.world_model, rest, 3, states)
 
 
 def test_burned_in_states_are_those_of_the_present_nets():
@@ -103,6 +104,27 @@ def test_burned_in_states_are_those_of_the_present_nets():
     torch.testing.assert_close(unrolled.memory[0], first)
     torch.testing.assert_close(unrolled.memory[1:], unrolled.next_memory[:-1].detach())
     assert unrolled.next_memory.requires_grad
+
+
+@pytest.mark.parametrize("gradient", ["imagined", "real"])
+def test_the_states_before_a_trajectory_are_those_of_its_own_window(gradient, monkeypatch):
+    keywords = {
+        **SMALL,
+        "gradient": gradient,
+        "core": "gru",
+        "core_kwargs": {"size": 5},
+        "model_core": "lstm",
+        "model_core_kwargs": {"size": 6},
+    }
+    agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), burn_in=4, **keywords)
+    read, unrolled = [], []
+    name = "unrolled_in_model" if gradient == "imagined" else "unrolled_along_reality"
+    warmed, unroll = agent._warmed, getattr(controller, name)
+    monkeypatch.setattr(agent, "_warmed", lambda window: read.append(window[4:].data.clone()) or warmed(window))
+    monkeypatch.setattr(controller, name, lambda *a: unrolled.append(a[2].data.clone()) or unroll(*a))
+    agent.learn(200)
+    assert len(read) == len(unrolled) > 4
+    assert all(torch.equal(*pair) for pair in zip(read, unrolled, strict=True))
 
 
 def test_cores_with_memory_burn_in_by_default_and_reactive_ones_do_not():
@@ -162,6 +184,7 @@ def test_objectives():
         ({"signals": {"pain": 0.0}}, "column"),
         ({"end_share": 2.0}, "end_share"),
         ({"burn_in": -1}, "burn_in"),
+        ({"burn_in": 4, "online": True}, "burn_in"),
     ],
 )
 def test_impossible_settings_are_named(keywords, message):

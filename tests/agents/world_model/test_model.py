@@ -123,8 +123,7 @@ def test_observe_equals_step_by_step(nets):
 def test_imagine_feeds_predictions_back(nets):
     policy, model = nets
     seq = sequence(nets)
-    dream = model.imagine(policy, seq, 3)
-    predictions = dream.outputs
+    predictions = model.imagine(policy, seq, 3).outputs
     x, states, start = seq["observation"][0], model._states(policy, seq), seq.flag("episode_start")[0]
     for prediction in predictions:
         net, controller = policy.net(x, seq["desired_goal"][0], states[0], start)
@@ -188,9 +187,8 @@ def test_what_was_expected_counts_where_the_episode_went_on(nets):
 def test_an_imagined_trajectory_starts_in_reality_and_ends_unfinished(nets):
     policy, model = nets
     seq = sequence(nets)
-    dream = model.imagine(policy, seq[2:], 3)
-    percepts = dream.outputs
-    trajectory = model.imagined(seq[2:], dream)
+    percepts = model.imagine(policy, seq[2:], 3).outputs
+    trajectory = model.imagined(seq[2:], percepts)
     assert torch.equal(trajectory["observation"][0], seq["observation"][2])
     assert torch.equal(trajectory["observation"][1:], percepts[:-1])
     assert trajectory["ended"][:, :, 0].sum(1).tolist() == [0, 0, 4]
