@@ -20,12 +20,13 @@ class RandomPolicy:
 
     Args:
         env: any vector environment.
-        seed: of the draws.
+        seed: of the draws; None goes on with the draws of ``env.action_space``, whoever seeded it.
     """
 
     def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], seed: int | None = None) -> None:
         self._space = env.action_space
-        self._space.seed(seed)
+        if seed is not None:
+            self._space.seed(seed)
 
     def predict(
         self, obs: Any, state: State = None, episode_start: Any = None, deterministic: bool = False

@@ -20,6 +20,7 @@ def lanes(n: int, **keywords: Any) -> Any:
 def balanced(policy: str, n: int = 100, **keywords: Any) -> tuple[np.ndarray, np.ndarray]:
     """Moves (N,) until the first end of each lane, and whether the pole stood then (N,)."""
     env = lanes(n, info="step", autoreset_mode="disabled", **keywords)
+    env.action_space.seed(0)
     obs, _ = env.reset(seed=0)
     agent, state, moves = make_reference(policy, env), None, np.zeros(n, int)
     ended, stood = np.zeros(n, bool), np.zeros(n, bool)

@@ -29,6 +29,7 @@ def lanes(id: str, n: int, /, **keywords: Any) -> Any:
 def play(env: Any, reference: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Distances (moves, N) of one episode under a reference, and the last infos."""
     policy = make_reference(reference, env)
+    env.action_space.seed(0)
     observation, _ = env.reset(seed=0)
     distances, over = [], False
     while not over:
