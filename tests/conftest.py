@@ -43,7 +43,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {},
         {"n": 4, "stop": "answer", "view": "posterior", "falloff": "hyperbolic", "moves": 5},
     ],
-    "Foveal/FlipFlop-v0": [{}, {"moves": 4, "probabilities": [0.5, 0.3, 0.2]}],
+    "Foveal/FlipFlop-v0": [{}, {"moves": 4, "probabilities": [0.5, 0.3, 0.2], "answers": "real"}],
     "Foveal/Parking-v0": [{}, {"moves": 5, "stop": 0.9, "query": 1.0}],
     "Foveal/AssociativeRecall-v0": [{}, {"pairs": 3, "keys": 4, "values": 2, "queries": 2, "reused": True}],
     "Foveal/Pole-v0": [{}, {"actuators": "bang-bang", "velocities": True, "pain": True}, {"start": 0.2, "pain": True}],

@@ -304,10 +304,10 @@ class WorldModelController(Agent):
         settings = {name: getattr(self, name) for name in NEEDED}
         optimizers = self.policy_optimizer, self.model_optimizer
         self.compiled_descent = online_descent(self.policy, self.world_model, optimizers, settings, self.compiled)
-        cores = {"controller_state": self.policy.core, "model_state": self.world_model.core}
-        self.core_states = tuple(core.initial_state(self.lanes) for core in cores.values())
+        parts = {"controller_state": self.policy.core, "model_state": self.world_model}
+        self.core_states = tuple(part.initial_state(self.lanes) for part in parts.values())
         capacity = max(2 * (self.burn_in + self.window), self.buffer_size // self.lanes)
-        self.replay = Experience(self.encoder, cores, self.policy.actions.size, self.lanes, capacity, self.device)
+        self.replay = Experience(self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device)
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
 
     def rollout_length(self) -> int | None:
@@ -345,7 +345,7 @@ class WorldModelController(Agent):
             self.measures["train/model_loss"] = self.compiled_descent.learn_model(sequence)
             return
         model = self.world_model
-        fresh = model.core.initial_state(sequence.data.shape[1]) if self.burn_in else None
+        fresh = model.initial_state(sequence.data.shape[1]) if self.burn_in else None
         for part in sequence.rows() if self.online else (sequence[: self.burn_in + self.window],):
             losses = model.losses(part, fresh, self.burn_in)
             loss = torch.stack([*losses.values()]).sum()
@@ -359,7 +359,8 @@ class WorldModelController(Agent):
         """The scales take in the newest steps."""
         if not self.policy.scale.fixed:
             newest = self.replay.newest(steps)
-            self.policy.scale.update(newest["observation"], newest["next_percept"], newest["reward"])
+            outcome = (newest[name] for name in ("next_percept", "reward", "terminated"))
+            self.policy.scale.update(newest["observation"], *outcome)
 
     def _scaled(self, sequence: Sequence) -> Sequence:
         """A minibatch, changed in place, in units of the scales."""
@@ -381,7 +382,7 @@ class WorldModelController(Agent):
         controller_state = policy.warm(
             past["observation"], past["desired_goal"], policy.core.initial_state(columns), past.flag("episode_start")
         )
-        return controller_state, model.warm(past, model.core.initial_state(columns))
+        return controller_state, model.warm(past, model.initial_state(columns))
 
     def _learn_controller(self, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
         """C descends -mean w G + e / 2B sum |net|^2: returns G, weights w, and the weight e of `saturation`."""

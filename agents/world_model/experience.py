@@ -12,6 +12,7 @@ from torch import Tensor
 from ..common.encoder import Encoder
 from ..common.sequences import Replay
 from ..cores import Core, State
+from .model import WorldModel
 
 
 class Experience(Replay):
@@ -19,7 +20,7 @@ class Experience(Replay):
 
     Args:
         encoder: encoder of the observations.
-        cores: cores by the name under which their state is stored.
+        parts: what has an `initial_state`, C's core and M, by the name under which its state is stored.
         action_size: A.
         columns: N, number of environments.
         capacity: number of steps kept per column.
@@ -28,7 +29,7 @@ class Experience(Replay):
     def __init__(
         self,
         encoder: Encoder,
-        cores: Mapping[str, Core],
+        parts: Mapping[str, Core | WorldModel],
         action_size: int,
         columns: int,
         capacity: int,
@@ -40,10 +41,10 @@ class Experience(Replay):
             "action": action_size,
             "next_percept": encoder.percept_size,
             **dict.fromkeys(("reward", "terminated", "ended", "episode_start"), 1),
-            **{name: sum(part.numel() for part in core.initial_state(1)) for name, core in cores.items()},
+            **{name: sum(state.numel() for state in part.initial_state(1)) for name, part in parts.items()},
         }
         super().__init__(sizes, columns, capacity, device)
-        self.state_names = tuple(cores)
+        self.state_names = tuple(parts)
 
     def record(
         self, act: Mapping[str, Any], states: tuple[State, ...], next_percept: Tensor, **outcome: np.ndarray
@@ -52,7 +53,7 @@ class Experience(Replay):
 
         Args:
             act: observation (N, D), desired_goal (N, G), action (N, A) and episode_start (N,).
-            states: of the cores, in the same order.
+            states: of the parts, in the same order.
             next_percept: (N, P).
             outcome: reward, terminated and ended, each (N,).
         """

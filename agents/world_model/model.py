@@ -27,7 +27,7 @@ class Dream:
     Attributes:
         outputs: (T, B, ...) what M says follows each step; they carry the gradient.
         nets: (T, B, A) net inputs of C's outputs.
-        memories: (T, B, S) M's state after each step, see `WorldModel.memory`.
+        memories: (T, B, S) what M's core has read out of its state after each step, see `WorldModel.memory`.
         actions: (T, B, A) vectors of C's actions.
     """
 
@@ -40,8 +40,14 @@ class Dream:
 class WorldModel(nn.Module):
     """One core with named heads: the next percept (observation and achieved goal, see `Encoder`), reward, and the end.
 
-    One linear layer on the core computes all heads; `heads` has the slice of each. The reward unit is linear, in units
-    of its size (see `Scale`). ``terminated`` is the logit of the probability that the step ends the episode for good.
+    One linear layer on the core computes all heads; `heads` has the slice of each in what M says. ``terminated`` is the
+    logit of the probability p that the step ends the episode for good. The reward unit is linear, in units of its size
+    (see `Scale`). If M predicts ends, there are two: r0 for steps after which the episode goes on, and r1 for its end;
+    each learns from its own steps, and M expects (1 - p) r0 + p r1, both within the range of what was paid so far. Where
+    only success or failure pays, the risk is thus all that must be learned; the small errors of a single unit would add
+    up to a value that does not exist, and C would find it.
+
+    The state is that of the core and its last output, through which the evaluator sees it.
 
     Args:
         encoder: gives the widths of observation, goal and percept.
@@ -81,11 +87,22 @@ class WorldModel(nn.Module):
             if size:
                 self.heads[name] = slice(width, width + size)
                 width += size
-        self.head = nn.Linear(self.core.output_size, width)
-        self.memory_size = sum(part.numel() for part in self.core.initial_state(1))
+        self._pays_at_end = reward and terminated
+        self.head = nn.Linear(self.core.output_size, width + self._pays_at_end)
+        self.memory_size = self.core.output_size if self.core.initial_state(1) else 0
 
-    def _heads(self, hidden: Tensor, observation: Tensor) -> Tensor:
-        out: Tensor = self.head(hidden)
+    def initial_state(self, batch_size: int) -> State:
+        """State at an episode's start, a tuple of (batch_size, ...): the core's and an output of zeros, or empty."""
+        state = self.core.initial_state(batch_size)
+        return (*state, self.head.weight.new_zeros(batch_size, self.memory_size)) if state else state
+
+    def _heads(self, raw: Tensor, observation: Tensor) -> Tensor:
+        """What M says (..., outputs) from its linear units (..., units)."""
+        out = raw
+        if self._pays_at_end:
+            reward, risk = self.heads["reward"], torch.sigmoid(raw[..., self.heads["terminated"]])
+            pay, last = self.scale.payable(raw[..., reward]), self.scale.payable(raw[..., -1:], at_end=True)
+            out = torch.cat((raw[..., : reward.start], torch.lerp(pay, last, risk), raw[..., reward.stop : -1]), -1)
         if self.output == "linear":
             return out
         size = self.encoder.percept_size if self.output == "logistic" else self.encoder.observation_size
@@ -97,13 +114,13 @@ class WorldModel(nn.Module):
         return part if size == out.shape[-1] else torch.cat((part, out[..., size:]), -1)
 
     def memory(self, state: State, like: Tensor) -> Tensor:
-        """A state of M's core as vectors (B, S), for V; (B, 0), as `like` (B, ...) is, where the core has none."""
-        return torch.cat([part.flatten(1) for part in state], -1) if state else like[:, :0]
+        """The core's output (B, S) in a state, for V; (B, 0), as `like` (B, ...) is, where the core has no state."""
+        return state[-1] if state else like[:, :0]
 
     def step(self, observation: Tensor, action: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """One prediction (B, ...) by all heads, from (B, D), (B, A), state and (B,) bool; and the core's next state."""
-        hidden, state = self.core.step(torch.cat((observation, action), -1), state, episode_start)
-        return self._heads(hidden, observation), state
+        hidden, after = self.core.step(torch.cat((observation, action), -1), state[:-1], episode_start)
+        return self._heads(self.head(hidden), observation), (*after, hidden) if state else after
 
     def observe(self, sequence: Sequence, state: State | None = None) -> Tensor:
         """Predictions (T, B, ...) along real experience, each from the real observation and action.
@@ -113,18 +130,18 @@ class WorldModel(nn.Module):
             state: the core's before them; None: as it was recorded.
         """
         hidden, _ = self._run(sequence, state)
-        return self._heads(hidden, sequence["observation"])
+        return self._heads(self.head(hidden), sequence["observation"])
 
     def warm(self, sequence: Sequence, state: State) -> State:
-        """The core's state after it has read T real steps from `state` on."""
+        """The state after T real steps from `state` on."""
         return self._run(sequence, state)[1]
 
     def _run(self, sequence: Sequence, state: State | None) -> tuple[Tensor, State]:
         inputs = torch.cat((sequence["observation"], sequence["action"]), -1)
         if state is None:
-            state = sequence.state("model_state", self.core.initial_state(inputs.shape[1]))
-        ran: tuple[Tensor, State] = self.core(inputs, state, sequence.flag("episode_start"))
-        return ran
+            state = sequence.state("model_state", self.initial_state(inputs.shape[1]))
+        hidden, after = self.core(inputs, state[:-1], sequence.flag("episode_start"))
+        return hidden, (*after, hidden[-1]) if state else after
 
     def target(self, sequence: Sequence) -> Tensor:
         """The targets of `observe`, but for the end's, which are 0 or 1."""
@@ -140,17 +157,20 @@ class WorldModel(nn.Module):
             skipped: first steps that do not count, as the core's state is not yet that of the episode.
 
         Returns:
-            1/2 |prediction - target|^2 summed over the units, of changes in units of their spread; the cross-entropy of
-            the end.
+            1/2 |prediction - target|^2 summed over the units, of changes in units of their spread; of the two reward
+            units, that of the one whose step it was; the cross-entropy of the end.
         """
-        error = (self.observe(sequence, state) - self.target(sequence))[skipped:]
+        raw = self.head(self._run(sequence, state)[0])
+        error = (self._heads(raw, sequence["observation"]) - self.target(sequence))[skipped:]
+        raw, truth = raw[skipped:], sequence["terminated"][skipped:]
         losses = {}
         for name, part in self.heads.items():
             own = error[..., part]
             if name == "terminated":
-                truth = sequence["terminated"][skipped:]
-                losses[name] = F.binary_cross_entropy_with_logits(own + truth, truth)
+                losses[name] = F.binary_cross_entropy_with_logits(raw[..., part], truth)
                 continue
+            if name == "reward" and self._pays_at_end:
+                own = torch.where(truth > 0.5, raw[..., -1:], raw[..., part]) - sequence["reward"][skipped:]
             if name == "percept" and self.output == "residual" and not self.scale.fixed:
                 own = own / self.scale.change
             losses[name] = 0.5 * own.square().sum(-1).mean()
@@ -206,7 +226,7 @@ class WorldModel(nn.Module):
         """M's state (T, B, S) before each step of a dream from the first step of `sequence`; an episode's is fresh."""
         if not self.memory_size:
             return dream.memories
-        like = self.core.initial_state(dream.memories.shape[1])
+        like = self.initial_state(dream.memories.shape[1])
         first = states[1] if states else sequence.state("model_state", like)
         before = torch.cat((self.memory(first, dream.memories[0])[None], dream.memories[:-1])).detach()
         starts = torch.zeros_like(before[..., :1], dtype=torch.bool)
@@ -266,5 +286,5 @@ class WorldModel(nn.Module):
         batch_size = sequence.data.shape[1]
         return (
             sequence.state("controller_state", policy.core.initial_state(batch_size)),
-            sequence.state("model_state", self.core.initial_state(batch_size)),
+            sequence.state("model_state", self.initial_state(batch_size)),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
@@ -15,7 +16,8 @@ class Scale(nn.Module):
     """Mean and spread of every observed number, of its change in a step, and the size of the rewards other than 0.
 
     Nets read (x - mean) / spread; M's residual units predict changes in units of their own spread. `update` takes in
-    what a rollout brought, so the scales settle as experience grows.
+    what a rollout brought, so the scales settle as experience grows. `paid` is the range of the rewards so far: row 0
+    where the episode went on, row 1 at its end.
 
     Args:
         size: D.
@@ -26,6 +28,7 @@ class Scale(nn.Module):
     spread: Tensor
     change: Tensor
     reward: Tensor
+    paid: Tensor
     count: Tensor
     _sums: Tensor
 
@@ -35,6 +38,7 @@ class Scale(nn.Module):
         own = {
             **{name: torch.full((size,), value) for name, value in (("mean", 0.0), ("spread", 1.0), ("change", 1.0))},
             "reward": torch.ones(()),
+            "paid": torch.tensor([[-math.inf, math.inf]] * 2),
             "count": torch.zeros((), dtype=torch.float64),
             "_sums": torch.zeros(3 * size + 2, dtype=torch.float64),
         }
@@ -44,6 +48,13 @@ class Scale(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Observations (..., D) in units of their spread."""
         return observation if self.fixed else (observation - self.mean) / self.spread
+
+    def payable(self, reward: Tensor, at_end: bool = False) -> Tensor:
+        """Rewards (...), in units of their size, within the range of those that were paid so far."""
+        if self.fixed:
+            return reward
+        lowest, highest = self.paid[int(at_end)] / self.reward
+        return reward.clamp(lowest, highest)
 
     def check(self, observation: Tensor) -> None:
         """Warns, once, of an observed number (B, D) that is `FAR` times its spread away from its mean."""
@@ -60,8 +71,8 @@ class Scale(nn.Module):
             )
 
     @torch.no_grad()
-    def update(self, before: Tensor, after: Tensor, reward: Tensor) -> None:
-        """Takes in steps: observations (T, N, D) before and after them, and rewards (T, N, 1)."""
+    def update(self, before: Tensor, after: Tensor, reward: Tensor, terminated: Tensor) -> None:
+        """Takes in steps: observations (T, N, D) before and after them, rewards and ends of episodes (T, N, 1)."""
         if self.fixed:
             return
         seen, change, pay = (part.flatten(0, 1).double() for part in (before, after - before, reward))
@@ -77,3 +88,7 @@ class Scale(nn.Module):
         self.change.copy_((change.sqrt() / self.spread).clamp(min=1e-4))
         square_of_pay, paid = self._sums[-2:]
         self.reward.fill_((square_of_pay / paid).sqrt() if square_of_pay > 0 else 1.0)
+        for known, now in zip(self.paid, (reward[terminated < 0.5], reward[terminated > 0.5]), strict=True):
+            if now.numel():
+                both = torch.cat((now, known[known.isfinite()]))
+                known.copy_(torch.stack((both.min(), both.max())))

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import is_list, real_number, require
+from ...checks import is_list, one_of, real_number, require
 from ...compiled import kernel, record
 from ...task import Observation
 from .shared import (
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 A, B = 0, 1
 EVENTS = ("A", "B", "C")
-SETTINGS = np.dtype([("moves", np.int64), ("a", np.float64), ("a_or_b", np.float64)])  # length, and probabilities
+ANSWERS = ("choice", "real")
+SETTINGS = np.dtype(  # length, probabilities, and the form of the answers
+    [("moves", np.int64), ("a", np.float64), ("a_or_b", np.float64), ("real", np.bool_)]
+)
 
 
 class FlipFlop(Stream):
@@ -46,14 +49,15 @@ class FlipFlop(Stream):
     Box(0, 1, (3,)) float32: one-hot, the event of this step, A, B or C.
 
     ### Actions
-    Discrete(2): the answer 0 or 1 to the event that was *just observed*. Another event follows each answer; the one
-    after the last answer needs none.
+    ``answers="choice"``: Discrete(2), the answer 0 or 1 to the event that was *just observed*; ``"real"``: Box(0, 1,
+    (1,)), a number. Another event follows each answer; the one after the last answer needs none.
 
     ### Reward
     At each B 1 / n for the right answer and 0 for the wrong one, where n is the number of B's in the episode; at A and
     C, where 0 is right, -1 / n for a 1. A perfect episode returns 1. Half of the B's come after an A, so answering
     always 0 returns 0.5, and so does 1 at every B; no policy without memory does better. Counted over all events,
-    always 0 would be right 5 times out of 6.
+    always 0 would be right 5 times out of 6. With real answers the reward is minus the *pain* of 1990, in every step
+    (answer - right one)^2, and nothing else; an answer counts as 1 above 0.5.
 
     ### Episode
     ``terminated`` after ``moves`` answers. Info: ``correct``, the share so far of right answers among the B's and the
@@ -65,6 +69,7 @@ class FlipFlop(Stream):
     Args:
         probabilities: of A, B and C in every step. The papers draw one of the three at random.
         moves: length of the stream; in 1992 a network succeeded if it made no error in 100 steps in a row.
+        answers: "choice", or "real" for the on-line form of 1990, whose only signal is a pain that has a gradient.
 
     Raises:
         ValueError: an impossible keyword; the message names the allowed values.
@@ -73,17 +78,20 @@ class FlipFlop(Stream):
     render_size = tape_size(EVENTS)
     action_names = ("0", "1")
 
-    def __init__(self, probabilities: Sequence[float] = (1 / 3, 1 / 3, 1 / 3), moves: int = 100) -> None:
+    def __init__(
+        self, probabilities: Sequence[float] = (1 / 3, 1 / 3, 1 / 3), moves: int = 100, answers: str = "choice"
+    ) -> None:
         rule = "three numbers that sum to 1, the first two above 0"
         require(is_list(probabilities) and len(probabilities) == 3, "probabilities", rule, probabilities)
         p = np.array([real_number("each of probabilities", one, 0.0, 1.0) for one in probabilities])
         require(bool(p[A] > 0 and p[B] > 0 and abs(p.sum() - 1.0) < 1e-6), "probabilities", rule, probabilities)
         super().__init__(moves)
+        self._real = one_of("answers", answers, ANSWERS) == "real"
         self.world = recall_record(("armed", np.bool_))
         self.limits = recall_limits(2, 0, 1, 1, armed=(0, 1))
         self.observation_space = gym.spaces.Box(0.0, 1.0, (3,), np.float32)
-        self.action_space = gym.spaces.Discrete(2)
-        self._settings = record(SETTINGS, moves=self._moves, a=p[A], a_or_b=p[A] + p[B])
+        self.action_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32) if self._real else gym.spaces.Discrete(2)
+        self._settings = record(SETTINGS, moves=self._moves, a=p[A], a_or_b=p[A] + p[B], real=self._real)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._settings)
@@ -91,7 +99,7 @@ class FlipFlop(Stream):
     def step(
         self, worlds: np.ndarray, active: np.ndarray, actions: np.ndarray, rewards: np.ndarray, terminated: np.ndarray
     ) -> None:
-        _step(worlds, active, actions, self._settings, rewards, terminated)
+        _step(worlds, active, actions.reshape(len(worlds)), self._settings, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
         _observe(worlds, rows, observation)
@@ -99,6 +107,11 @@ class FlipFlop(Stream):
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         moves, wrong = worlds["moves"][rows], worlds["asked"][rows] - worlds["right"][rows]
         return {**super().info(worlds, rows), "accuracy": (moves - wrong) / np.maximum(moves, 1)}
+
+    def oracle(self, worlds: np.ndarray) -> np.ndarray:
+        """See `Stream.oracle`; real answers (N, 1) are 0 or 1."""
+        wanted = super().oracle(worlds)
+        return wanted.astype(np.float32)[:, None] if self._real else wanted
 
     def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
         def tokens(event: int, _: int) -> list[str]:
@@ -151,12 +164,15 @@ def _step(
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
-            right = actions[i] == shown(w, WANTED)
+            wanted, given = shown(w, WANTED), int(actions[i] > 0.5)
+            right = given == wanted
             if shown(w, FIRST) == B:
                 rewards[i] = count(w, right)
             elif not right:
                 rewards[i] = count(w, False) - w["worth"]
-            answer(w, actions[i])
+            if settings["real"]:
+                rewards[i] = -((min(1.0, max(0.0, float(actions[i]))) - wanted) ** 2)
+            answer(w, given)
             _happen(w, a, a_or_b)
             terminated[i] = w["moves"] >= moves
 

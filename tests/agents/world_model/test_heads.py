@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -31,9 +33,14 @@ def test_every_head_has_its_own_loss():
     out, truth, losses = model.observe(window), model.target(window), model.losses(window)
     percept = (out - truth)[..., :4] / agent.policy.scale.change
     torch.testing.assert_close(losses["percept"], 0.5 * percept.square().sum(-1).mean())
-    torch.testing.assert_close(losses["reward"], 0.5 * (out - truth)[..., 4].square().mean())
     odds = out[..., 5].sigmoid()
     ends = window["terminated"].squeeze(-1)
+    raw = model.head(model.core.layers(torch.cat((window["observation"], window["action"]), -1)))
+    assert (out[..., 4] == 1.0).all()  # CartPole has never paid anything else
+    model.scale.paid[:] = torch.tensor([-math.inf, math.inf])
+    torch.testing.assert_close(model.observe(window)[..., 4], (1 - odds) * raw[..., 4] + odds * raw[..., 6])
+    pay = torch.where(ends > 0.5, raw[..., 6], raw[..., 4])
+    torch.testing.assert_close(losses["reward"], 0.5 * (pay - window["reward"].squeeze(-1)).square().mean())
     cross = -(ends * odds.log() + (1 - ends) * (1 - odds).log()).mean()
     torch.testing.assert_close(losses["terminated"], cross, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.loss(window), sum(losses.values()))
@@ -86,21 +93,21 @@ def test_burned_in_states_are_those_of_the_present_nets():
         "model_core_kwargs": {"size": 6},
     }
     agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), burn_in=4, **keywords).learn(200)
-    assert agent.value_net.fast[0][0].in_features == 4 + 12
+    assert agent.value_net.fast[0][0].in_features == 4 + 6
     window = agent._scaled(agent.replay.windows(4 + 3 + 1, 16))
-    controller, (hidden, cell) = agent._warmed(window)
+    controller, memory = agent._warmed(window)
     model = agent.world_model
-    state = model.core.initial_state(16)
+    state = model.initial_state(16)
     own = agent.policy.core.initial_state(16)
     for t in range(5):
         start = window.flag("episode_start")[t]
         _, state = model.step(window["observation"][t], window["action"][t], state, start)
         _, own = agent.policy.net(window["observation"][t], window["desired_goal"][t], own, start)
-    torch.testing.assert_close((hidden, cell), state)
+    torch.testing.assert_close(memory, state)
     torch.testing.assert_close(controller, own)
     unrolled = _unrolled(agent, window)
     starts = window.flag("episode_start")[5]
-    first = torch.where(starts[:, None], 0.0, torch.cat((hidden, cell), -1))
+    first = torch.where(starts[:, None], 0.0, memory[0])  # an LSTM's output is its h
     torch.testing.assert_close(unrolled.memory[0], first)
     torch.testing.assert_close(unrolled.memory[1:], unrolled.next_memory[:-1].detach())
     assert unrolled.next_memory.requires_grad

@@ -19,9 +19,10 @@ def test_scales_are_those_of_all_steps_so_far():
     torch.manual_seed(0)
     before = torch.randn(50, 4, 3) * torch.tensor([1.0, 100.0, 0.0]) + torch.tensor([5.0, 0.0, 7.0])
     after, reward = before + 0.1 * torch.randn(50, 4, 3), 3 * torch.randn(50, 4, 1) * (torch.rand(50, 4, 1) < 0.3)
+    ends = (torch.rand(50, 4, 1) < 0.1).float()
     scale = Scale(3)
     for half in (slice(0, 20), slice(20, 50)):
-        scale.update(before[half], after[half], reward[half])
+        scale.update(before[half], after[half], reward[half], ends[half])
     flat = before.flatten(0, 1)
     torch.testing.assert_close(scale.mean, flat.mean(0))
     spread = flat.std(0, unbiased=False)
@@ -29,6 +30,10 @@ def test_scales_are_those_of_all_steps_so_far():
     change = (after - before).flatten(0, 1).square().mean(0).sqrt() / scale.spread
     torch.testing.assert_close(scale.change, change.clamp(min=1e-4), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(scale.reward, reward[reward != 0].square().mean().sqrt(), rtol=1e-4, atol=1e-5)
+    for at_end in (False, True):
+        paid = reward[ends == at_end] / scale.reward
+        asked = torch.linspace(-20, 20, 9)
+        torch.testing.assert_close(scale.payable(asked, at_end), asked.clamp(paid.min(), paid.max()))
     scaled = scale(flat)
     torch.testing.assert_close(scaled[:, :2].std(0, unbiased=False), torch.ones(2), rtol=1e-4, atol=1e-4)
     assert torch.equal(scaled[:, 2], torch.zeros(200))
@@ -36,8 +41,9 @@ def test_scales_are_those_of_all_steps_so_far():
 
 def test_fixed_scales_change_nothing_and_are_not_saved():
     scale, x = Scale(2, fixed=True), torch.randn(5, 2)
-    scale.update(torch.randn(5, 3, 2), torch.randn(5, 3, 2), torch.randn(5, 3, 1))
+    scale.update(torch.randn(5, 3, 2), torch.randn(5, 3, 2), torch.randn(5, 3, 1), torch.zeros(5, 3, 1))
     assert scale(x) is x
+    assert scale.payable(x) is x
     assert not scale.state_dict()
 
 
@@ -72,7 +78,9 @@ def test_goals_and_retinas_keep_their_units():
 def test_numbers_far_from_all_that_was_seen_are_warned_of_once():
     scale, x = Scale(2), torch.randn(20, 4, 2)
     scale.check(1e6 * x[0])  # nothing has been seen yet
-    scale.update(x, x + 1, x[..., :1])
+    assert torch.equal(scale.payable(x, at_end=True), x)
+    scale.update(x, x + 1, x[..., :1], torch.zeros(20, 4, 1))
+    assert torch.equal(scale.payable(x, at_end=True), x)  # no episode has ended
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scale.check(50 * torch.ones(3, 2))
