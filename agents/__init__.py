@@ -1,6 +1,7 @@
 """The agents of foveal-envs: they learn in PyTorch as algorithms of Stable-Baselines3, and know no task."""
 
 from .common.agent import Agent
+from .common.best import KeepBest
 from .common.checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .common.retina import Retina
 from .common.vec_env import GymnasiumVecEnv, make_sb3
@@ -49,6 +50,7 @@ __all__ = [
     "HQPolicy",
     "HierarchicalController",
     "HierarchicalPolicy",
+    "KeepBest",
     "LegEvaluator",
     "Lessons",
     "MapNavigator",

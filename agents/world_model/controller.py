@@ -17,7 +17,7 @@ from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
 from ..common.losses import check_losses, descend, lambda_returns
 from ..common.sequences import Sequence, exchange_goals
-from ..cores import State
+from ..cores import Core, State
 from .evaluator import Evaluator
 from .experience import Experience
 from .model import States, WorldModel
@@ -304,7 +304,7 @@ class WorldModelController(Agent):
         settings = {name: getattr(self, name) for name in NEEDED}
         optimizers = self.policy_optimizer, self.model_optimizer
         self.compiled_descent = online_descent(self.policy, self.world_model, optimizers, settings, self.compiled)
-        parts = {"controller_state": self.policy.core, "model_state": self.world_model}
+        parts: dict[str, Core | WorldModel] = {"controller_state": self.policy.core, "model_state": self.world_model}
         self.core_states = tuple(part.initial_state(self.lanes) for part in parts.values())
         capacity = max(2 * (self.burn_in + self.window), self.buffer_size // self.lanes)
         self.replay = Experience(self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device)

@@ -43,9 +43,9 @@ class WorldModel(nn.Module):
     One linear layer on the core computes all heads; `heads` has the slice of each in what M says. ``terminated`` is the
     logit of the probability p that the step ends the episode for good. The reward unit is linear, in units of its size
     (see `Scale`). If M predicts ends, there are two: r0 for steps after which the episode goes on, and r1 for its end;
-    each learns from its own steps, and M expects (1 - p) r0 + p r1, both within the range of what was paid so far. Where
-    only success or failure pays, the risk is thus all that must be learned; the small errors of a single unit would add
-    up to a value that does not exist, and C would find it.
+    each learns from its own steps, and M expects (1 - p) r0 + p r1, both within the range of what was paid so far.
+    Where only success or failure pays, the risk is thus all that must be learned; the small errors of a single unit
+    would add up to a value that does not exist, and C would find it.
 
     The state is that of the core and its last output, through which the evaluator sees it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 
 from ..baselines.loop_ppo import LoopPPO, set_forget_bias
 from ..shared.plots import interquartile_mean
 from ..shared.rollouts import run_episodes
 from .shared.claims import Claim, Row, make_claim, numbers, select
 from .shared.jobs import Job
+from .shared.solving import Solving
 
 TITLE = "memory learned by reinforcement: five cores in four tasks, and other libraries' recurrent PPO"
 EPISODES, CONFIRMED = 128, 1000  # of an evaluation, and of the one that confirms a threshold
@@ -80,51 +79,21 @@ TASKS = {
 }
 
 
-class Solving(BaseCallback):
-    """Scores a learner now and then, and ends its training when a score and a confirming one reach the threshold.
+def solving(task: Memory) -> Solving:
+    """Ends the training of a learner when a score, and one that confirms it, reach the threshold."""
 
-    Args:
-        task: what is learned.
+    def test(learner: Any, ends: bool) -> tuple[bool, dict[str, float]]:
+        score = _score(task, learner, EPISODES)
+        if score >= task.threshold or ends:
+            score = _score(task, learner, CONFIRMED)
+        return score >= task.threshold, {"score": score}
 
-    Attributes:
-        row: steps and CPU seconds of the training, the last score, and the steps and CPU seconds at which the task was
-            solved, inf where it was not. Scoring does not count.
-    """
+    return Solving(test, task.every, task.steps)
 
-    def __init__(self, task: Memory) -> None:
-        super().__init__()
-        self.task = task
-        self.row: dict[str, float] = {}
-        self._spent, self._since, self._next = 0.0, time.process_time(), task.every
 
-    def _on_step(self) -> bool:
-        return self.goes_on(self.model)
-
-    def goes_on(self, learner: Any) -> bool:
-        """Whether the training is to be continued."""
-        if learner.num_timesteps < self._next and learner.num_timesteps < self.task.steps:
-            return True
-        self._next += self.task.every
-        self._spent += time.process_time() - self._since
-        score = self._score(learner, EPISODES)
-        ends = learner.num_timesteps >= self.task.steps
-        if score >= self.task.threshold or ends:
-            score = self._score(learner, CONFIRMED)
-        solved = score >= self.task.threshold
-        steps, seconds = learner.num_timesteps, round(self._spent, 2)
-        self.row = {
-            "environment_steps": steps,
-            "cpu_seconds": seconds,
-            "score": score,
-            "solved_steps": steps if solved else np.inf,
-            "solved_cpu_seconds": seconds if solved else np.inf,
-        }
-        self._since = time.process_time()
-        return not (solved or ends)
-
-    def _score(self, learner: Any, episodes: int) -> float:
-        played = run_episodes(learner, self.task.env_id, episodes, **self.task.env_kwargs)
-        return float(played.measures[self.task.measure].mean())
+def _score(task: Memory, learner: Any, episodes: int) -> float:
+    played = run_episodes(learner, task.env_id, episodes, **task.env_kwargs)
+    return float(played.measures[task.measure].mean())
 
 
 def learn(job: Job) -> list[Row]:
@@ -133,19 +102,19 @@ def learn(job: Job) -> list[Row]:
 
     task = TASKS[job.table]
     env = make_sb3(task.env_id, LANES, seed=10_000 * (job.seed + 1), **task.env_kwargs)
-    solving = Solving(task)
+    tested = solving(task)
     if job.conditions["learner"] in CORES:
         policy = _recurrent_ppo(task, env, job.conditions["learner"], job.seed)
         count = sum(part.numel() for part in policy.policy.parameters())
-        policy.learn(task.steps, callback=solving, log_interval=None)
+        policy.learn(task.steps, callback=tested, log_interval=None)
     else:
         policy, count = _peer(task, env, job.conditions["learner"], job.seed)
         extra = (
-            {"callback": solving} if isinstance(policy, BaseAlgorithm) else {"goes_on": lambda: solving.goes_on(policy)}
+            {"callback": tested} if isinstance(policy, BaseAlgorithm) else {"goes_on": lambda: tested.goes_on(policy)}
         )
         policy.learn(task.steps, **extra)
     env.close()
-    return [{"parameters": count, **solving.row}]
+    return [{"parameters": count, **tested.row}]
 
 
 def _recurrent_ppo(task: Memory, env: Any, learner: str, seed: int) -> Any:

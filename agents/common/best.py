@@ -1,0 +1,56 @@
+"""The policy that did best in training, kept without tests."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import deque
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+
+class KeepBest(BaseCallback):
+    """Keeps the policy whose last training episodes had the highest mean return.
+
+    Policies come and go: the last one is often not the best. This one is chosen by episodes that training plays anyway,
+    exploration and all, so it costs no step. It is looked for whenever as many episodes have ended since the last look;
+    among equals the latest is kept.
+
+    Args:
+        episodes: number of training episodes that a policy is judged by.
+
+    Attributes:
+        mean_return: of those that the kept policy was judged by; -inf before there are enough.
+        steps: environment steps at that time.
+        episodes: number of training episodes that have ended.
+    """
+
+    def __init__(self, episodes: int = 5) -> None:
+        super().__init__()
+        if episodes < 1:
+            raise ValueError(f"episodes must be at least 1, not {episodes}")
+        self.mean_return, self.steps, self.episodes = -math.inf, 0, 0
+        self._returns: deque[float] = deque(maxlen=episodes)
+        self._next_look = episodes
+        self._kept: dict[str, Any] | None = None
+
+    def _on_step(self) -> bool:
+        for lane in np.flatnonzero(self.locals["dones"]):
+            self._returns.append(float(self.locals["infos"][lane]["episode"]["r"]))
+            self.episodes += 1
+        if self.episodes >= self._next_look:
+            self._next_look = self.episodes + (self._returns.maxlen or 0)
+            mean = sum(self._returns) / len(self._returns)
+            if mean >= self.mean_return:
+                self.mean_return, self.steps = mean, self.num_timesteps
+                self._kept = copy.deepcopy(self.model.policy.state_dict())
+        return True
+
+    def restore(self) -> bool:
+        """Gives the agent the kept policy; False: no policy has been judged, and nothing has changed."""
+        if self._kept is None:
+            return False
+        self.model.policy.load_state_dict(self._kept)
+        return True
