@@ -16,7 +16,17 @@ LARGEST = 2**31 - 1
 # Ranges of real numbers, both ends included; all others lie between 0 and MOST.
 REALS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
-        ("gamma", "gae_lambda", "td_lambda", "exchange", "p_start", "final_rate", "random_share", "end_share"),
+        (
+            "gamma",
+            "gae_lambda",
+            "td_lambda",
+            "exchange",
+            "p_start",
+            "final_rate",
+            "random_share",
+            "end_share",
+            "persistence",
+        ),
         (0.0, 1.0),
     ),
 }

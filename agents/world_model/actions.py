@@ -30,8 +30,12 @@ class Actions(nn.Module):
         return self.likely(net)
 
     @abstractmethod
-    def explore(self, net: Tensor, scale: Tensor) -> Tensor:
-        """Vectors (B, A) with noise of `scale` (B, 1)."""
+    def noise(self, net: Tensor) -> Tensor:
+        """What `explore` adds, (B, ...), drawn anew."""
+
+    @abstractmethod
+    def explore(self, net: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
+        """Vectors (B, A) with `noise` of `scale` (B, 1)."""
 
     @abstractmethod
     def uniform(self, count: int) -> Tensor:
@@ -70,10 +74,14 @@ class Pushes(Actions):
         pushes = torch.addcmul(self.low, self.span, torch.sigmoid(net))
         return pushes if self.bounded else torch.where(self.free, net, pushes)
 
-    def explore(self, net: Tensor, scale: Tensor) -> Tensor:
+    def noise(self, net: Tensor) -> Tensor:
+        """Normal deviates (B, A)."""
+        return torch.randn_like(net)
+
+    def explore(self, net: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
         """Gaussian noise of `scale` half-ranges, clipped to the bounds."""
         pushes = self.likely(net)
-        noisy = pushes + 0.5 * self.span * scale * torch.randn_like(pushes)
+        noisy = pushes + 0.5 * self.span * scale * noise
         clipped = noisy.clamp(self.low, self.low + self.span)
         return clipped if self.bounded else torch.where(self.free, noisy, clipped)
 
@@ -116,10 +124,13 @@ class Choices(Actions):
         """See `Actions.sample`."""
         return self._chosen(net, net + _gumbel(net))
 
-    def explore(self, net: Tensor, scale: Tensor) -> Tensor:
+    def noise(self, net: Tensor) -> Tensor:
+        """Uniformly random vectors, and uniform numbers that say whether they replace C's: (B, A + 1)."""
+        return torch.cat((self.uniform(len(net)), torch.rand_like(net[:, :1])), 1)
+
+    def explore(self, net: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
         """Drawn with C's probabilities, and uniformly with the probability `scale`."""
-        drawn, random = self.sample(net), self.uniform(len(net))
-        return torch.where(torch.rand_like(scale) < scale, random, drawn)
+        return torch.where(noise[:, -1:] < scale, noise[:, :-1], self.sample(net))
 
     def uniform(self, count: int) -> Tensor:
         """See `Actions.uniform`."""

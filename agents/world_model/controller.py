@@ -21,7 +21,7 @@ from ..cores import Core, State
 from .evaluator import Evaluator
 from .experience import Experience
 from .model import States, WorldModel
-from .objectives import Objective, make_objective
+from .objectives import Objective, make_objective, pays
 from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
@@ -68,6 +68,9 @@ class WorldModelController(Agent):
             whose tasks end by the clock.
         noise: largest standard deviation of exploration, in half-ranges of the action; each episode of each lane
             draws its own, uniformly from 0 to this. For discrete actions, the probability of a random one.
+        persistence: probability that the random action of the first `model_steps`, or the noise, is that of the step
+            before: what no independent actions reach, as the top of a hill, those that persist may. None: 0 with goals,
+            else 0.8.
         random_share: probability that an action of C is replaced by a uniformly random one, so that M goes on seeing
             what C does not do.
         objective: "goal_match", "goal_error", "reward", "signals" or a function, see `make_objective`; None: the one
@@ -109,7 +112,7 @@ class WorldModelController(Agent):
         "MlpPolicy": ControllerPolicy,
         "MultiInputPolicy": ControllerPolicy,
     }
-    STATE = (*Agent.STATE, "replay", "_noise_scale")
+    STATE = (*Agent.STATE, "replay", "_noise_scale", "_random")
     RENAMED = {  # noqa: RUF012 (declared so by the parent)
         "rollout_steps": "n_steps",
         "replay_size": "buffer_size",
@@ -123,6 +126,7 @@ class WorldModelController(Agent):
     updates: int
     window: int
     gamma: float
+    persistence: float
     burn_in: int
     end_share: float
     scaled: bool
@@ -148,6 +152,7 @@ class WorldModelController(Agent):
         gamma: float | None = None,
         bootstrap_at_end: bool | None = None,
         noise: float = 1.0,
+        persistence: float | None = None,
         random_share: float = 0.0,
         objective: str | Objective | None = None,
         match_widths: tuple[float, ...] | None = (0.2, 0.7),
@@ -205,6 +210,7 @@ class WorldModelController(Agent):
         self.gamma = gamma  # type: ignore[assignment]
         self.bootstrap_at_end = bootstrap_at_end
         self.noise = noise
+        self.persistence = persistence  # type: ignore[assignment]
         self.random_share = random_share
         self.objective = objective
         self.match_widths = match_widths
@@ -249,10 +255,10 @@ class WorldModelController(Agent):
         batch = not self.online and not encoder.has_goal
         self._settle(scaled=batch and self.model_output == "residual", end_share=0.25 if batch else 0.0)
         if encoder.has_goal:
-            self._settle(model_steps=12_800, updates=40, window=1, gamma=0.95)
+            self._settle(model_steps=12_800, updates=40, window=1, gamma=0.95, persistence=0.0)
         else:
             steps = self.lanes * (self.n_steps or 40)
-            self._settle(model_steps=500, updates=min(40, steps), window=10, gamma=0.98)
+            self._settle(model_steps=500, updates=min(40, steps), window=10, gamma=0.98, persistence=0.8)
         self.policy = self.policy_class(
             self.observation_space,
             self.action_space,
@@ -283,6 +289,7 @@ class WorldModelController(Agent):
         self._objective = make_objective(
             self.objective, encoder.has_goal, self.match_widths, self.signals, encoder.observation_size
         )
+        self._bounds_values = self._objective is pays  # no value exceeds what can be paid
         if self.weight_range is not None:
             for parameter in (*self.policy.parameters(), *self.world_model.parameters()):
                 nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
@@ -309,6 +316,7 @@ class WorldModelController(Agent):
         capacity = max(2 * (self.burn_in + self.window), self.buffer_size // self.lanes)
         self.replay = Experience(self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device)
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
+        self._random = torch.zeros(self.lanes, 0, device=self.device)
 
     def rollout_length(self) -> int | None:
         """`n_steps`."""
@@ -458,6 +466,8 @@ class WorldModelController(Agent):
             return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0), weights
         observation = outputs[..., : self.encoder.observation_size]
         next_values = self.value_net.target(observation, unrolled.next_memory, desired)
+        if self._bounds_values:
+            next_values = next_values.clamp(*self.policy.scale.worth(self.gamma))
         return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda), weights
 
     def begin_rollout(self) -> None:
@@ -476,13 +486,13 @@ class WorldModelController(Agent):
         controller_state, model_state = self.core_states
         self._exploring = self.num_timesteps < self.model_steps
         if self._exploring:
-            action = kinds.uniform(len(observation))
+            action = self._persistent(kinds.uniform(len(observation)), episode_start)
         else:
             net, controller_state = policy.net(seen, desired, controller_state, episode_start)
             if self.noise:
                 fresh = self.noise * torch.rand_like(self._noise_scale)
                 self._noise_scale = torch.where(episode_start[:, None], fresh, self._noise_scale)
-                action = kinds.explore(net, self._noise_scale)
+                action = kinds.explore(net, self._noise_scale, self._persistent(kinds.noise(net), episode_start))
             else:
                 action = kinds.sample(net)
             if self.random_share:
@@ -492,6 +502,16 @@ class WorldModelController(Agent):
             model_state = self.world_model.step(seen, action, model_state, episode_start)[1]
         act = {"observation": observation, "desired_goal": desired, "action": action}
         return kinds.to_env(action), act, (controller_state, model_state)
+
+    def _persistent(self, fresh: Tensor, episode_start: Tensor) -> Tensor:
+        """Random numbers (N, ...), in each lane those of the step before with the probability `persistence`."""
+        if not self.persistence:
+            return fresh
+        if self._random.shape == fresh.shape:
+            kept = (torch.rand_like(self._noise_scale) < self.persistence) & ~episode_start[:, None]
+            fresh = torch.where(kept, self._random, fresh)
+        self._random = fresh
+        return fresh
 
     def remember(self, step: Step) -> None:
         """See `Agent.remember`."""

@@ -72,7 +72,7 @@ def make_objective(
                 f"signals must be {{column: desired value}} with columns from 0 to {size - 1}, not {signals}"
             )
         return partial(_pleases, columns=columns, desired_values=[float(value) for value in signals.values()])
-    return _errs if name == "goal_error" else _pays
+    return _errs if name == "goal_error" else pays
 
 
 def _matches(predicted: Mapping[str, Tensor], desired: Tensor, widths: Sequence[float]) -> Tensor:
@@ -83,7 +83,8 @@ def _errs(predicted: Mapping[str, Tensor], desired: Tensor) -> Tensor:
     return -goal_error(predicted["achieved_goal"], desired)
 
 
-def _pays(predicted: Mapping[str, Tensor], desired: Tensor) -> Tensor:
+def pays(predicted: Mapping[str, Tensor], desired: Tensor) -> Tensor:
+    """The objective "reward"."""
     return predicted["reward"]
 
 

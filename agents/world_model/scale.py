@@ -56,6 +56,17 @@ class Scale(nn.Module):
         lowest, highest = self.paid[int(at_end)] / self.reward
         return reward.clamp(lowest, highest)
 
+    def worth(self, gamma: float) -> tuple[float, float]:
+        """Smallest and largest return that the rewards so far allow, in units of their size, by discount `gamma`."""
+        if self.fixed or gamma == 1:
+            return -math.inf, math.inf
+        (low, high), (low_at_end, high_at_end) = (self.paid.nan_to_num(posinf=0.0, neginf=0.0) / self.reward).tolist()
+        horizon = 1 / (1 - gamma)
+        return (
+            min(0.0, low) * horizon + min(0.0, low_at_end),
+            max(0.0, high) * horizon + max(0.0, high_at_end),
+        )
+
     def check(self, observation: Tensor) -> None:
         """Warns, once, of an observed number (B, D) that is `FAR` times its spread away from its mean."""
         if self._warned or not self.count:

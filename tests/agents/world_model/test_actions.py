@@ -26,7 +26,12 @@ def test_every_vector_is_an_action_of_the_space(name):
     actions = make_actions(space)
     net = 3 * torch.randn(50, actions.size)
     scale = torch.rand(50, 1)
-    for vectors in (actions.likely(net), actions.sample(net), actions.explore(net, scale), actions.uniform(50)):
+    for vectors in (
+        actions.likely(net),
+        actions.sample(net),
+        actions.explore(net, scale, actions.noise(net)),
+        actions.uniform(50),
+    ):
         assert vectors.shape == (50, actions.size)
         for action in actions.to_env(vectors):
             assert space.contains(action if np.ndim(action) else np.int64(action)), (name, action)
@@ -51,7 +56,7 @@ def test_exploration_of_choices_goes_from_own_to_random():
     torch.manual_seed(0)
     actions = make_actions(SPACES["discrete"])
     net = torch.tensor([[20.0, 0.0, 0.0, 0.0]]).expand(4000, -1)
-    own, random = (actions.explore(net, torch.full((4000, 1), scale)) for scale in (0.0, 1.0))
+    own, random = (actions.explore(net, torch.full((4000, 1), scale), actions.noise(net)) for scale in (0.0, 1.0))
     assert (own[:, 0] > 0.5).all()
     assert (random[:, 0] > 0.5).float().mean() == pytest.approx(0.25, abs=0.03)
 
@@ -60,3 +65,27 @@ def test_other_spaces_are_refused():
     for space in (spaces.MultiBinary(3), spaces.MultiDiscrete([[2, 2], [2, 2]]), spaces.Text(3)):
         with pytest.raises(ValueError, match="Box, Discrete, or MultiDiscrete of one axis"):
             make_actions(space)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_random_actions_and_noise_persist(env_id):
+    """At 0.9 ten steps on average; never beyond the end of an episode."""
+    from agents import WorldModelController, make_sb3
+
+    env = make_sb3(env_id, 16, seed=0)
+    agent = WorldModelController("MlpPolicy", env, seed=0, persistence=0.9, model_steps=3200, updates=0, core_kwargs={})
+    agent.learn(3200, log_interval=None)
+    window = agent.replay.newest(200)
+    same = (window["action"][1:] == window["action"][:-1]).all(-1)
+    within = ~window.flag("episode_start")[1:]
+    chance = 0.5 if env_id == "CartPole-v1" else 0.0
+    assert same[within].float().mean() == pytest.approx(0.9 + 0.1 * chance, abs=0.02)
+    if not within.all():
+        assert same[~within].float().mean() == pytest.approx(chance, abs=0.1)
+    net = torch.zeros(16, agent.policy.actions.size)
+    fresh = torch.ones(16, dtype=torch.bool)
+    first = agent._persistent(agent.policy.actions.noise(net), fresh)
+    again = agent._persistent(agent.policy.actions.noise(net), ~fresh)
+    kept = (first == again).all(1)
+    assert 8 <= kept.sum() <= 16
+    assert not (agent._persistent(agent.policy.actions.noise(net), fresh) == again).all(1).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import gymnasium as gym
@@ -34,6 +35,11 @@ def test_scales_are_those_of_all_steps_so_far():
         paid = reward[ends == at_end] / scale.reward
         asked = torch.linspace(-20, 20, 9)
         torch.testing.assert_close(scale.payable(asked, at_end), asked.clamp(paid.min(), paid.max()))
+    live, last = (reward[ends == at_end] / scale.reward for at_end in (0, 1))
+    low, high = scale.worth(0.9)
+    assert low == pytest.approx(10 * live.min().item() + last.min().item(), rel=1e-5)
+    assert high == pytest.approx(10 * live.max().item() + last.max().item(), rel=1e-5)
+    assert scale.worth(1.0) == (-math.inf, math.inf)
     scaled = scale(flat)
     torch.testing.assert_close(scaled[:, :2].std(0, unbiased=False), torch.ones(2), rtol=1e-4, atol=1e-4)
     assert torch.equal(scaled[:, 2], torch.zeros(200))
