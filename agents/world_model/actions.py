@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -13,13 +14,17 @@ from torch import Tensor, nn
 
 
 class Actions(nn.Module):
-    """How net inputs (B, A) become actions as M reads them, vectors (B, A), and actions of the environment.
+    """How net inputs (B, U) become actions as M reads them, vectors (B, A), and actions of the environment.
 
     Attributes:
         size: A.
+        units: U; those after the first A, if there are any, say how far a unit's output varies.
+        probabilistic: whether actions are drawn, so that they have a log-probability.
     """
 
     size: int
+    units: int
+    probabilistic: bool
 
     @abstractmethod
     def likely(self, net: Tensor) -> Tensor:
@@ -28,6 +33,15 @@ class Actions(nn.Module):
     def sample(self, net: Tensor) -> Tensor:
         """Vectors (B, A) as drawn in imagination; differentiable."""
         return self.likely(net)
+
+    def passing(self, net: Tensor, real: Tensor) -> Tensor:
+        """Vectors (B, A) that were really taken, with the gradient of those that C means."""
+        likely = self.likely(net)
+        return likely + (real - likely).detach()
+
+    def log_probability(self, net: Tensor, vectors: Tensor) -> Tensor:
+        """Log-probability (B,), or density, with which `sample` draws vectors (B, A); differentiable in `net`."""
+        raise NotImplementedError
 
     @abstractmethod
     def noise(self, net: Tensor) -> Tensor:
@@ -53,6 +67,7 @@ class Pushes(Actions):
         space: a Box.
     """
 
+    probabilistic = False
     low: Tensor
     span: Tensor
     free: Tensor
@@ -60,7 +75,7 @@ class Pushes(Actions):
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
         self.space = space
-        self.size = int(np.prod(space.shape))
+        self.size = self.units = int(np.prod(space.shape))
         low, high = (torch.as_tensor(bound).double().flatten() for bound in (space.low, space.high))
         free = ~(torch.isfinite(low) & torch.isfinite(high))
         low, high = torch.where(free, -1.0, low), torch.where(free, 1.0, high)
@@ -76,14 +91,15 @@ class Pushes(Actions):
 
     def noise(self, net: Tensor) -> Tensor:
         """Normal deviates (B, A)."""
-        return torch.randn_like(net)
+        return torch.randn_like(net[:, : self.size])
 
     def explore(self, net: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
         """Gaussian noise of `scale` half-ranges, clipped to the bounds."""
-        pushes = self.likely(net)
-        noisy = pushes + 0.5 * self.span * scale * noise
-        clipped = noisy.clamp(self.low, self.low + self.span)
-        return clipped if self.bounded else torch.where(self.free, noisy, clipped)
+        return self._within(self.sample(net) + 0.5 * self.span * scale * noise)
+
+    def _within(self, vectors: Tensor) -> Tensor:
+        clipped = vectors.clamp(self.low, self.low + self.span)
+        return clipped if self.bounded else torch.where(self.free, vectors, clipped)
 
     def uniform(self, count: int) -> Tensor:
         """See `Actions.uniform`; without bounds within 1 of 0."""
@@ -96,6 +112,48 @@ class Pushes(Actions):
         return clipped
 
 
+class Units(Pushes):
+    """Box, by probabilistic units with adaptive mean and variance (Schmidhuber, FKI-126-90, 1990).
+
+    Each action is drawn around the push of its first unit, with a standard deviation of `logistic(second unit)`
+    half-ranges, and clipped to the bounds. The deviates are held fixed in gradients, which so reach means and variances
+    alike.
+
+    Args:
+        space: a Box.
+    """
+
+    probabilistic = True
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__(space)
+        self.units = 2 * self.size
+
+    def likely(self, net: Tensor) -> Tensor:
+        """See `Actions.likely`: the means."""
+        return super().likely(net[..., : self.size])
+
+    def deviation(self, net: Tensor) -> Tensor:
+        """Standard deviations (B, A) in units of the action."""
+        return 0.5 * self.span * torch.sigmoid(net[..., self.size :])
+
+    def sample(self, net: Tensor) -> Tensor:
+        """See `Actions.sample`."""
+        means = self.likely(net)
+        return self._within(means + self.deviation(net) * torch.randn_like(means))
+
+    def passing(self, net: Tensor, real: Tensor) -> Tensor:
+        """See `Actions.passing`."""
+        means, deviation = self.likely(net), self.deviation(net)
+        return means + deviation * ((real - means) / deviation).detach()
+
+    def log_probability(self, net: Tensor, vectors: Tensor) -> Tensor:
+        """See `Actions.log_probability`; of actions at the bounds, that of the bound itself."""
+        deviation = self.deviation(net)
+        deviates = (vectors.detach() - self.likely(net)) / deviation
+        return -(0.5 * deviates.square() + deviation.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+
 class Choices(Actions):
     """Discrete and MultiDiscrete: one-hot blocks, drawn with the probabilities softmax(net).
 
@@ -106,6 +164,7 @@ class Choices(Actions):
         space: Discrete or MultiDiscrete of one axis.
     """
 
+    probabilistic = True
     _even: Tensor
 
     def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
@@ -113,7 +172,7 @@ class Choices(Actions):
         self.space = space
         self.sizes = [int(space.n)] if isinstance(space, spaces.Discrete) else space.nvec.tolist()
         self.starts = np.ravel(space.start)
-        self.size = sum(self.sizes)
+        self.size = self.units = sum(self.sizes)
         self.register_buffer("_even", torch.zeros(self.size), persistent=False)
 
     def likely(self, net: Tensor) -> Tensor:
@@ -123,6 +182,11 @@ class Choices(Actions):
     def sample(self, net: Tensor) -> Tensor:
         """See `Actions.sample`."""
         return self._chosen(net, net + _gumbel(net))
+
+    def log_probability(self, net: Tensor, vectors: Tensor) -> Tensor:
+        """See `Actions.log_probability`."""
+        parts = net.split_with_sizes(self.sizes, -1)
+        return (torch.cat([part.log_softmax(-1) for part in parts], -1) * vectors.detach()).sum(-1)
 
     def noise(self, net: Tensor) -> Tensor:
         """Uniformly random vectors, and uniform numbers that say whether they replace C's: (B, A + 1)."""
@@ -155,14 +219,18 @@ class Choices(Actions):
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 
-def make_actions(space: spaces.Space[Any]) -> Actions:
+def make_actions(space: spaces.Space[Any], probabilistic: bool = False) -> Actions:
     """What C's outputs mean in an action space.
+
+    Args:
+        space: of actions.
+        probabilistic: whether a Box's are drawn by `Units`; choices always are.
 
     Raises:
         ValueError: a space other than Box, Discrete and MultiDiscrete.
     """
     if isinstance(space, spaces.Box):
-        return Pushes(space)
+        return Units(space) if probabilistic else Pushes(space)
     if isinstance(space, spaces.Discrete) or (isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1):
         return Choices(space)
     raise ValueError(f"actions must be a Box, Discrete, or MultiDiscrete of one axis, not {space}")

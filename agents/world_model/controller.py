@@ -44,7 +44,9 @@ class WorldModelController(Agent):
         policy: "ControllerPolicy" or a subclass.
         env: a VecEnv (`make_sb3`), an environment or its id.
         gradient: "real": activations come from the real trajectory and M gives only its Jacobian, as in 1990;
-            "imagined": trajectories are rollouts inside M that start at real observations. "real" has the gradient at
+            "imagined": trajectories are rollouts inside M that start at real observations; "reinforce": likewise, but
+            without M's derivatives, by the log-probability of what was drawn (Williams, Machine Learning 8, 1992), with
+            V as the baseline; "mixed": the mean of the last two. "real" has the gradient at
             the action that was taken, not at the one that C would take now: it needs short rollouts, small steps and
             little noise, as in the preset "real_forward".
         error: "summed" over all steps, or "terminal": only at an episode's last step.
@@ -71,6 +73,8 @@ class WorldModelController(Agent):
         persistence: probability that the random action of the first `model_steps`, or the noise, is that of the step
             before: what no independent actions reach, as the top of a hill, those that persist may. None: 0 with goals,
             else 0.8.
+        probabilistic: whether the actions of a Box are drawn, with a variance that C learns, see `Units`.
+        ent_coef: weight of the entropy of what is drawn, estimated from its log-probability.
         random_share: probability that an action of C is replaced by a uniformly random one, so that M goes on seeing
             what C does not do.
         objective: "goal_match", "goal_error", "reward", "signals" or a function, see `make_objective`; None: the one
@@ -92,6 +96,8 @@ class WorldModelController(Agent):
         evaluator_kwargs: keywords of `Evaluator`.
         model_output: see `WorldModel`; None: "logistic" where all observations lie in [0, 1], else "residual".
         optimizer: "adam" or plain "sgd".
+        adam_eps: Adam's epsilon for C: gradients well below it move C little. Adam makes even those large that are left
+            where nothing goes wrong any more, and C drifts away from what it can. None: 1e-8 with goals, else 1e-3.
         learning_rate: C's; a number or Stable-Baselines3's schedule of the progress remaining.
         model_learning_rate: M's.
         evaluator_learning_rate: V's.
@@ -127,6 +133,7 @@ class WorldModelController(Agent):
     window: int
     gamma: float
     persistence: float
+    adam_eps: float
     burn_in: int
     end_share: float
     scaled: bool
@@ -136,7 +143,7 @@ class WorldModelController(Agent):
         policy: str | type[ControllerPolicy] = "ControllerPolicy",
         env: GymEnv | str | None = None,
         *,
-        gradient: Literal["real", "imagined"] = "imagined",
+        gradient: Literal["real", "imagined", "mixed", "reinforce"] = "imagined",
         error: Literal["summed", "terminal"] = "summed",
         schedule: Literal["alternating", "model_first"] = "alternating",
         model_steps: int | None = None,
@@ -153,6 +160,8 @@ class WorldModelController(Agent):
         bootstrap_at_end: bool | None = None,
         noise: float = 1.0,
         persistence: float | None = None,
+        probabilistic: bool = False,
+        ent_coef: float = 0.0,
         random_share: float = 0.0,
         objective: str | Objective | None = None,
         match_widths: tuple[float, ...] | None = (0.2, 0.7),
@@ -171,6 +180,7 @@ class WorldModelController(Agent):
         evaluator_kwargs: dict[str, Any] | None = None,
         model_output: Literal["logistic", "linear", "residual"] | None = None,
         optimizer: Literal["adam", "sgd"] = "adam",
+        adam_eps: float | None = None,
         learning_rate: float | Schedule = 2e-3,
         model_learning_rate: float = 3e-3,
         evaluator_learning_rate: float = 3e-3,
@@ -184,7 +194,7 @@ class WorldModelController(Agent):
         tensorboard_log: str | None = None,
         _init_setup_model: bool = True,
     ) -> None:
-        if online and gradient == "imagined" and n_steps == 1:
+        if online and gradient != "real" and n_steps == 1:
             raise ValueError("online imagination starts from the outcome of a step: n_steps must be at least 2 or None")
         if online and burn_in:
             raise ValueError("online updates begin with the states that were just recorded: leave burn_in at 0 or None")
@@ -211,6 +221,8 @@ class WorldModelController(Agent):
         self.bootstrap_at_end = bootstrap_at_end
         self.noise = noise
         self.persistence = persistence  # type: ignore[assignment]
+        self.probabilistic = probabilistic
+        self.ent_coef = ent_coef
         self.random_share = random_share
         self.objective = objective
         self.match_widths = match_widths
@@ -229,6 +241,7 @@ class WorldModelController(Agent):
         self.evaluator_kwargs = evaluator_kwargs
         self.model_output = model_output
         self.optimizer = optimizer
+        self.adam_eps = adam_eps  # type: ignore[assignment]
         self.model_learning_rate = model_learning_rate
         self.evaluator_learning_rate = evaluator_learning_rate
         self.final_rate = final_rate
@@ -255,10 +268,10 @@ class WorldModelController(Agent):
         batch = not self.online and not encoder.has_goal
         self._settle(scaled=batch and self.model_output == "residual", end_share=0.25 if batch else 0.0)
         if encoder.has_goal:
-            self._settle(model_steps=12_800, updates=40, window=1, gamma=0.95, persistence=0.0)
+            self._settle(model_steps=12_800, updates=40, window=1, gamma=0.95, persistence=0.0, adam_eps=1e-8)
         else:
             steps = self.lanes * (self.n_steps or 40)
-            self._settle(model_steps=500, updates=min(40, steps), window=10, gamma=0.98, persistence=0.8)
+            self._settle(model_steps=500, updates=min(40, steps), window=10, gamma=0.98, persistence=0.8, adam_eps=1e-3)
         self.policy = self.policy_class(
             self.observation_space,
             self.action_space,
@@ -266,8 +279,12 @@ class WorldModelController(Agent):
             core=self.core,
             core_kwargs=self.core_kwargs,
             scaled=self.scaled,
+            probabilistic=self.probabilistic,
             device=self.device,
         ).to(self.device)
+        draws = self.policy.actions.probabilistic
+        if not draws and (self.ent_coef or self.gradient in ("mixed", "reinforce")):
+            raise ValueError(f"gradient={self.gradient!r} and ent_coef need actions that are drawn: probabilistic=True")
         self.world_model = WorldModel(
             encoder,
             self.policy.actions.size,
@@ -298,6 +315,8 @@ class WorldModelController(Agent):
         self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
             kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
         )
+        if self.optimizer == "adam":
+            self.policy_optimizer.param_groups[0]["eps"] = self.adam_eps
         self._exploring = True
         self._setup_lanes()
 
@@ -325,7 +344,7 @@ class WorldModelController(Agent):
     def train(self, steps: int) -> None:
         """Trains M to predict, C through M, and V to predict C's returns."""
         learns_model = self._exploring or self.schedule == "alternating"
-        unroll = unrolled_in_model if self.gradient == "imagined" else unrolled_along_reality
+        unroll = unrolled_along_reality if self.gradient == "real" else unrolled_in_model
         if self.compiled_descent is not None:
             unroll = unrolled_by_others
         self._take_scales(steps)
@@ -335,7 +354,7 @@ class WorldModelController(Agent):
             if self._exploring and not self.evaluator:
                 continue
             states, window = self._warmed(recent), recent[self.burn_in :]
-            if self.gradient == "imagined":
+            if self.gradient != "real":
                 exchange_goals(window[1:]["desired_goal"], self.exchange)
             unrolled = unroll(self.policy, self.world_model, window, self.window, states)
             returns, weights = self._returns(unrolled)
@@ -385,7 +404,7 @@ class WorldModelController(Agent):
         if not self.burn_in:
             return None
         model, policy = self.world_model, self.policy
-        count, columns = self.burn_in + (self.gradient == "imagined"), sequence.data.shape[1]
+        count, columns = self.burn_in + (self.gradient != "real"), sequence.data.shape[1]
         past = sequence[:count]
         controller_state = policy.warm(
             past["observation"], past["desired_goal"], policy.core.initial_state(columns), past.flag("episode_start")
@@ -394,7 +413,8 @@ class WorldModelController(Agent):
 
     def _learn_controller(self, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
         """C descends -mean w G + e / 2B sum |net|^2: returns G, weights w, and the weight e of `saturation`."""
-        loss = -(returns if weights is None else weights * returns).mean()
+        gain = self._gain(unrolled, returns)
+        loss = -(gain if weights is None else weights * gain).mean()
         if self.compiled_descent is not None:
             slopes = torch.autograd.grad(loss, unrolled.outputs)
             self.compiled_descent.learn_controller(cast(Sequence, unrolled.trajectory), *slopes)
@@ -407,12 +427,27 @@ class WorldModelController(Agent):
         check_losses(self.num_timesteps, controller_loss=loss)
         descend(self.policy_optimizer, loss, self.max_grad_norm)
 
+    def _gain(self, unrolled: Unrolled, returns: Tensor) -> Tensor:
+        """What C ascends (T, B): returns G with their gradient, log p (G - V), or the mean of both; and the entropy."""
+        gain = returns
+        if self.gradient in ("mixed", "reinforce"):
+            advantages = returns.detach()
+            if self.evaluator:
+                seen = (unrolled.trajectory[name] for name in ("observation", "desired_goal"))
+                advantages = advantages - self._values(next(seen), unrolled.memory, next(seen)).detach()
+            scored = unrolled.scores * advantages / advantages.std().clamp(min=1.0)
+            gain = scored if self.gradient == "reinforce" else 0.5 * (returns + scored)
+        if self.ent_coef:
+            # the score's mean gradient is 0, so that of log p (log p - const) is the entropy's, negative
+            gain = gain - self.ent_coef * unrolled.scores * unrolled.scores.detach()
+        return gain
+
     def _learn_evaluator(self, window: Sequence, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
         """V descends 1/2 w (V - G)^2; if trajectories are imagined, half of it on what M predicted for their starts."""
         trajectory, memory = unrolled.trajectory, unrolled.memory
         observation, desired = trajectory["observation"], trajectory["desired_goal"]
         loss = self._value_loss(observation, memory, desired, returns, 1.0 if weights is None else weights)
-        if self.gradient == "imagined" and not self.world_model.memory_size:
+        if self.gradient != "real" and not self.world_model.memory_size:
             expected, known = self.world_model.expected(window[:1])
             loss = 0.5 * (loss + self._value_loss(expected, memory[:1], desired[:1], returns[:1], known))
         check_losses(self.num_timesteps, evaluator_loss=loss)
@@ -458,17 +493,20 @@ class WorldModelController(Agent):
         discounts = torch.full_like(rewards, self.gamma)
         if not follows:
             discounts = discounts * (1 - trajectory["terminated"].squeeze(-1))
-            goes_on = self.world_model.continues(outputs) if self.gradient == "imagined" else None
+            goes_on = None if self.gradient == "real" else self.world_model.continues(outputs)
             if goes_on is not None:
                 discounts = discounts * goes_on
                 weights = torch.cat((torch.ones_like(goes_on[:1]), goes_on[:-1].cumprod(0))).detach()
         if not self.evaluator:
             return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0), weights
         observation = outputs[..., : self.encoder.observation_size]
-        next_values = self.value_net.target(observation, unrolled.next_memory, desired)
-        if self._bounds_values:
-            next_values = next_values.clamp(*self.policy.scale.worth(self.gamma))
+        next_values = self._values(observation, unrolled.next_memory, desired)
         return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda), weights
+
+    def _values(self, observation: Tensor, memory: Tensor, desired: Tensor) -> Tensor:
+        """V (T, B) by the slow copy, within what can be paid."""
+        values = self.value_net.target(observation, memory, desired)
+        return values.clamp(*self.policy.scale.worth(self.gamma)) if self._bounds_values else values
 
     def begin_rollout(self) -> None:
         """Checks that values which the encoder treats as equal are equal, and warns of very large ones."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..common.encoder import Encoder
 from ..common.sequences import Sequence
 from ..cores import State, make_core
+from .actions import Actions
 from .policy import ControllerPolicy
 from .scale import Scale
 
@@ -26,15 +27,17 @@ class Dream:
 
     Attributes:
         outputs: (T, B, ...) what M says follows each step; they carry the gradient.
-        nets: (T, B, A) net inputs of C's outputs.
+        nets: (T, B, A) net inputs of C's outputs, those of variances left out.
         memories: (T, B, S) what M's core has read out of its state after each step, see `WorldModel.memory`.
         actions: (T, B, A) vectors of C's actions.
+        scores: (T, B) log-probabilities of these, with the gradient in C; empty where actions are not drawn.
     """
 
     outputs: Tensor
     nets: Tensor
     memories: Tensor
     actions: Tensor
+    scores: Tensor
 
 
 class WorldModel(nn.Module):
@@ -209,10 +212,10 @@ class WorldModel(nn.Module):
         observation, goal = start["observation"][0], start["desired_goal"][0]
         start_flag = start.flag("episode_start")[0]
         controller_state, model_state = states or self._states(policy, start)
-        outputs, nets, memories, actions = [], [], [], []
+        outputs, nets, memories, actions, kinds = [], [], [], [], policy.actions
         for _ in range(steps):
             net, controller_state = policy.net(observation, goal, controller_state, start_flag)
-            action = policy.actions.sample(net)
+            action = kinds.sample(net)
             out, model_state = self.step(observation, action, model_state, start_flag)
             outputs.append(out)
             nets.append(net)
@@ -220,7 +223,7 @@ class WorldModel(nn.Module):
             memories.append(self.memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
             start_flag = torch.zeros_like(start_flag)
-        return Dream(*map(torch.stack, (outputs, nets, memories, actions)))
+        return _dream(kinds, outputs, nets, memories, actions)
 
     def memories_before(self, sequence: Sequence, dream: Dream, states: States | None = None) -> Tensor:
         """M's state (T, B, S) before each step of a dream from the first step of `sequence`; an episode's is fresh."""
@@ -266,13 +269,12 @@ class WorldModel(nn.Module):
         starts = sequence.flag("episode_start")
         controller_state, model_state = states or self._states(policy, sequence)
         observation = observations[0]
-        outputs, nets, memories, actions = [], [], [], []
+        outputs, nets, memories, actions, kinds = [], [], [], [], policy.actions
         for t in range(len(sequence)):
             if t:
                 observation = torch.where(ended[t - 1, :, None], observations[t], observation)
             net, controller_state = policy.net(observation, desired[t], controller_state, starts[t])
-            action = policy.actions.likely(net)
-            action = action + (real_actions[t] - action).detach()
+            action = kinds.passing(net, real_actions[t])
             out, model_state = self.step(observation, action, model_state, starts[t])
             out = out + (targets[t] - out).detach()
             outputs.append(out)
@@ -280,7 +282,7 @@ class WorldModel(nn.Module):
             actions.append(action)
             memories.append(self.memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
-        return Dream(*map(torch.stack, (outputs, nets, memories, actions)))
+        return _dream(kinds, outputs, nets, memories, actions)
 
     def _states(self, policy: ControllerPolicy, sequence: Sequence) -> States:
         batch_size = sequence.data.shape[1]
@@ -288,3 +290,9 @@ class WorldModel(nn.Module):
             sequence.state("controller_state", policy.core.initial_state(batch_size)),
             sequence.state("model_state", self.initial_state(batch_size)),
         )
+
+
+def _dream(kinds: Actions, *parts: list[Tensor]) -> Dream:
+    outputs, nets, memories, actions = map(torch.stack, parts)
+    scores = kinds.log_probability(nets, actions) if kinds.probabilistic else nets.new_empty(0)
+    return Dream(outputs, nets[..., : kinds.size], memories, actions, scores)

@@ -31,6 +31,7 @@ class ControllerPolicy(Actor):
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
         scaled: whether C reads observations in units of their spread, see `Scale`.
+        probabilistic: whether the actions of a Box are drawn, with a variance that C learns, see `Units`.
         device: device of the parameters.
     """
 
@@ -44,19 +45,20 @@ class ControllerPolicy(Actor):
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
         scaled: bool = False,
+        probabilistic: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(observation_space, action_space)
         self.encoder = Encoder(observation_space, device=device)
         self.goal_input = goal_input and self.encoder.has_goal
         inputs = self.encoder.observation_size + (self.encoder.goal_size if self.goal_input else 0)
-        self.actions = make_actions(action_space)
+        self.actions = make_actions(action_space, probabilistic)
         self.core = make_core(core, inputs, **(core_kwargs or {}))
-        self.head = nn.Linear(self.core.output_size, self.actions.size)
+        self.head = nn.Linear(self.core.output_size, self.actions.units)
         self.scale = Scale(self.encoder.observation_size, fixed=not scaled)
 
     def net(self, observation: Tensor, desired: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
-        """The outputs' net inputs (B, A), and the core's next state.
+        """The outputs' net inputs (B, U), and the core's next state.
 
         Args:
             observation: (B, D), scaled.

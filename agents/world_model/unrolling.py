@@ -30,6 +30,7 @@ class Unrolled:
         memory: (T, B, S) M's state before each step.
         next_memory: (T, B, S) M's state after each step; it carries the gradient.
         nets: (T, B, A) net inputs of C's outputs; empty if unknown.
+        scores: (T, B) log-probabilities of C's actions; empty if unknown.
     """
 
     outputs: Tensor
@@ -37,6 +38,7 @@ class Unrolled:
     memory: Tensor
     next_memory: Tensor
     nets: Tensor = field(default_factory=lambda: torch.zeros(0))
+    scores: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 def unrolled_in_model(
@@ -46,7 +48,8 @@ def unrolled_in_model(
     start = window[1:]
     dream = model.imagine(policy, start, steps, states)
     before = model.memories_before(start[:1], dream, states)
-    return Unrolled(dream.outputs, model.imagined(start, dream.outputs), before, dream.memories, dream.nets)
+    trajectory = model.imagined(start, dream.outputs)
+    return Unrolled(dream.outputs, trajectory, before, dream.memories, dream.nets, dream.scores)
 
 
 def unrolled_along_reality(

@@ -26,6 +26,8 @@ AGENT: dict[str, Any] = {
     "batch_size": 24,
     "window": 20,
     "noise": 0.5,
+    "persistence": 0.0,
+    "gamma": 0.99,
     "td_lambda": 0.95,
     "saturation": 0.0,
 }
