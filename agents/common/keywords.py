@@ -61,6 +61,11 @@ def check_keywords(kind: type, given: Mapping[str, Any]) -> None:
             _require(whole and least <= value <= LARGEST, name, f"a whole number from {least} to {LARGEST}", value)
         elif choices := [choice for part in parts for choice in (part, *get_args(part)) if isinstance(choice, str)]:
             _require(isinstance(value, str) and value in choices, name, " or ".join(map(repr, choices)), value)
+        elif str not in parts and (classes := [part for part in parts if getattr(part, "__origin__", None) is type]):
+            parent = get_args(classes[0])[0]
+            _require(
+                isinstance(value, type) and issubclass(value, parent), name, f"a subclass of {parent.__name__}", value
+            )
         elif _is_mapping(parts):
             _require(isinstance(value, Mapping), name, "a dict", value)
 

@@ -43,6 +43,10 @@ class Actions(nn.Module):
         """Log-probability (B,), or density, with which `sample` draws vectors (B, A); differentiable in `net`."""
         raise NotImplementedError
 
+    def entropy(self, net: Tensor) -> Tensor:
+        """Entropy (B,) of what `sample` draws, before it is clipped; differentiable."""
+        raise NotImplementedError
+
     @abstractmethod
     def noise(self, net: Tensor) -> Tensor:
         """What `explore` adds, (B, ...), drawn anew."""
@@ -153,6 +157,10 @@ class Units(Pushes):
         deviates = (vectors.detach() - self.likely(net)) / deviation
         return -(0.5 * deviates.square() + deviation.log() + 0.5 * math.log(2 * math.pi)).sum(-1)
 
+    def entropy(self, net: Tensor) -> Tensor:
+        """See `Actions.entropy`."""
+        return (self.deviation(net).log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
 
 class Choices(Actions):
     """Discrete and MultiDiscrete: one-hot blocks, drawn with the probabilities softmax(net).
@@ -185,8 +193,15 @@ class Choices(Actions):
 
     def log_probability(self, net: Tensor, vectors: Tensor) -> Tensor:
         """See `Actions.log_probability`."""
-        parts = net.split_with_sizes(self.sizes, -1)
-        return (torch.cat([part.log_softmax(-1) for part in parts], -1) * vectors.detach()).sum(-1)
+        return (self._log_odds(net) * vectors.detach()).sum(-1)
+
+    def entropy(self, net: Tensor) -> Tensor:
+        """See `Actions.entropy`."""
+        log_odds = self._log_odds(net)
+        return -(log_odds.exp() * log_odds).sum(-1)
+
+    def _log_odds(self, net: Tensor) -> Tensor:
+        return torch.cat([part.log_softmax(-1) for part in net.split_with_sizes(self.sizes, -1)], -1)
 
     def noise(self, net: Tensor) -> Tensor:
         """Uniformly random vectors, and uniform numbers that say whether they replace C's: (B, A + 1)."""

@@ -20,8 +20,8 @@ from ..common.sequences import Sequence, exchange_goals
 from ..cores import Core, State
 from .evaluator import Evaluator
 from .experience import Experience
-from .model import States, WorldModel
-from .objectives import Objective, make_objective, pays
+from .model import Dream, States, WorldModel
+from .objectives import Objective, make_objective, pays, signal_keys
 from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
 from .presets import PRESETS
@@ -74,13 +74,14 @@ class WorldModelController(Agent):
             before: what no independent actions reach, as the top of a hill, those that persist may. None: 0 with goals,
             else 0.8.
         probabilistic: whether the actions of a Box are drawn, with a variance that C learns, see `Units`.
-        ent_coef: weight of the entropy of what is drawn, estimated from its log-probability.
+        ent_coef: weight of the entropy of what is drawn.
         random_share: probability that an action of C is replaced by a uniformly random one, so that M goes on seeing
             what C does not do.
         objective: "goal_match", "goal_error", "reward", "signals" or a function, see `make_objective`; None: the one
             that suits the observations.
         match_widths: widths w of the goal reward, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
-        signals: pain and pleasure units: column of the observation -> desired value, as {"2": 0.0}.
+        signals: pain and pleasure units: column of the observation, or key of the info in every step -> desired value,
+            as {"2": 0.0} or {"pain": 0.0}.
         burn_in: real steps that C's and M's cores read before a window, so that their states are those of the present
             nets; 0: windows begin with the states that were recorded. None: 8 where a core has a state and there are no
             goals, else 0.
@@ -93,6 +94,8 @@ class WorldModelController(Agent):
         share_goal: see `Encoder`.
         core, core_kwargs: C's core, a name in `agents.CORES`, and its keywords.
         model_core, model_core_kwargs: M's.
+        model_class, model_kwargs: M's class, `WorldModel` (None) or a subclass such as `Ensemble`, and its further
+            keywords.
         evaluator_kwargs: keywords of `Evaluator`.
         model_output: see `WorldModel`; None: "logistic" where all observations lie in [0, 1], else "residual".
         optimizer: "adam" or plain "sgd".
@@ -177,6 +180,8 @@ class WorldModelController(Agent):
         core_kwargs: dict[str, Any] | None = None,
         model_core: str = "feedforward",
         model_core_kwargs: dict[str, Any] | None = None,
+        model_class: type[WorldModel] | None = None,
+        model_kwargs: dict[str, Any] | None = None,
         evaluator_kwargs: dict[str, Any] | None = None,
         model_output: Literal["logistic", "linear", "residual"] | None = None,
         optimizer: Literal["adam", "sgd"] = "adam",
@@ -238,6 +243,8 @@ class WorldModelController(Agent):
         self.core_kwargs = core_kwargs
         self.model_core = model_core
         self.model_core_kwargs = model_core_kwargs
+        self.model_class = model_class
+        self.model_kwargs = model_kwargs
         self.evaluator_kwargs = evaluator_kwargs
         self.model_output = model_output
         self.optimizer = optimizer
@@ -285,15 +292,18 @@ class WorldModelController(Agent):
         draws = self.policy.actions.probabilistic
         if not draws and (self.ent_coef or self.gradient in ("mixed", "reinforce")):
             raise ValueError(f"gradient={self.gradient!r} and ent_coef need actions that are drawn: probabilistic=True")
-        self.world_model = WorldModel(
+        told = signal_keys(self.signals)
+        self.world_model = (self.model_class or WorldModel)(
             encoder,
             self.policy.actions.size,
             output=self.model_output,
             reward=not encoder.has_goal,
             terminated=not encoder.has_goal,
+            signals=len(told),
             core=self.model_core,
             core_kwargs=self.model_core_kwargs,
             scale=self.policy.scale,
+            **(self.model_kwargs or {}),
         ).to(self.device)
         memory_size = self.world_model.memory_size
         self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
@@ -332,8 +342,11 @@ class WorldModelController(Agent):
         self.compiled_descent = online_descent(self.policy, self.world_model, optimizers, settings, self.compiled)
         parts: dict[str, Core | WorldModel] = {"controller_state": self.policy.core, "model_state": self.world_model}
         self.core_states = tuple(part.initial_state(self.lanes) for part in parts.values())
+        signals = len(signal_keys(self.signals))
         capacity = max(2 * (self.burn_in + self.window), self.buffer_size // self.lanes)
-        self.replay = Experience(self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device)
+        self.replay = Experience(
+            self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device, signals
+        )
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
         self._random = torch.zeros(self.lanes, 0, device=self.device)
 
@@ -392,9 +405,10 @@ class WorldModelController(Agent):
     def _scaled(self, sequence: Sequence) -> Sequence:
         """A minibatch, changed in place, in units of the scales."""
         scale = self.policy.scale
-        if not scale.fixed:
+        if scale.observations:
             for name in ("observation", "next_percept"):
                 sequence[name][...] = scale(sequence[name])
+        if scale.rewards:
             sequence["reward"][...] /= scale.reward
         return sequence
 
@@ -420,8 +434,8 @@ class WorldModelController(Agent):
             self.compiled_descent.learn_controller(cast(Sequence, unrolled.trajectory), *slopes)
             return
         if self.saturation:
-            nets = unrolled.nets.flatten()
-            penalty = 0.5 * self.saturation / unrolled.nets.shape[1] * torch.dot(nets, nets)
+            nets = cast(Dream, unrolled.dream).nets.flatten()
+            penalty = 0.5 * self.saturation / returns.shape[1] * torch.dot(nets, nets)
             self.measures["train/saturation_loss"] = penalty.detach()
             loss = loss + penalty
         check_losses(self.num_timesteps, controller_loss=loss)
@@ -435,11 +449,10 @@ class WorldModelController(Agent):
             if self.evaluator:
                 seen = (unrolled.trajectory[name] for name in ("observation", "desired_goal"))
                 advantages = advantages - self._values(next(seen), unrolled.memory, next(seen)).detach()
-            scored = unrolled.scores * advantages / advantages.std().clamp(min=1.0)
+            scored = cast(Dream, unrolled.dream).scores * advantages / advantages.std().clamp(min=1.0)
             gain = scored if self.gradient == "reinforce" else 0.5 * (returns + scored)
         if self.ent_coef:
-            # the score's mean gradient is 0, so that of log p (log p - const) is the entropy's, negative
-            gain = gain - self.ent_coef * unrolled.scores * unrolled.scores.detach()
+            gain = gain + self.ent_coef * cast(Dream, unrolled.dream).entropies
         return gain
 
     def _learn_evaluator(self, window: Sequence, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
@@ -511,10 +524,10 @@ class WorldModelController(Agent):
     def begin_rollout(self) -> None:
         """Checks that values which the encoder treats as equal are equal, and warns of very large ones."""
         scale = self.policy.scale
-        if scale.fixed:
-            self.encoder.check(self._last_obs)
-        else:
+        if scale.observations:
             scale.check(self.encoder.observation(self._last_obs))
+        else:
+            self.encoder.check(self._last_obs)
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Actions of C plus noise, or random ones during the first `model_steps`; see `Agent.act`."""
@@ -555,6 +568,13 @@ class WorldModelController(Agent):
         """See `Agent.remember`."""
         outcome = {"reward": step.rewards, "terminated": step.terminated, "ended": step.ends}
         act = {**step.act, "episode_start": step.episode_start}
+        if told := signal_keys(self.signals):
+            missing = [name for name in told if name not in step.infos[0]]
+            if missing:
+                raise ValueError(
+                    f"signals names {missing[0]!r}, but the info of a step has only {sorted(step.infos[0])}"
+                )
+            outcome["signals"] = np.array([[info[name] for name in told] for info in step.infos], np.float32)
         self.replay.record(act, self.core_states, self.encoder.percept(step.next_obs), **outcome)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:

@@ -24,6 +24,7 @@ class Experience(Replay):
         action_size: A.
         columns: N, number of environments.
         capacity: number of steps kept per column.
+        signals: number of pain and pleasure units that are not observed.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Experience(Replay):
         columns: int,
         capacity: int,
         device: torch.device | str = "cpu",
+        signals: int = 0,
     ) -> None:
         sizes = {
             "observation": encoder.observation_size,
@@ -41,6 +43,7 @@ class Experience(Replay):
             "action": action_size,
             "next_percept": encoder.percept_size,
             **dict.fromkeys(("reward", "terminated", "ended", "episode_start"), 1),
+            "signals": signals,
             **{name: sum(state.numel() for state in part.initial_state(1)) for name, part in parts.items()},
         }
         super().__init__(sizes, columns, capacity, device)
@@ -55,12 +58,15 @@ class Experience(Replay):
             act: observation (N, D), desired_goal (N, G), action (N, A) and episode_start (N,).
             states: of the parts, in the same order.
             next_percept: (N, P).
-            outcome: reward, terminated and ended, each (N,).
+            outcome: reward, terminated and ended, each (N,), and signals (N, n).
         """
         named = zip(self.state_names, states, strict=True)
         self.add(
             **{**act, "episode_start": act["episode_start"][:, None]},
             next_percept=next_percept,
-            **{name: torch.as_tensor(values, device=self.data.device)[:, None] for name, values in outcome.items()},
+            **{
+                name: torch.as_tensor(values, device=self.data.device).view(len(next_percept), -1)
+                for name, values in outcome.items()
+            },
             **{name: torch.cat([part.flatten(1) for part in state], 1) for name, state in named if state},
         )

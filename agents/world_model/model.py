@@ -31,6 +31,7 @@ class Dream:
         memories: (T, B, S) what M's core has read out of its state after each step, see `WorldModel.memory`.
         actions: (T, B, A) vectors of C's actions.
         scores: (T, B) log-probabilities of these, with the gradient in C; empty where actions are not drawn.
+        entropies: (T, B) of what they were drawn from; likewise.
     """
 
     outputs: Tensor
@@ -38,6 +39,7 @@ class Dream:
     memories: Tensor
     actions: Tensor
     scores: Tensor
+    entropies: Tensor
 
 
 class WorldModel(nn.Module):
@@ -59,6 +61,8 @@ class WorldModel(nn.Module):
             the observation, in units of its spread; an achieved goal with units of its own is predicted directly).
         reward: whether to predict the reward.
         terminated: whether to predict the end.
+        signals: number of pain and pleasure units that are not observed (FKI-126-90); a linear unit predicts each.
+        error: whether M predicts its own error, the loss of the percept, by one more unit.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
         scale: of the observations that it is given; None: fixed.
@@ -72,6 +76,8 @@ class WorldModel(nn.Module):
         output: Output = "linear",
         reward: bool = True,
         terminated: bool = False,
+        signals: int = 0,
+        error: bool = False,
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
         scale: Scale | None = None,
@@ -81,9 +87,10 @@ class WorldModel(nn.Module):
             raise ValueError(f"output must be one of {OUTPUTS}, not {output!r}")
         self.encoder = encoder
         self.output = output
-        self.scale = scale or Scale(encoder.observation_size, fixed=True)
+        self.scale = scale or Scale(encoder.observation_size, observations=False, rewards=False)
         self.core = make_core(core, encoder.observation_size + action_size, **(core_kwargs or {}))
         sizes = {"percept": encoder.percept_size, "reward": int(reward), "terminated": int(terminated)}
+        sizes |= {"signals": signals, "error": int(error)}
         self.heads: dict[str, slice] = {}
         width = 0
         for name, size in sizes.items():
@@ -113,7 +120,7 @@ class WorldModel(nn.Module):
             part = torch.sigmoid(out[..., :size])
         else:
             change = out[..., :size]
-            part = observation + (change if self.scale.fixed else change * self.scale.change)
+            part = observation + (change * self.scale.change if self.scale.observations else change)
         return part if size == out.shape[-1] else torch.cat((part, out[..., size:]), -1)
 
     def memory(self, state: State, like: Tensor) -> Tensor:
@@ -147,8 +154,9 @@ class WorldModel(nn.Module):
         return hidden, (*after, hidden[-1]) if state else after
 
     def target(self, sequence: Sequence) -> Tensor:
-        """The targets of `observe`, but for the end's, which are 0 or 1."""
-        found = [sequence["next_percept" if name == "percept" else name] for name in self.heads]
+        """The targets (T, B, ...) of `observe`, the end's being 0 or 1; M's own error has none."""
+        known = (name for name in self.heads if name != "error")
+        found = [sequence["next_percept" if name == "percept" else name] for name in known]
         return found[0] if len(found) == 1 else torch.cat(found, -1)
 
     def losses(self, sequence: Sequence, state: State | None = None, skipped: int = 0) -> dict[str, Tensor]:
@@ -161,22 +169,29 @@ class WorldModel(nn.Module):
 
         Returns:
             1/2 |prediction - target|^2 summed over the units, of changes in units of their spread; of the two reward
-            units, that of the one whose step it was; the cross-entropy of the end.
+            units, that of the one whose step it was; the cross-entropy of the end. What the error's unit should say is
+            the loss of the percept in that step.
         """
         raw = self.head(self._run(sequence, state)[0])
-        error = (self._heads(raw, sequence["observation"]) - self.target(sequence))[skipped:]
+        target = self.target(sequence)[skipped:]
+        error = self._heads(raw, sequence["observation"])[skipped:, :, : target.shape[-1]] - target
         raw, truth = raw[skipped:], sequence["terminated"][skipped:]
-        losses = {}
+        losses, percept = {}, target
         for name, part in self.heads.items():
+            if name == "error":
+                losses[name] = 0.5 * (F.softplus(raw[..., part].squeeze(-1)) - percept.detach()).square().mean()
+                continue
             own = error[..., part]
             if name == "terminated":
                 losses[name] = F.binary_cross_entropy_with_logits(raw[..., part], truth)
                 continue
             if name == "reward" and self._pays_at_end:
                 own = torch.where(truth > 0.5, raw[..., -1:], raw[..., part]) - sequence["reward"][skipped:]
-            if name == "percept" and self.output == "residual" and not self.scale.fixed:
+            if name == "percept" and self.output == "residual" and self.scale.observations:
                 own = own / self.scale.change
-            losses[name] = 0.5 * own.square().sum(-1).mean()
+            each = 0.5 * own.square().sum(-1)
+            percept = each if name == "percept" else percept
+            losses[name] = each.mean()
         return losses
 
     def loss(self, sequence: Sequence) -> Tensor:
@@ -184,14 +199,23 @@ class WorldModel(nn.Module):
         return torch.stack([*self.losses(sequence).values()]).sum()
 
     def named(self, outputs: Tensor) -> dict[str, Tensor]:
-        """What the heads say (T, B, ...): observation in the environment's units, achieved_goal, reward (T, B)."""
+        """What the heads say (T, B, ...), by name.
+
+        Returns:
+            observation in the environment's units, achieved_goal, reward (T, B), signals (T, B, n), and error (T, B),
+            the loss of the percept that M expects.
+        """
         encoder, scale = self.encoder, self.scale
         observation = outputs[..., : encoder.observation_size]
-        named = {"observation": observation if scale.fixed else scale.mean + scale.spread * observation}
+        named = {"observation": scale.mean + scale.spread * observation if scale.observations else observation}
         if encoder.has_goal:
             named["achieved_goal"] = outputs[..., encoder.goal_slice]
         if "reward" in self.heads:
             named["reward"] = outputs[..., self.heads["reward"]].squeeze(-1)
+        if "signals" in self.heads:
+            named["signals"] = outputs[..., self.heads["signals"]]
+        if "error" in self.heads:
+            named["error"] = F.softplus(outputs[..., self.heads["error"]]).squeeze(-1)
         return named
 
     def continues(self, outputs: Tensor) -> Tensor | None:
@@ -276,7 +300,9 @@ class WorldModel(nn.Module):
             net, controller_state = policy.net(observation, desired[t], controller_state, starts[t])
             action = kinds.passing(net, real_actions[t])
             out, model_state = self.step(observation, action, model_state, starts[t])
-            out = out + (targets[t] - out).detach()
+            known = out[..., : targets.shape[-1]]
+            real = known + (targets[t] - known).detach()
+            out = torch.cat((real, out[..., targets.shape[-1] :]), -1) if "error" in self.heads else real
             outputs.append(out)
             nets.append(net)
             actions.append(action)
@@ -294,5 +320,7 @@ class WorldModel(nn.Module):
 
 def _dream(kinds: Actions, *parts: list[Tensor]) -> Dream:
     outputs, nets, memories, actions = map(torch.stack, parts)
-    scores = kinds.log_probability(nets, actions) if kinds.probabilistic else nets.new_empty(0)
-    return Dream(outputs, nets[..., : kinds.size], memories, actions, scores)
+    drawn = (
+        (kinds.log_probability(nets, actions), kinds.entropy(nets)) if kinds.probabilistic else (nets.new_empty(0),) * 2
+    )
+    return Dream(outputs, nets[..., : kinds.size], memories, actions, *drawn)

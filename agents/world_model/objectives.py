@@ -13,8 +13,8 @@ from ..common.losses import goal_error, goal_match
 Objective = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """The reward (T, B) of arriving at what M predicts, differentiable: a function of (predicted, desired).
 
-`predicted` has observation (T, B, D) in the environment's units, achieved_goal (T, B, G) where there are goals, and
-reward (T, B) where there are none; `desired` is (T, B, G).
+`predicted` has observation (T, B, D) in the environment's units, achieved_goal (T, B, G) where there are goals, reward
+(T, B) where there are none, and whatever else M predicts, see `WorldModel.named`; `desired` is (T, B, G).
 """
 OBJECTIVES = ("goal_match", "goal_error", "reward", "signals")
 
@@ -32,15 +32,16 @@ def make_objective(
       `match_widths`;
     - "goal_error": -E = -1/2 |d - x|^2 (Schmidhuber & Huber 1990);
     - "reward": M's reward unit;
-    - "signals": pain and pleasure units (Schmidhuber, FKI-126-90, 1990): minus the sum of |c - y| over the observed
-      numbers y that have a desired value c. A square would let the gradient of a pain that is itself an error fade.
+    - "signals": pain and pleasure units (Schmidhuber, FKI-126-90, 1990): minus the sum of |c - y| over the numbers y,
+      observed or in the info, that have a desired value c. A square would let the gradient of a pain that is itself an
+      error fade.
 
     Args:
         name: one of these, or a function; None: with goals "goal_match", or "goal_error" without `match_widths`;
             else "signals" where there are any, or "reward".
         has_goal: whether observations have goals.
         match_widths: w, in units of the goal vector.
-        signals: column of the observation, a whole number -> desired value c.
+        signals: column of the observation, a whole number, or key of the info -> desired value c.
         size: D, numbers of the observation.
 
     Raises:
@@ -66,13 +67,21 @@ def make_objective(
     if name == "signals":
         if not signals:
             raise ValueError('the objective "signals" needs signals={column: desired value, ...}')
-        columns = [int(column) if str(column).isdecimal() else size for column in signals]
-        if max(columns) >= size:
+        told = signal_keys(signals)
+        columns = [int(name) for name in signals if name not in told]
+        if max(columns, default=0) >= size:
             raise ValueError(
-                f"signals must be {{column: desired value}} with columns from 0 to {size - 1}, not {signals}"
+                f"signals must be {{column or key of the info: desired value}} with columns from 0 to {size - 1}, not "
+                f"{dict(signals)}"
             )
-        return partial(_pleases, columns=columns, desired_values=[float(value) for value in signals.values()])
+        wanted = [float(signals[name]) for name in (*(name for name in signals if name not in told), *told)]
+        return partial(_pleases, columns=columns, desired_values=wanted)
     return _errs if name == "goal_error" else pays
+
+
+def signal_keys(signals: Mapping[str, float] | None) -> list[str]:
+    """The names of signals that are keys of the info, not columns of the observation."""
+    return [name for name in signals or () if not str(name).isdecimal()]
 
 
 def _matches(predicted: Mapping[str, Tensor], desired: Tensor, widths: Sequence[float]) -> Tensor:
@@ -92,4 +101,6 @@ def _pleases(
     predicted: Mapping[str, Tensor], desired: Tensor, columns: list[int], desired_values: list[float]
 ) -> Tensor:
     units = predicted["observation"][..., columns]
+    if "signals" in predicted:
+        units = torch.cat((units, predicted["signals"]), -1)
     return -(units - torch.tensor(desired_values, device=units.device)).abs().sum(-1)

@@ -21,7 +21,8 @@ class Scale(nn.Module):
 
     Args:
         size: D.
-        fixed: whether the scales stay at mean 0 and spread 1.
+        observations: whether observations have a scale; else it stays at mean 0 and spread 1.
+        rewards: likewise.
     """
 
     mean: Tensor
@@ -31,34 +32,41 @@ class Scale(nn.Module):
     paid: Tensor
     count: Tensor
     _sums: Tensor
+    _pay: Tensor
 
-    def __init__(self, size: int, fixed: bool = False) -> None:
+    def __init__(self, size: int, observations: bool = True, rewards: bool = True) -> None:
         super().__init__()
-        self.fixed, self._warned = fixed, False
+        self.observations, self.rewards, self._warned = observations, rewards, False
         own = {
             **{name: torch.full((size,), value) for name, value in (("mean", 0.0), ("spread", 1.0), ("change", 1.0))},
             "reward": torch.ones(()),
             "paid": torch.tensor([[-math.inf, math.inf]] * 2),
             "count": torch.zeros((), dtype=torch.float64),
-            "_sums": torch.zeros(3 * size + 2, dtype=torch.float64),
+            "_sums": torch.zeros(3, size, dtype=torch.float64),
+            "_pay": torch.zeros(2, dtype=torch.float64),
         }
         for name, value in own.items():
-            self.register_buffer(name, value, persistent=not fixed)
+            self.register_buffer(name, value, persistent=not self.fixed)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing has a scale."""
+        return not (self.observations or self.rewards)
 
     def forward(self, observation: Tensor) -> Tensor:
         """Observations (..., D) in units of their spread."""
-        return observation if self.fixed else (observation - self.mean) / self.spread
+        return (observation - self.mean) / self.spread if self.observations else observation
 
     def payable(self, reward: Tensor, at_end: bool = False) -> Tensor:
         """Rewards (...), in units of their size, within the range of those that were paid so far."""
-        if self.fixed:
+        if not self.rewards:
             return reward
         lowest, highest = self.paid[int(at_end)] / self.reward
         return reward.clamp(lowest, highest)
 
     def worth(self, gamma: float) -> tuple[float, float]:
         """Smallest and largest return that the rewards so far allow, in units of their size, by discount `gamma`."""
-        if self.fixed or gamma == 1:
+        if not self.rewards or gamma == 1:
             return -math.inf, math.inf
         (low, high), (low_at_end, high_at_end) = (self.paid.nan_to_num(posinf=0.0, neginf=0.0) / self.reward).tolist()
         horizon = 1 / (1 - gamma)
@@ -69,7 +77,7 @@ class Scale(nn.Module):
 
     def check(self, observation: Tensor) -> None:
         """Warns, once, of an observed number (B, D) that is `FAR` times its spread away from its mean."""
-        if self._warned or not self.count:
+        if self._warned or not self.count or not self.observations:
             return
         far = self(observation).abs().amax(0)
         column = int(far.argmax())
@@ -86,20 +94,27 @@ class Scale(nn.Module):
         """Takes in steps: observations (T, N, D) before and after them, rewards and ends of episodes (T, N, 1)."""
         if self.fixed:
             return
-        seen, change, pay = (part.flatten(0, 1).double() for part in (before, after - before, reward))
-        self.count += len(seen)
-        sums = seen.sum(0), seen.square().sum(0), change.square().sum(0), pay.square().sum(0), (pay != 0).sum(0)
-        self._sums += torch.cat(sums)
-        size = len(self.mean)
-        mean, square, change = (part / self.count for part in self._sums[:-2].split_with_sizes([size] * 3))
+        self.count += before.shape[:2].numel()
+        if self.observations:
+            self._take_observations(before.flatten(0, 1).double(), (after - before).flatten(0, 1).double())
+        if self.rewards:
+            self._take_rewards(reward, terminated > 0.5)
+
+    def _take_observations(self, seen: Tensor, change: Tensor) -> None:
+        self._sums += torch.stack((seen.sum(0), seen.square().sum(0), change.square().sum(0)))
+        mean, square, change = self._sums / self.count
         spread = (square - mean.square()).clamp(min=0).sqrt()
         still = spread < SMALLEST
         self.mean.copy_(mean)
         self.spread.copy_(torch.where(still, 1.0, spread))
         self.change.copy_((change.sqrt() / self.spread).clamp(min=1e-4))
-        square_of_pay, paid = self._sums[-2:]
-        self.reward.fill_((square_of_pay / paid).sqrt() if square_of_pay > 0 else 1.0)
-        for known, now in zip(self.paid, (reward[terminated < 0.5], reward[terminated > 0.5]), strict=True):
+
+    def _take_rewards(self, reward: Tensor, at_end: Tensor) -> None:
+        pay = reward.double()
+        self._pay += torch.stack((pay.square().sum(), (pay != 0).sum()))
+        square, paid = self._pay
+        self.reward.fill_((square / paid).sqrt() if square > 0 else 1.0)
+        for known, now in zip(self.paid, (reward[~at_end], reward[at_end]), strict=True):
             if now.numel():
                 both = torch.cat((now, known[known.isfinite()]))
                 known.copy_(torch.stack((both.min(), both.max())))

@@ -8,13 +8,12 @@ recent ones, of C's own behaviour.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..common.sequences import Sequence
-from .model import States, WorldModel
+from .model import Dream, States, WorldModel
 from .policy import ControllerPolicy
 
 Trajectory = Mapping[str, Tensor] | Sequence  # (T, B, ...) by the name of the field
@@ -29,16 +28,14 @@ class Unrolled:
         trajectory: observation, desired_goal, terminated and ended, each (T, B, ...).
         memory: (T, B, S) M's state before each step.
         next_memory: (T, B, S) M's state after each step; it carries the gradient.
-        nets: (T, B, A) net inputs of C's outputs; empty if unknown.
-        scores: (T, B) log-probabilities of C's actions; empty if unknown.
+        dream: what C and M did; None if others did it.
     """
 
     outputs: Tensor
     trajectory: Trajectory
     memory: Tensor
     next_memory: Tensor
-    nets: Tensor = field(default_factory=lambda: torch.zeros(0))
-    scores: Tensor = field(default_factory=lambda: torch.zeros(0))
+    dream: Dream | None = None
 
 
 def unrolled_in_model(
@@ -49,7 +46,7 @@ def unrolled_in_model(
     dream = model.imagine(policy, start, steps, states)
     before = model.memories_before(start[:1], dream, states)
     trajectory = model.imagined(start, dream.outputs)
-    return Unrolled(dream.outputs, trajectory, before, dream.memories, dream.nets, dream.scores)
+    return Unrolled(dream.outputs, trajectory, before, dream.memories, dream)
 
 
 def unrolled_along_reality(
@@ -57,7 +54,7 @@ def unrolled_along_reality(
 ) -> Unrolled:
     """The real trajectory with M's Jacobian: x' = x'_real + M(x, C(x)) - M(x, C(x)).detach()."""
     dream = model.real_forward(policy, window, states)
-    return Unrolled(dream.outputs, window, model.memories_before(window, dream, states), dream.memories, dream.nets)
+    return Unrolled(dream.outputs, window, model.memories_before(window, dream, states), dream.memories, dream)
 
 
 def unrolled_by_others(

@@ -14,6 +14,8 @@ from agents import WorldModelController, make_sb3
 from agents.common.encoder import Encoder
 from agents.common.sequences import Replay
 from agents.world_model import controller
+from agents.world_model.actions import make_actions
+from agents.world_model.ensemble import Ensemble
 from agents.world_model.evaluator import Evaluator
 from agents.world_model.model import WorldModel
 from agents.world_model.objectives import make_objective
@@ -188,7 +190,10 @@ def test_objectives():
         ({"objective": "goal_error"}, "without goals"),
         ({"objective": "signals"}, "column: desired value"),
         ({"signals": {"7": 0.0}}, "column"),
-        ({"signals": {"pain": 0.0}}, "column"),
+        ({"model_class": Ensemble, "model_kwargs": {"members": 1}}, "members must be at least 2"),
+        ({"model_class": torch.nn.Linear}, "model_class must be a subclass of WorldModel"),
+        ({"gradient": "reinforce"}, "probabilistic=True"),
+        ({"ent_coef": 0.1}, "probabilistic=True"),
         ({"end_share": 2.0}, "end_share"),
         ({"burn_in": -1}, "burn_in"),
         ({"burn_in": 4, "online": True}, "burn_in"),
@@ -196,7 +201,7 @@ def test_objectives():
 )
 def test_impossible_settings_are_named(keywords, message):
     with pytest.raises(ValueError, match=message):
-        WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 2), **{**SMALL, **keywords})
+        WorldModelController("MlpPolicy", make_sb3("Pendulum-v1", 2), **{**SMALL, **keywords})
 
 
 def test_pain_alone_is_a_signal():
@@ -205,6 +210,89 @@ def test_pain_alone_is_a_signal():
     window = agent._scaled(agent.replay.windows(4, 64, ends=1.0))
     pains = -agent._objective(agent.world_model.named(agent.world_model.target(window)), window["desired_goal"])
     torch.testing.assert_close(pains, window["terminated"].squeeze(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_pain_in_the_info_is_a_signal():
+    """`balanced`, the moves so far, is there in every step; no observation has it."""
+    env = make_sb3("foveal_envs:Foveal/Pole-v0", 4, seed=0, info="step")
+    agent = WorldModelController("MlpPolicy", env, signals={"balanced": 1000.0, "0": 0.0}, **SMALL).learn(400)
+    window = agent._scaled(agent.replay.newest(3))
+    model = agent.world_model
+    moves = window["signals"].squeeze(-1)
+    within = ~window.flag("episode_start")[1:]
+    assert torch.equal((moves[1:] - moves[:-1])[within], torch.ones(int(within.sum())))
+    felt = agent._objective(model.named(model.target(window)), window["desired_goal"])
+    position = model.named(model.target(window))["observation"][..., 0]
+    torch.testing.assert_close(felt, -(position.abs() + (1000.0 - moves).abs()))
+    assert "train/model_signals_loss" in agent.measures
+    with pytest.raises(ValueError, match="signals names 'joy'"):
+        WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 2), signals={"joy": 1.0}, **SMALL).learn(10)
+
+
+def test_a_model_that_expects_its_own_error():
+    env = make_sb3("Pendulum-v1", 4, seed=0)
+    agent = WorldModelController("MlpPolicy", env, **{**SMALL, "model_kwargs": {"error": True}}).learn(2000)
+    window = agent._scaled(agent.replay.windows(3, 512))
+    model = agent.world_model
+    out = model.observe(window)
+    known = model.target(window)
+    true = 0.5 * ((out[..., :3] - known[..., :3]) / agent.policy.scale.change).square().sum(-1)
+    expected = model.named(out)["error"]
+    torch.testing.assert_close(model.losses(window)["error"], 0.5 * (expected - true).square().mean())
+    assert expected.mean().item() == pytest.approx(true.detach().mean().item(), rel=0.5)
+    real = model.real_forward(agent.policy, window).outputs
+    torch.testing.assert_close(real[..., :-1], known)
+
+
+def test_members_of_an_ensemble_disagree_where_they_know_little():
+    keywords = {**SMALL, "model_class": Ensemble, "model_kwargs": {"members": 4}}
+    agent = WorldModelController("MlpPolicy", make_sb3("Pendulum-v1", 4, seed=0), **keywords).learn(2000)
+    known = agent._scaled(agent.replay.windows(3, 256))
+    strange = agent.replay.windows(3, 256)
+    strange["observation"][...] = 30.0 * torch.randn_like(strange["observation"])
+    seen, unseen = (agent.world_model.disagreement(one).mean() for one in (known, strange))
+    assert unseen > 5 * seen
+    assert "train/model_others_loss" in agent.measures
+
+
+@pytest.mark.parametrize("core", ["feedforward", "gru"])
+@pytest.mark.parametrize("gradient", ["imagined", "real", "mixed", "reinforce"])
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_every_gradient_trains_every_kind_of_action(env_id, gradient, core):
+    cores = (
+        {} if core == "feedforward" else {"core": core, "model_core": core, "core_kwargs": {}, "model_core_kwargs": {}}
+    )
+    keywords = {**SMALL, **cores, "gradient": gradient, "probabilistic": True, "ent_coef": 0.01}
+    agent = WorldModelController("MlpPolicy", make_sb3(env_id, 4, seed=0), **keywords)
+    before = [part.clone() for part in agent.policy.head.parameters()]
+    agent.learn(400, log_interval=None)
+    assert all((old != new).all() for old, new in zip(before, agent.policy.head.parameters(), strict=True))
+
+
+def test_the_score_of_reinforce_has_the_gradient_of_the_mean_return():
+    """One step, reward a, action drawn around 0.3: the derivative of the mean reward is that of the mean action."""
+    torch.manual_seed(0)
+    units = make_actions(gym.spaces.Box(-1, 1, (1,), np.float32), probabilistic=True)
+    net = torch.tensor([[0.6, -3.0]]).expand(400_000, -1).clone().requires_grad_()
+    drawn = units.sample(net)
+    score = units.log_probability(net, drawn)
+    by_score = torch.autograd.grad((score * drawn.detach().squeeze(-1)).mean(), net)[0].sum(0)
+    by_path = torch.autograd.grad(drawn.mean(), net)[0].sum(0)
+    torch.testing.assert_close(by_score, by_path, rtol=0.0, atol=0.03)
+    assert by_path[0] > 0.3
+    assert units.entropy(net).mean().item() == pytest.approx(-score.mean().item(), abs=0.01)
+    (passed,) = torch.autograd.grad(units.passing(net, drawn.detach()).mean(), net)
+    torch.testing.assert_close(passed.sum(0), by_path, rtol=1e-3, atol=1e-4)
+
+
+def test_choices_have_the_log_probability_of_the_softmax():
+    choices = make_actions(gym.spaces.MultiDiscrete([3, 2]))
+    net = torch.randn(50, 5)
+    drawn = choices.sample(net)
+    odds = torch.cat((net[:, :3].softmax(-1), net[:, 3:].softmax(-1)), -1)
+    wanted = (odds.log() * (drawn > 0.5)).sum(-1)
+    torch.testing.assert_close(choices.log_probability(net, drawn), wanted)
+    torch.testing.assert_close(choices.entropy(net), -(odds * odds.log()).sum(-1))
 
 
 def test_a_model_without_an_end_says_nothing_of_it():

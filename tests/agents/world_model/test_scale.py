@@ -46,7 +46,7 @@ def test_scales_are_those_of_all_steps_so_far():
 
 
 def test_fixed_scales_change_nothing_and_are_not_saved():
-    scale, x = Scale(2, fixed=True), torch.randn(5, 2)
+    scale, x = Scale(2, observations=False, rewards=False), torch.randn(5, 2)
     scale.update(torch.randn(5, 3, 2), torch.randn(5, 3, 2), torch.randn(5, 3, 1), torch.zeros(5, 3, 1))
     assert scale(x) is x
     assert scale.payable(x) is x
@@ -78,7 +78,7 @@ def test_goals_and_retinas_keep_their_units():
     assert agent.policy.scale.fixed
     assert not agent.scaled
     pixels = gym.spaces.Box(0, 1, (4,), np.float32)
-    assert ControllerPolicy(pixels, gym.spaces.Discrete(2)).scale.fixed
+    assert not ControllerPolicy(pixels, gym.spaces.Discrete(2)).scale.observations
 
 
 def test_numbers_far_from_all_that_was_seen_are_warned_of_once():
