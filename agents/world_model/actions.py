@@ -17,9 +17,11 @@ class Actions(nn.Module):
 
     Attributes:
         size: A.
+        space: of the environment's actions.
     """
 
     size: int
+    space: spaces.Space[Any]
 
     @abstractmethod
     def likely(self, net: Tensor) -> Tensor:
@@ -45,6 +47,14 @@ class Actions(nn.Module):
     def to_env(self, vectors: Tensor) -> np.ndarray:
         """Actions of the environment for vectors (B, A)."""
 
+    @abstractmethod
+    def from_env(self, actions: Any) -> Tensor:
+        """Vectors (B, A) for actions of the environment (B, ...), the inverse of `to_env`.
+
+        Raises:
+            ValueError: a wrong shape, or an action that the space does not have.
+        """
+
 
 class Pushes(Actions):
     """Box: low + (high - low) * logistic(net); without bounds the net input itself, in units of 1.
@@ -53,6 +63,7 @@ class Pushes(Actions):
         space: a Box.
     """
 
+    space: spaces.Box
     low: Tensor
     span: Tensor
     free: Tensor
@@ -95,6 +106,13 @@ class Pushes(Actions):
         clipped: np.ndarray = np.clip(array, self.space.low, self.space.high)
         return clipped
 
+    def from_env(self, actions: Any) -> Tensor:
+        """See `Actions.from_env`; pushes beyond the bounds are left as they are."""
+        array = _batch(actions, self.space.shape)
+        if not np.isfinite(array).all():
+            raise ValueError("an action is not finite")
+        return torch.as_tensor(array.reshape(len(array), self.size), dtype=torch.float32, device=self.low.device)
+
 
 class Choices(Actions):
     """Discrete and MultiDiscrete: one-hot blocks, drawn with the probabilities softmax(net).
@@ -106,6 +124,7 @@ class Choices(Actions):
         space: Discrete or MultiDiscrete of one axis.
     """
 
+    space: spaces.Discrete | spaces.MultiDiscrete
     _even: Tensor
 
     def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
@@ -143,6 +162,16 @@ class Choices(Actions):
         numbers = np.stack(chosen, -1).astype(np.int64) + self.starts
         return numbers[:, 0] if isinstance(self.space, spaces.Discrete) else numbers
 
+    def from_env(self, actions: Any) -> Tensor:
+        """See `Actions.from_env`."""
+        array = _batch(actions, self.space.shape or ())
+        numbers = array.reshape(len(array), len(self.sizes)) - self.starts
+        if not np.isin(numbers, np.arange(max(self.sizes))).all() or (numbers >= self.sizes).any():
+            raise ValueError(f"an action is not one of {self.space}")
+        chosen = torch.as_tensor(numbers.astype(np.int64), device=self._even.device)
+        blocks = [F.one_hot(column, size) for column, size in zip(chosen.unbind(1), self.sizes, strict=True)]
+        return torch.cat(blocks, 1).to(self._even.dtype)
+
     def _chosen(self, net: Tensor, scores: Tensor) -> Tensor:
         """One-hot at the largest of `scores` in each block, with the gradient of softmax(net)."""
         parts = []
@@ -166,6 +195,14 @@ def make_actions(space: spaces.Space[Any]) -> Actions:
     if isinstance(space, spaces.Discrete) or (isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1):
         return Choices(space)
     raise ValueError(f"actions must be a Box, Discrete, or MultiDiscrete of one axis, not {space}")
+
+
+def _batch(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Actions (B, ...) as an array, whose shape after B must be that of the space."""
+    array = np.asarray(actions)
+    if array.ndim != 1 + len(shape) or array.shape[1:] != shape or array.dtype.kind not in "iuf":
+        raise ValueError(f"actions must be numbers of the shape {('B', *shape)}, not {array.dtype} {array.shape}")
+    return array
 
 
 def _gumbel(net: Tensor) -> Tensor:

@@ -18,9 +18,10 @@ from ..common.encoder import Encoder
 from ..common.losses import check_losses, descend, lambda_returns
 from ..common.sequences import Sequence, exchange_goals
 from ..cores import Core, State
+from .dream_env import HORIZON, DreamVectorEnv
 from .evaluator import Evaluator
 from .experience import Experience
-from .model import States, WorldModel
+from .model import States, WorldModel, usual_output
 from .objectives import Objective, make_objective, pays
 from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
@@ -251,7 +252,7 @@ class WorldModelController(Agent):
         share = False if self.share_goal is None and normalised else self.share_goal
         encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised=normalised)
         self.share_goal = encoder.shares_goal if encoder.has_goal else None  # what was decided is what is saved
-        self.model_output = self.model_output or ("logistic" if encoder.unit_range else "residual")
+        self.model_output = self.model_output or usual_output(encoder)
         batch = not self.online and not encoder.has_goal
         self._settle(scaled=batch and self.model_output == "residual", end_share=0.25 if batch else 0.0)
         if encoder.has_goal:
@@ -277,6 +278,7 @@ class WorldModelController(Agent):
             core=self.model_core,
             core_kwargs=self.model_core_kwargs,
             scale=self.policy.scale,
+            actions=self.policy.actions,
         ).to(self.device)
         memory_size = self.world_model.memory_size
         self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
@@ -372,12 +374,7 @@ class WorldModelController(Agent):
 
     def _scaled(self, sequence: Sequence) -> Sequence:
         """A minibatch, changed in place, in units of the scales."""
-        scale = self.policy.scale
-        if not scale.fixed:
-            for name in ("observation", "next_percept"):
-                sequence[name][...] = scale(sequence[name])
-            sequence["reward"][...] /= scale.reward
-        return sequence
+        return self.policy.scale.scaled(sequence)
 
     @torch.no_grad()
     def _warmed(self, sequence: Sequence) -> States | None:
@@ -469,6 +466,11 @@ class WorldModelController(Agent):
         if self._bounds_values:
             next_values = next_values.clamp(*self.policy.scale.worth(self.gamma))
         return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda), weights
+
+    def dream(self, num_envs: int = 1, horizon: int = HORIZON, **keywords: Any) -> DreamVectorEnv:
+        """M as a vector environment, whose episodes begin at steps of the replay; keywords: see `DreamVectorEnv`."""
+        settings = {"burn_in": self.burn_in, **keywords}
+        return DreamVectorEnv(self.world_model, self.replay, self._objective, num_envs, horizon, **settings)
 
     def begin_rollout(self) -> None:
         """Checks that values which the encoder treats as equal are equal, and warns of very large ones."""
