@@ -19,7 +19,9 @@ from .subgoals.leg_evaluator import LegEvaluator, Quasimetric
 from .subgoals.map_navigator import MapNavigator, MapPolicy
 from .values.uvfa import Concatenated, TwoStream, TwoStreamExtractor
 from .world_model.controller import WorldModelController
+from .world_model.dream_env import DreamVectorEnv
 from .world_model.evaluator import Evaluator
+from .world_model.horizon import HorizonErrors, horizon_errors
 from .world_model.model import WorldModel
 from .world_model.policy import ControllerPolicy
 from .world_model.presets import PRESETS
@@ -41,6 +43,7 @@ __all__ = [
     "Concatenated",
     "ControllerPolicy",
     "Core",
+    "DreamVectorEnv",
     "Evaluator",
     "FeedForward",
     "FieldPolicy",
@@ -50,6 +53,7 @@ __all__ = [
     "HQPolicy",
     "HierarchicalController",
     "HierarchicalPolicy",
+    "HorizonErrors",
     "KeepBest",
     "LegEvaluator",
     "Lessons",
@@ -68,6 +72,7 @@ __all__ = [
     "TwoStreamExtractor",
     "WorldModel",
     "WorldModelController",
+    "horizon_errors",
     "load_checkpoint",
     "make_sb3",
     "save_checkpoint",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from .shared.command import Refusal, program, run_command
 from .shared.environments import make_lanes, parse_keywords
 from .shared.policies import Predictor, load_agent
-from .shared.rollouts import rollout
+from .shared.rollouts import Move, rollout
 from .shared.runs import find_environment
 
 HOLD = 0.75  # seconds that an episode's last frame stays
@@ -53,6 +53,8 @@ def watch(
     zoo: str | None = None,
     algorithm: str | None = None,
     trust: bool = False,
+    dream: bool = False,
+    dream_steps: int = 10,
 ) -> None:
     """Show episodes of an agent or a reference policy, in a window unless a file is asked for.
 
@@ -69,13 +71,21 @@ def watch(
         zoo: watch the trained agent that comes with this package for this id.
         algorithm: class of the agent in a file without a config.json beside it.
         trust: also load a file whose loading runs code that it holds.
+        dream: show what the agent sees beside what its world model imagines for the actions that it takes.
+        dream_steps: moves until the imagined stream begins anew from reality.
     """
     if episodes < 1 or not 1 <= fps <= 1000 or seed < 0:
         raise Refusal(f"at least 1 episode, 1 to 1,000 fps and a seed from 0 on, got {episodes}, {fps} and {seed}")
     env_id, keywords, own_agent = find_environment(environment, parse_keywords(env), zoo, trust)
     lane = make_lanes(env_id, keywords, 1, render_mode="rgb_array")
     policy = load_agent(agent or own_agent or "oracle", lane, seed, trust, algorithm)
-    frames = run(lane, policy, episodes, seed)
+    if dream:
+        from .shared.dreams import Dreamer, StreamPictures
+
+        policy = Dreamer(policy, dream_steps)
+        frames = run(lane, policy, episodes, seed, picture=StreamPictures(lane, policy).draw)
+    else:
+        frames = run(lane, policy, episodes, seed)
     if gif or mp4 or png:
         for path, suffix in ((gif, ".gif"), (mp4, ".mp4"), (png, ".png")):
             if path is not None:
@@ -101,7 +111,12 @@ def make_parent(path: Path) -> None:
 
 
 def run(
-    lane: gym.vector.VectorEnv[Any, Any, Any], policy: Predictor, episodes: int, seed: int, deterministic: bool = True
+    lane: gym.vector.VectorEnv[Any, Any, Any],
+    policy: Predictor,
+    episodes: int,
+    seed: int,
+    deterministic: bool = True,
+    picture: Callable[[Move], np.ndarray] | None = None,
 ) -> Iterator[Frame]:
     """Play whole episodes and yield their frames, the first before any move.
 
@@ -111,13 +126,15 @@ def run(
         episodes: how many.
         seed: of the lane.
         deterministic: passed to the policy.
+        picture: draws (H, W, 3) uint8 after each move; None: the lane renders itself.
     """
     for episode in range(episodes):
         total = 0.0
         for move in rollout(lane, policy, seed if episode == 0 else None, deterministic):
             over = bool(move.ended[0])
             total += float(move.rewards[0])
-            yield Frame(lane.render()[0], episode, move.number, total, _measures(move.infos) if over else {}, over)
+            pixels = lane.render()[0] if picture is None else picture(move)
+            yield Frame(pixels, episode, move.number, total, _measures(move.infos) if over else {}, over)
 
 
 def _measures(infos: dict[str, Any]) -> dict[str, float]:

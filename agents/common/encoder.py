@@ -31,6 +31,10 @@ class Encoder:
         device: device of the vectors.
         normalised: whether VecNormalize scales observations, which may take them out of their space.
 
+    Attributes:
+        space: of what the agent sees, without bounds where VecNormalize scales.
+        parts: its Boxes by key; that of a lone Box is "observation".
+
     Raises:
         ValueError: any other kind of space, or `share` although the spaces differ.
     """
@@ -42,7 +46,7 @@ class Encoder:
         device: torch.device | str = "cpu",
         normalised: bool = False,
     ) -> None:
-        parts = {}
+        parts: dict[str, spaces.Box] = {}
         for key, part in (space.spaces if isinstance(space, spaces.Dict) else {"observation": space}).items():
             if not isinstance(part, spaces.Box):
                 raise ValueError(
@@ -58,6 +62,10 @@ class Encoder:
         self.unit_range = not normalised and all(
             (part.low >= 0).all() and (part.high <= 1).all() for part in parts.values()
         )
+        self.parts = parts
+        if normalised:
+            self.parts = {key: _unbounded(part) if key in self.keys else part for key, part in parts.items()}
+        self.space = spaces.Dict(list(self.parts.items())) if self.is_dict else self.parts["observation"]
         self.observation_size = sum(math.prod(parts[key].shape) for key in self.keys)
         self.goal_size = math.prod(parts["achieved_goal"].shape) if self.has_goal else 0
         equal = self.has_goal and self.keys == ["observation"] and parts["observation"] == parts["achieved_goal"]
@@ -84,10 +92,28 @@ class Encoder:
             return self._flat([obs["desired_goal"]])
         return torch.zeros(len(self.observation(obs)), 0, device=self.device)
 
+    def decode(self, observation: Tensor, achieved: Tensor, desired: Tensor) -> Any:
+        """Observations of the environment (B, ...) from vectors, in the types, shapes and bounds of its space.
+
+        Args:
+            observation: (B, D).
+            achieved, desired: (B, G) goals.
+        """
+        sizes = [math.prod(self.parts[key].shape) for key in self.keys]
+        flat = dict(zip(self.keys, observation.split_with_sizes(sizes, 1), strict=True))
+        if self.has_goal:
+            flat |= {"achieved_goal": achieved, "desired_goal": desired}
+        arrays = {key: _within(part, flat[key]) for key, part in self.parts.items()}
+        return arrays if self.is_dict else arrays["observation"]
+
     def check(self, obs: Any) -> None:
         """Warns, once, of numbers beyond `LARGE`; raises ValueError if `percept` stores one copy of two that differ."""
         if not self._warned:
             self._warn_of_large(obs if self.is_dict else {"observation": obs})
+        self.check_goals(obs)
+
+    def check_goals(self, obs: Any) -> None:
+        """Raises ValueError if `percept` stores one copy of two that differ."""
         if self.has_goal and self.shares_goal and not np.array_equal(obs["observation"], obs["achieved_goal"]):
             raise ValueError(
                 "observation and achieved_goal have the same space but different values: "
@@ -110,3 +136,15 @@ class Encoder:
     def _flat(self, arrays: list[Any]) -> Tensor:
         tensors = [torch.as_tensor(array).to(self.device, torch.float32).flatten(1) for array in arrays]
         return tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
+
+
+def _unbounded(part: spaces.Box) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, part.shape, np.float32)
+
+
+def _within(part: spaces.Box, flat: Tensor) -> np.ndarray:
+    """Vectors (B, n) as elements of a Box (B, ...): rounded where it holds whole numbers, and within its bounds."""
+    array = flat.cpu().numpy().reshape(-1, *part.shape)
+    array = array.astype(part.dtype) if part.dtype.kind == "f" else np.rint(array)
+    clipped: np.ndarray = np.clip(array, part.low, part.high)
+    return clipped.astype(part.dtype)

@@ -113,16 +113,27 @@ class Replay:
             newest: draw from so many of the newest steps; None: from all.
             ends: share of the windows that hold a step with the flag ``terminated``, if there is any.
         """
-        capacity, columns, width = self.data.shape
+        columns = self.data.shape[1]
         length = len(self) if newest is None else min(newest, len(self))
         first = self.count - length + torch.randint(length - steps + 1, (batch_size,))
         column = torch.randint(columns, (batch_size,))
         if ends:
             self._move_to_ends(first[: round(ends * batch_size)], column, length, steps)
+        return self.at(first, column, steps)
+
+    def at(self, first: Tensor, column: Tensor, steps: int) -> Sequence:
+        """The windows of `steps` consecutive steps of given columns (B,) that begin at given times (B,).
+
+        Args:
+            first: times, counted from the first step ever written; they must still be stored.
+            column: of each window.
+            steps: length of a window.
+        """
+        capacity, columns, width = self.data.shape
         times = (first + torch.arange(steps)[:, None]) % capacity
         index = times * columns + column
         data = self.data.view(-1, width).index_select(0, index.view(-1).to(self.data.device))
-        return Sequence(data.view(steps, batch_size, width), self.fields)
+        return Sequence(data.view(steps, len(first), width), self.fields)
 
     def _move_to_ends(self, first: Tensor, column: Tensor, length: int, steps: int) -> None:
         """Moves the windows that begin at `first` and `column`, in place, to where they hold the end of an episode."""

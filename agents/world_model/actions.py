@@ -20,11 +20,13 @@ class Actions(nn.Module):
         size: A.
         units: U; those after the first A, if there are any, say how far a unit's output varies.
         probabilistic: whether actions are drawn, so that they have a log-probability.
+        space: of the environment's actions.
     """
 
     size: int
     units: int
     probabilistic: bool
+    space: spaces.Space[Any]
 
     @abstractmethod
     def likely(self, net: Tensor) -> Tensor:
@@ -63,6 +65,14 @@ class Actions(nn.Module):
     def to_env(self, vectors: Tensor) -> np.ndarray:
         """Actions of the environment for vectors (B, A)."""
 
+    @abstractmethod
+    def from_env(self, actions: Any) -> Tensor:
+        """Vectors (B, A) for actions of the environment (B, ...), the inverse of `to_env`.
+
+        Raises:
+            ValueError: a wrong shape, or an action that the space does not have.
+        """
+
 
 class Pushes(Actions):
     """Box: low + (high - low) * logistic(net); without bounds the net input itself, in units of 1.
@@ -72,6 +82,7 @@ class Pushes(Actions):
     """
 
     probabilistic = False
+    space: spaces.Box
     low: Tensor
     span: Tensor
     free: Tensor
@@ -114,6 +125,13 @@ class Pushes(Actions):
         array: np.ndarray = vectors.cpu().numpy().reshape(-1, *self.space.shape)
         clipped: np.ndarray = np.clip(array, self.space.low, self.space.high)
         return clipped
+
+    def from_env(self, actions: Any) -> Tensor:
+        """See `Actions.from_env`; pushes beyond the bounds are left as they are."""
+        array = _batch(actions, self.space.shape)
+        if not np.isfinite(array).all():
+            raise ValueError("an action is not finite")
+        return torch.as_tensor(array.reshape(len(array), self.size), dtype=torch.float32, device=self.low.device)
 
 
 class Units(Pushes):
@@ -173,6 +191,7 @@ class Choices(Actions):
     """
 
     probabilistic = True
+    space: spaces.Discrete | spaces.MultiDiscrete
     _even: Tensor
 
     def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
@@ -222,6 +241,16 @@ class Choices(Actions):
         numbers = np.stack(chosen, -1).astype(np.int64) + self.starts
         return numbers[:, 0] if isinstance(self.space, spaces.Discrete) else numbers
 
+    def from_env(self, actions: Any) -> Tensor:
+        """See `Actions.from_env`."""
+        array = _batch(actions, self.space.shape or ())
+        numbers = array.reshape(len(array), len(self.sizes)) - self.starts
+        if not np.isin(numbers, np.arange(max(self.sizes))).all() or (numbers >= self.sizes).any():
+            raise ValueError(f"an action is not one of {self.space}")
+        chosen = torch.as_tensor(numbers.astype(np.int64), device=self._even.device)
+        blocks = [F.one_hot(column, size) for column, size in zip(chosen.unbind(1), self.sizes, strict=True)]
+        return torch.cat(blocks, 1).to(self._even.dtype)
+
     def _chosen(self, net: Tensor, scores: Tensor) -> Tensor:
         """One-hot at the largest of `scores` in each block, with the gradient of softmax(net)."""
         parts = []
@@ -249,6 +278,14 @@ def make_actions(space: spaces.Space[Any], probabilistic: bool = False) -> Actio
     if isinstance(space, spaces.Discrete) or (isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1):
         return Choices(space)
     raise ValueError(f"actions must be a Box, Discrete, or MultiDiscrete of one axis, not {space}")
+
+
+def _batch(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Actions (B, ...) as an array, whose shape after B must be that of the space."""
+    array = np.asarray(actions)
+    if array.ndim != 1 + len(shape) or array.shape[1:] != shape or array.dtype.kind not in "iuf":
+        raise ValueError(f"actions must be numbers of the shape {('B', *shape)}, not {array.dtype} {array.shape}")
+    return array
 
 
 def _gumbel(net: Tensor) -> Tensor:

@@ -18,9 +18,10 @@ from ..common.encoder import Encoder
 from ..common.losses import check_losses, descend, lambda_returns
 from ..common.sequences import Sequence, exchange_goals
 from ..cores import Core, State
+from .dream_env import HORIZON, DreamVectorEnv
 from .evaluator import Evaluator
 from .experience import Experience
-from .model import Dream, States, WorldModel
+from .model import Dream, States, WorldModel, usual_output
 from .objectives import Objective, make_objective, pays, signal_keys
 from .online import NEEDED, online_descent
 from .policy import ControllerPolicy
@@ -271,7 +272,7 @@ class WorldModelController(Agent):
         share = False if self.share_goal is None and normalised else self.share_goal
         encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised=normalised)
         self.share_goal = encoder.shares_goal if encoder.has_goal else None  # what was decided is what is saved
-        self.model_output = self.model_output or ("logistic" if encoder.unit_range else "residual")
+        self.model_output = self.model_output or usual_output(encoder)
         batch = not self.online and not encoder.has_goal
         self._settle(scaled=batch and self.model_output == "residual", end_share=0.25 if batch else 0.0)
         if encoder.has_goal:
@@ -303,6 +304,7 @@ class WorldModelController(Agent):
             core=self.model_core,
             core_kwargs=self.model_core_kwargs,
             scale=self.policy.scale,
+            actions=self.policy.actions,
             **(self.model_kwargs or {}),
         ).to(self.device)
         memory_size = self.world_model.memory_size
@@ -348,7 +350,7 @@ class WorldModelController(Agent):
             self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device, signals
         )
         self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
-        self._random = torch.zeros(self.lanes, 0, device=self.device)
+        self._random: Tensor | None = None
 
     def rollout_length(self) -> int | None:
         """`n_steps`."""
@@ -404,13 +406,7 @@ class WorldModelController(Agent):
 
     def _scaled(self, sequence: Sequence) -> Sequence:
         """A minibatch, changed in place, in units of the scales."""
-        scale = self.policy.scale
-        if scale.observations:
-            for name in ("observation", "next_percept"):
-                sequence[name][...] = scale(sequence[name])
-        if scale.rewards:
-            sequence["reward"][...] /= scale.reward
-        return sequence
+        return self.policy.scale.scaled(sequence)
 
     @torch.no_grad()
     def _warmed(self, sequence: Sequence) -> States | None:
@@ -521,6 +517,11 @@ class WorldModelController(Agent):
         values = self.value_net.target(observation, memory, desired)
         return values.clamp(*self.policy.scale.worth(self.gamma)) if self._bounds_values else values
 
+    def dream(self, num_envs: int = 1, horizon: int = HORIZON, **keywords: Any) -> DreamVectorEnv:
+        """M as a vector environment, whose episodes begin at steps of the replay; keywords: see `DreamVectorEnv`."""
+        settings = {"burn_in": self.burn_in, **keywords}
+        return DreamVectorEnv(self.world_model, self.replay, self._objective, num_envs, horizon, **settings)
+
     def begin_rollout(self) -> None:
         """Checks that values which the encoder treats as equal are equal, and warns of very large ones."""
         scale = self.policy.scale
@@ -558,7 +559,7 @@ class WorldModelController(Agent):
         """Random numbers (N, ...), in each lane those of the step before with the probability `persistence`."""
         if not self.persistence:
             return fresh
-        if self._random.shape == fresh.shape:
+        if isinstance(self._random, Tensor) and self._random.shape == fresh.shape:
             kept = (torch.rand_like(self._noise_scale) < self.persistence) & ~episode_start[:, None]
             fresh = torch.where(kept, self._random, fresh)
         self._random = fresh

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
+from gymnasium import spaces
 from torch import Tensor, nn
 
 from ..common.encoder import Encoder
 from ..common.sequences import Sequence
 from ..cores import State, make_core
-from .actions import Actions
+from .actions import Actions, make_actions
+from .episodes import read_episodes
+from .fitting import fit_episodes
 from .policy import ControllerPolicy
 from .scale import Scale
 
 Output = Literal["logistic", "linear", "residual"]
 OUTPUTS = ("logistic", "linear", "residual")
 States = tuple[State, State]  # of C's core and M's
+
+
+def usual_output(encoder: Encoder) -> Output:
+    """M's units where none are asked for: "logistic" where all observations lie in [0, 1], else "residual"."""
+    return "logistic" if encoder.unit_range else "residual"
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class WorldModel(nn.Module):
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords.
         scale: of the observations that it is given; None: fixed.
+        actions: what its action vectors mean in the environment; None: it is used with vectors alone.
     """
 
     def __init__(
@@ -81,8 +91,10 @@ class WorldModel(nn.Module):
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
         scale: Scale | None = None,
+        actions: Actions | None = None,
     ) -> None:
         super().__init__()
+        self.actions = actions
         if output not in OUTPUTS:
             raise ValueError(f"output must be one of {OUTPUTS}, not {output!r}")
         self.encoder = encoder
@@ -100,6 +112,56 @@ class WorldModel(nn.Module):
         self._pays_at_end = reward and terminated
         self.head = nn.Linear(self.core.output_size, width + self._pays_at_end)
         self.memory_size = self.core.output_size if self.core.initial_state(1) else 0
+
+    @classmethod
+    def of(
+        cls,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        *,
+        output: Output | None = None,
+        scaled: bool | None = None,
+        device: torch.device | str = "cpu",
+        **keywords: Any,
+    ) -> WorldModel:
+        """A world model without an agent, for the spaces of an environment; without goal keys it predicts the end, too.
+
+        Args:
+            observation_space: Box, or Dict of Boxes with or without the goal keys.
+            action_space: Box, Discrete, or MultiDiscrete of one axis.
+            output: None: "logistic" where all observations lie in [0, 1], else "residual".
+            scaled: whether it learns the scales of the observations; None: without goals, if its units are residual.
+            device: of the parameters.
+            **keywords: of the constructor.
+
+        Raises:
+            ValueError: other spaces, or an unknown output.
+        """
+        encoder, actions = Encoder(observation_space, device=device), make_actions(action_space)
+        output, has_goal = output or usual_output(encoder), encoder.has_goal
+        scaled = output == "residual" and not has_goal if scaled is None else scaled
+        settings = {"reward": not has_goal, "terminated": not has_goal, **keywords}
+        scale = Scale(encoder.observation_size, scaled, rewards=not has_goal)
+        return cls(encoder, actions.size, output=output, scale=scale, actions=actions, **settings).to(device)
+
+    def fit(self, dataset: Iterable[Any], **keywords: Any) -> list[dict[str, float]]:
+        """Learns from recorded episodes, without an environment.
+
+        Args:
+            dataset: episodes, objects or mappings with `observations` (T + 1, ...), or a dict of these, `actions`
+                (T, ...), `rewards`, `terminations` and `truncations` (T,), as in a `minari.MinariDataset`.
+            **keywords: of `fit_episodes`: epochs, batch_size, window, burn_in, learning_rate, held_out, seed.
+
+        Returns:
+            After every epoch, the loss of every head on the episodes held out, and their sum, "loss".
+
+        Raises:
+            ValueError: an episode that does not fit, named by its place, or fewer than two; nothing has been learned.
+            FloatingPointError: a loss is not finite; that update has not changed the parameters.
+        """
+        if self.actions is None:
+            raise ValueError("this world model does not know its action space: make it with WorldModel.of")
+        return fit_episodes(self, read_episodes(dataset, self.encoder, self.actions), **keywords)
 
     def initial_state(self, batch_size: int) -> State:
         """State at an episode's start, a tuple of (batch_size, ...): the core's and an output of zeros, or empty."""

@@ -8,6 +8,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from ..common.sequences import Sequence
+
 SMALLEST = 1e-3  # standard deviation that is told from 0, in the observation's own units
 FAR = 100.0
 
@@ -56,6 +58,15 @@ class Scale(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Observations (..., D) in units of their spread."""
         return (observation - self.mean) / self.spread if self.observations else observation
+
+    def scaled(self, sequence: Sequence) -> Sequence:
+        """Experience (T, B, ...), changed in place, with observations and rewards in units of their spread and size."""
+        if self.observations:
+            for name in ("observation", "next_percept"):
+                sequence[name][...] = self(sequence[name])
+        if self.rewards:
+            sequence["reward"][...] /= self.reward
+        return sequence
 
     def payable(self, reward: Tensor, at_end: bool = False) -> Tensor:
         """Rewards (...), in units of their size, within the range of those that were paid so far."""

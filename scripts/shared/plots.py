@@ -17,7 +17,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
 
+from agents import HorizonErrors
 from foveal_envs import Task
 from foveal_envs.rendering import Canvas, pixels
 
@@ -101,6 +103,31 @@ def learning_curve(
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     if by:
         axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def model_error(errors: HorizonErrors, natural: bool, title: str = "") -> Figure:
+    """A world model's error over the distance from reality, beside that of always predicting the mean.
+
+    Args:
+        errors: of `agents.horizon_errors`.
+        natural: whether they are in the units of the environment, and not in those of each number's spread.
+        title: above it.
+    """
+    figure, axes = new_figure(6.4, 4.0)
+    axes.plot(errors.distances, errors.rmse, color=COLOURS[0], linewidth=2, marker="o", markersize=4, clip_on=False)
+    _draw_references(axes, {"mean": float(errors.mean_rmse[0])})
+    if errors.no_better_from is not None:
+        axes.axvline(errors.no_better_from, color=COLOURS[1], linewidth=1.2)
+        side, shift = ("right", -4) if 2 * errors.no_better_from > len(errors.distances) else ("left", 4)
+        axes.annotate(
+            f"no better than the mean from {errors.no_better_from} on", (errors.no_better_from, 0.9), (shift, 0),
+            xycoords=("data", "axes fraction"), textcoords="offset points", ha=side, color=COLOURS[1], fontsize=9,
+        )  # fmt: skip
+    axes.set_ylim(bottom=0.0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="steps from reality", ylabel=f"rms error, in {'natural units' if natural else 'spreads'}")
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
     return figure
 
 

@@ -1,8 +1,9 @@
 """Run folders: what a training run is made of, what it leaves behind, and how one is read again.
 
 A run folder holds ``config.json``, all that is needed to repeat the run (see `Run`); ``about.json``, under what
-circumstances it ran and how it ended; ``model.zip``, the agent; ``checkpoints/``, from which it goes on; and
-``progress.csv`` and ``curve.csv``, the log of the training and the scores on the way.
+circumstances it ran and how it ended; ``model.zip``, the agent; ``checkpoints/``, from which it goes on;
+``progress.csv`` and ``curve.csv``, the log of the training and the scores on the way; and ``model_error.csv``, how far
+a world model can be trusted.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from .attendant import PHASES, STOPPING, Attendant
 from .command import Refusal
 from .lessons import teach
 from .logs import make_logger
+from .model_error import write_model_error
 from .policies import algorithm_class, load_agent, refusing_damage, unpickled
 from .runs import CONTROLLER, Run, create_folder, write_json
 from .signals import Stopped, handling
@@ -95,6 +96,7 @@ def fit(
             if not attendant.points or attendant.steps > attendant.points[-1]["environment_steps"]:
                 attendant.score()
             attendant.save()
+            write_model_error(agent, folder, run.env_id)
             ended = "failed: the agent could not be written" if attendant.trouble else ended
         attendant.attempt(lambda: attendant.write_about(ended))
     return agent, attendant

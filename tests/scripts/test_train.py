@@ -33,6 +33,8 @@ FILES = {
     "progress.csv",
     "curve.csv",
     "learning_curve.png",
+    "model_error.csv",
+    "model_error.png",
     "scanpaths.png",
     "episode.gif",
     "about.json",

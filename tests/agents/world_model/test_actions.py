@@ -37,6 +37,28 @@ def test_every_vector_is_an_action_of_the_space(name):
             assert space.contains(action if np.ndim(action) else np.int64(action)), (name, action)
 
 
+@pytest.mark.parametrize("name", SPACES)
+def test_vectors_of_actions_are_the_inverse_of_actions_of_vectors(name):
+    space = SPACES[name]
+    space.seed(0)
+    actions = make_actions(space)
+    given = np.stack([space.sample() for _ in range(20)])
+    vectors = actions.from_env(given)
+    assert vectors.shape == (20, actions.size)
+    assert vectors.dtype == torch.float32
+    np.testing.assert_array_equal(actions.to_env(vectors), given)
+    with pytest.raises(ValueError, match="shape"):
+        actions.from_env(given[0])
+
+
+def test_what_is_no_action_is_refused():
+    for name, wrong in (("discrete", [1]), ("discrete", [6]), ("discrete", [2.5]), ("several", [[0, 4]])):
+        with pytest.raises(ValueError, match="an action is not one of"):
+            make_actions(SPACES[name]).from_env(wrong)
+    with pytest.raises(ValueError, match="finite"):
+        make_actions(SPACES["box"]).from_env([[np.nan, 0]])
+
+
 def test_choices_are_drawn_with_their_probabilities_and_the_gradient_passes_straight_through():
     torch.manual_seed(0)
     actions = make_actions(SPACES["several"])
