@@ -23,6 +23,7 @@ from .world_model.dream_env import DreamVectorEnv
 from .world_model.evaluator import Evaluator
 from .world_model.horizon import HorizonErrors, horizon_errors
 from .world_model.model import WorldModel
+from .world_model.planning import Planner
 from .world_model.policy import ControllerPolicy
 from .world_model.presets import PRESETS
 
@@ -59,6 +60,7 @@ __all__ = [
     "Lessons",
     "MapNavigator",
     "MapPolicy",
+    "Planner",
     "Quasimetric",
     "Recogniser",
     "RecognitionPolicy",

@@ -58,6 +58,10 @@ class Actions(nn.Module):
         """Vectors (B, A) with `noise` of `scale` (B, 1)."""
 
     @abstractmethod
+    def near(self, vectors: Tensor, spread: float) -> Tensor:
+        """Other vectors (B, A) around some, to be tried instead."""
+
+    @abstractmethod
     def uniform(self, count: int) -> Tensor:
         """Uniformly random vectors (count, A)."""
 
@@ -111,6 +115,10 @@ class Pushes(Actions):
     def explore(self, net: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
         """Gaussian noise of `scale` half-ranges, clipped to the bounds."""
         return self._within(self.sample(net) + 0.5 * self.span * scale * noise)
+
+    def near(self, vectors: Tensor, spread: float) -> Tensor:
+        """Gaussian noise of `spread` half-ranges, clipped to the bounds."""
+        return self._within(vectors + 0.5 * self.span * spread * torch.randn_like(vectors))
 
     def _within(self, vectors: Tensor) -> Tensor:
         clipped = vectors.clamp(self.low, self.low + self.span)
@@ -209,6 +217,10 @@ class Choices(Actions):
     def sample(self, net: Tensor) -> Tensor:
         """See `Actions.sample`."""
         return self._chosen(net, net + _gumbel(net))
+
+    def near(self, vectors: Tensor, spread: float) -> Tensor:
+        """Uniformly random vectors: choices have no neighbours."""
+        return self.uniform(len(vectors))
 
     def log_probability(self, net: Tensor, vectors: Tensor) -> Tensor:
         """See `Actions.log_probability`."""

@@ -24,6 +24,7 @@ from .experience import Experience
 from .model import Dream, States, WorldModel, usual_output
 from .objectives import Objective, make_objective, pays, signal_keys
 from .online import NEEDED, online_descent
+from .planning import Planner
 from .policy import ControllerPolicy
 from .presets import PRESETS
 from .unrolling import Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
@@ -516,6 +517,23 @@ class WorldModelController(Agent):
         """V (T, B) by the slow copy, within what can be paid."""
         values = self.value_net.target(observation, memory, desired)
         return values.clamp(*self.policy.scale.worth(self.gamma)) if self._bounds_values else values
+
+    def planner(self, **keywords: Any) -> Planner:
+        """A policy that looks ahead in M before it acts; keywords: horizon, candidates and spread of `Planner`."""
+        evaluator = self.value_net if self.evaluator else None
+        return Planner(self.policy, self.world_model, evaluator, self._objective, gamma=self.gamma, **keywords)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+        plan: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions of C, see Stable-Baselines3; with `plan` improved by a look ahead in M, whose state is another."""
+        actor = self.planner() if plan else self.policy
+        return actor.predict(observation, state, episode_start, deterministic)
 
     def dream(self, num_envs: int = 1, horizon: int = HORIZON, **keywords: Any) -> DreamVectorEnv:
         """M as a vector environment, whose episodes begin at steps of the replay; keywords: see `DreamVectorEnv`."""

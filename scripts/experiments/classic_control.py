@@ -31,6 +31,7 @@ FRAMES = 3  # that stand in for the velocity where SAC has no memory
 PEERS = {(algorithm, env_id): (env_id, tuned) for (algorithm, env_id), tuned in TUNED.items()}
 PEERS["SAC", BLIND] = STACKED, PENDULUM_SAC
 EPISODES, CONFIRMED = 20, 100  # of a test, and of the one that confirms it
+STOPPED, HORIZON, CANDIDATES = (700, 1500), 10, 16  # environment steps; steps and actions of a look ahead
 EVERY, SHARE = 250, 200  # environment steps between tests; a learner's own steps / SHARE, where that is more
 
 
@@ -81,6 +82,32 @@ def learn(job: Job) -> list[Row]:
     return [tested.row]
 
 
+def plan(job: Job) -> list[Row]:
+    """Stop a controller early; its returns as it is, and with a look ahead in its world model."""
+    from agents import WorldModelController, make_sb3
+
+    task = job.conditions["task"]
+    env = make_sb3(task, 1, seed=10_000 * (job.seed + 1))
+    agent = WorldModelController("MlpPolicy", env, seed=job.seed).learn(int(job.conditions["steps"]), log_interval=None)
+    env.close()
+    own, planned = (
+        float(run_episodes(actor, task, EPISODES, EVALUATION_SEED).returns.mean())
+        for actor in (agent, agent.planner(horizon=HORIZON, candidates=CANDIDATES))
+    )
+    return [{"return": own, "planned_return": planned, "environment_steps": agent.num_timesteps}]
+
+
+def planning(seeds: int, quick: bool) -> list[Job]:
+    """A pendulum and a cart-pole, before they are solved and when most seeds have solved them."""
+    names = [] if quick else ("Pendulum-v1", "CartPole-v1")
+    return [
+        Job("planning", {"task": task, "steps": str(steps)}, seed, plan)
+        for task in names
+        for steps in STOPPED
+        for seed in range(seeds)
+    ]
+
+
 def part(task: str, seeds: int, quick: bool) -> list[Job]:
     """All learners in one task."""
     learners = [OURS, *(name for name, where in PEERS if where == task)]
@@ -93,7 +120,8 @@ def part(task: str, seeds: int, quick: bool) -> list[Job]:
 
 
 NAMES = ("pendulum", "cartpole", "acrobot", "mountain-car", "blind-pendulum")
-PARTS = {name: partial(part, task) for name, task in zip(NAMES, THRESHOLDS, strict=True)}
+PARTS: dict[str, Any] = {name: partial(part, task) for name, task in zip(NAMES, THRESHOLDS, strict=True)}
+PARTS["planning"] = planning
 jobs = partial(jobs_of_parts, PARTS)
 
 
@@ -120,6 +148,12 @@ def claims(rows: list[Row]) -> list[Claim]:
             best = min(others, key=others.__getitem__)
             text = f"{name}: steps of {best}, the best of the others, / ours"
             made.append(make_claim(text, "times", mine, partial(_times, others[best]), 2.0))
+    for task in ("Pendulum-v1", "CartPole-v1"):
+        for steps in map(str, STOPPED):
+            own = select(rows, table="planning", task=task, steps=steps)
+            for measure, text in (("return", "alone"), ("planned_return", "looking ahead")):
+                made.append(make_claim(f"{task} after {steps} steps, C {text}: mean return", "return", own,
+                                       lambda r, name=measure: float(numbers(r, name).mean())))  # fmt: skip
     return made
 
 
