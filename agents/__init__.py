@@ -20,6 +20,7 @@ from .subgoals.map_navigator import MapNavigator, MapPolicy
 from .values.uvfa import Concatenated, TwoStream, TwoStreamExtractor
 from .world_model.controller import WorldModelController
 from .world_model.dream_env import DreamVectorEnv
+from .world_model.ensemble import Ensemble
 from .world_model.evaluator import Evaluator
 from .world_model.horizon import HorizonErrors, horizon_errors
 from .world_model.model import WorldModel
@@ -45,6 +46,7 @@ __all__ = [
     "ControllerPolicy",
     "Core",
     "DreamVectorEnv",
+    "Ensemble",
     "Evaluator",
     "FeedForward",
     "FieldPolicy",
