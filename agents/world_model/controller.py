@@ -15,19 +15,21 @@ from torch import Tensor, nn
 
 from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
-from ..common.losses import check_losses, descend, lambda_returns
+from ..common.losses import check_losses, descend
 from ..common.sequences import Sequence, exchange_goals
 from ..cores import Core, State
 from .dream_env import HORIZON, DreamVectorEnv
 from .evaluator import Evaluator
 from .experience import Experience
+from .exploration import Exploration
 from .model import Dream, States, WorldModel, usual_output
-from .objectives import Objective, make_objective, pays, signal_keys
+from .objectives import Objective, make_objective, signal_keys, signals_in
 from .online import NEEDED, online_descent
 from .planning import Planner
 from .policy import ControllerPolicy
 from .presets import PRESETS
-from .unrolling import Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model
+from .returns import Returns
+from .unrolling import Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model, warmed
 
 
 class WorldModelController(Agent):
@@ -123,7 +125,7 @@ class WorldModelController(Agent):
         "MlpPolicy": ControllerPolicy,
         "MultiInputPolicy": ControllerPolicy,
     }
-    STATE = (*Agent.STATE, "replay", "_noise_scale", "_random")
+    STATE = (*Agent.STATE, "replay", "exploration")
     RENAMED = {  # noqa: RUF012 (declared so by the parent)
         "rollout_steps": "n_steps",
         "replay_size": "buffer_size",
@@ -319,7 +321,6 @@ class WorldModelController(Agent):
         self._objective = make_objective(
             self.objective, encoder.has_goal, self.match_widths, self.signals, encoder.observation_size
         )
-        self._bounds_values = self._objective is pays  # no value exceeds what can be paid
         if self.weight_range is not None:
             for parameter in (*self.policy.parameters(), *self.world_model.parameters()):
                 nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
@@ -350,8 +351,7 @@ class WorldModelController(Agent):
         self.replay = Experience(
             self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device, signals
         )
-        self._noise_scale = torch.zeros(self.lanes, 1, device=self.device)
-        self._random: Tensor | None = None
+        self.exploration = Exploration(self.policy.actions, self.lanes, self.device)
 
     def rollout_length(self) -> int | None:
         """`n_steps`."""
@@ -369,11 +369,11 @@ class WorldModelController(Agent):
                 self._learn_model(sequence)
             if self._exploring and not self.evaluator:
                 continue
-            states, window = self._warmed(recent), recent[self.burn_in :]
+            states, window = self._begun(recent), recent[self.burn_in :]
             if self.gradient != "real":
                 exchange_goals(window[1:]["desired_goal"], self.exchange)
             unrolled = unroll(self.policy, self.world_model, window, self.window, states)
-            returns, weights = self._returns(unrolled)
+            returns, weights = self._returns.of(unrolled)
             if not self._exploring:
                 self._learn_controller(unrolled, returns, weights)
             if self.evaluator:
@@ -405,22 +405,11 @@ class WorldModelController(Agent):
             outcome = (newest[name] for name in ("next_percept", "reward", "terminated"))
             self.policy.scale.update(newest["observation"], *outcome)
 
-    def _scaled(self, sequence: Sequence) -> Sequence:
-        """A minibatch, changed in place, in units of the scales."""
-        return self.policy.scale.scaled(sequence)
-
-    @torch.no_grad()
-    def _warmed(self, sequence: Sequence) -> States | None:
+    def _begun(self, sequence: Sequence) -> States | None:
         """States of C's and M's cores after `burn_in` steps, and the one before imagination; None: as recorded."""
         if not self.burn_in:
             return None
-        model, policy = self.world_model, self.policy
-        count, columns = self.burn_in + (self.gradient != "real"), sequence.data.shape[1]
-        past = sequence[:count]
-        controller_state = policy.warm(
-            past["observation"], past["desired_goal"], policy.core.initial_state(columns), past.flag("episode_start")
-        )
-        return controller_state, model.warm(past, model.initial_state(columns))
+        return warmed(self.policy, self.world_model, sequence[: self.burn_in + (self.gradient != "real")])
 
     def _learn_controller(self, unrolled: Unrolled, returns: Tensor, weights: Tensor | None) -> None:
         """C descends -mean w G + e / 2B sum |net|^2: returns G, weights w, and the weight e of `saturation`."""
@@ -442,11 +431,7 @@ class WorldModelController(Agent):
         """What C ascends (T, B): returns G with their gradient, log p (G - V), or the mean of both; and the entropy."""
         gain = returns
         if self.gradient in ("mixed", "reinforce"):
-            advantages = returns.detach()
-            if self.evaluator:
-                seen = (unrolled.trajectory[name] for name in ("observation", "desired_goal"))
-                advantages = advantages - self._values(next(seen), unrolled.memory, next(seen)).detach()
-            scored = cast(Dream, unrolled.dream).scores * advantages / advantages.std().clamp(min=1.0)
+            scored = cast(Dream, unrolled.dream).scores * self._returns.advantages(unrolled, returns)
             gain = scored if self.gradient == "reinforce" else 0.5 * (returns + scored)
         if self.ent_coef:
             gain = gain + self.ent_coef * cast(Dream, unrolled.dream).entropies
@@ -456,10 +441,10 @@ class WorldModelController(Agent):
         """V descends 1/2 w (V - G)^2; if trajectories are imagined, half of it on what M predicted for their starts."""
         trajectory, memory = unrolled.trajectory, unrolled.memory
         observation, desired = trajectory["observation"], trajectory["desired_goal"]
-        loss = self._value_loss(observation, memory, desired, returns, 1.0 if weights is None else weights)
+        loss = self.value_net.loss(observation, memory, desired, returns, 1.0 if weights is None else weights)
         if self.gradient != "real" and not self.world_model.memory_size:
             expected, known = self.world_model.expected(window[:1])
-            loss = 0.5 * (loss + self._value_loss(expected, memory[:1], desired[:1], returns[:1], known))
+            loss = 0.5 * (loss + self.value_net.loss(expected, memory[:1], desired[:1], returns[:1], known))
         check_losses(self.num_timesteps, evaluator_loss=loss)
         descend(self.value_optimizer, loss)
         self.value_net.follow()
@@ -468,60 +453,35 @@ class WorldModelController(Agent):
     def _minibatches(self, steps: int) -> Iterator[tuple[Sequence, Sequence]]:
         """Experience for M, and what C learns from: the same to imagine from, or recent trajectories of C's own."""
         if self.online:
-            newest = self._scaled(self.replay.newest(steps))
+            newest = self.policy.scale.scaled(self.replay.newest(steps))
             yield newest, newest
             return
         real = self.gradient == "real"
         length = self.burn_in + self.window + (not real)  # imagination starts after a first step
         for _ in range(self.updates if len(self.replay) >= length else 0):
-            sequence = self._scaled(self.replay.windows(length, self.batch_size, ends=self.end_share))
+            sequence = self.policy.scale.scaled(self.replay.windows(length, self.batch_size, ends=self.end_share))
             recent = sequence
             if real:
-                recent = self._scaled(self.replay.windows(length, self.batch_size, max(steps, length)))
+                recent = self.policy.scale.scaled(self.replay.windows(length, self.batch_size, max(steps, length)))
             yield sequence, recent
 
-    def _value_loss(
-        self, observation: Tensor, memory: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
-    ) -> Tensor:
-        """1/2 (V - return)^2 of observations (T, B, D), M's states (T, B, S) and goals (T, B, G), averaged."""
-        values: Tensor = self.value_net(observation, memory, desired)
-        errors = (values - returns[..., None]).square().mean(-1)
-        return (0.5 * weight * errors).mean()
-
-    def _returns(self, unrolled: Unrolled) -> tuple[Tensor, Tensor | None]:
-        """TD(lambda) returns (T, B) of what each step arrives at, which carry the gradient; and the steps' weights.
-
-        An imagined step counts by the probability that the episode has not ended before it.
-        """
-        outputs, trajectory = unrolled.outputs, unrolled.trajectory
-        desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
-        rewards = self._objective(self.world_model.named(outputs), desired)
-        weights = None
-        if self.error == "terminal":
-            rewards = rewards * ended
-        follows = self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end
-        discounts = torch.full_like(rewards, self.gamma)
-        if not follows:
-            discounts = discounts * (1 - trajectory["terminated"].squeeze(-1))
-            goes_on = None if self.gradient == "real" else self.world_model.continues(outputs)
-            if goes_on is not None:
-                discounts = discounts * goes_on
-                weights = torch.cat((torch.ones_like(goes_on[:1]), goes_on[:-1].cumprod(0))).detach()
-        if not self.evaluator:
-            return lambda_returns(rewards, torch.zeros_like(rewards), discounts, ended, 1.0), weights
-        observation = outputs[..., : self.encoder.observation_size]
-        next_values = self._values(observation, unrolled.next_memory, desired)
-        return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda), weights
-
-    def _values(self, observation: Tensor, memory: Tensor, desired: Tensor) -> Tensor:
-        """V (T, B) by the slow copy, within what can be paid."""
-        values = self.value_net.target(observation, memory, desired)
-        return values.clamp(*self.policy.scale.worth(self.gamma)) if self._bounds_values else values
+    @property
+    def _returns(self) -> Returns:
+        """What the settings at hand make of trajectories."""
+        return Returns(
+            self.world_model,
+            self.value_net if self.evaluator else None,
+            self._objective,
+            self.gamma,
+            self.td_lambda,
+            terminal=self.error == "terminal",
+            follows=self.encoder.has_goal if self.bootstrap_at_end is None else self.bootstrap_at_end,
+            imagined=self.gradient != "real",
+        )
 
     def planner(self, **keywords: Any) -> Planner:
         """A policy that looks ahead in M before it acts; keywords: horizon, candidates and spread of `Planner`."""
-        evaluator = self.value_net if self.evaluator else None
-        return Planner(self.policy, self.world_model, evaluator, self._objective, gamma=self.gamma, **keywords)
+        return Planner(self.policy, self._returns, **keywords)
 
     def predict(
         self,
@@ -550,50 +510,28 @@ class WorldModelController(Agent):
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Actions of C plus noise, or random ones during the first `model_steps`; see `Agent.act`."""
-        policy, kinds = self.policy, self.policy.actions
+        policy = self.policy
         observation, desired = self.encoder.observation(obs), self.encoder.desired(obs)
         seen = policy.scale(observation)
         controller_state, model_state = self.core_states
         self._exploring = self.num_timesteps < self.model_steps
         if self._exploring:
-            action = self._persistent(kinds.uniform(len(observation)), episode_start)
+            action = self.exploration.uniform(episode_start, self.persistence)
         else:
             net, controller_state = policy.net(seen, desired, controller_state, episode_start)
-            if self.noise:
-                fresh = self.noise * torch.rand_like(self._noise_scale)
-                self._noise_scale = torch.where(episode_start[:, None], fresh, self._noise_scale)
-                action = kinds.explore(net, self._noise_scale, self._persistent(kinds.noise(net), episode_start))
-            else:
-                action = kinds.sample(net)
-            if self.random_share:
-                random = torch.rand_like(self._noise_scale) < self.random_share
-                action = torch.where(random, kinds.uniform(len(observation)), action)
+            settings = self.noise, self.persistence, self.random_share
+            action = self.exploration.around(net, episode_start, *settings)
         if model_state:
             model_state = self.world_model.step(seen, action, model_state, episode_start)[1]
         act = {"observation": observation, "desired_goal": desired, "action": action}
-        return kinds.to_env(action), act, (controller_state, model_state)
-
-    def _persistent(self, fresh: Tensor, episode_start: Tensor) -> Tensor:
-        """Random numbers (N, ...), in each lane those of the step before with the probability `persistence`."""
-        if not self.persistence:
-            return fresh
-        if isinstance(self._random, Tensor) and self._random.shape == fresh.shape:
-            kept = (torch.rand_like(self._noise_scale) < self.persistence) & ~episode_start[:, None]
-            fresh = torch.where(kept, self._random, fresh)
-        self._random = fresh
-        return fresh
+        return policy.actions.to_env(action), act, (controller_state, model_state)
 
     def remember(self, step: Step) -> None:
         """See `Agent.remember`."""
         outcome = {"reward": step.rewards, "terminated": step.terminated, "ended": step.ends}
         act = {**step.act, "episode_start": step.episode_start}
         if told := signal_keys(self.signals):
-            missing = [name for name in told if name not in step.infos[0]]
-            if missing:
-                raise ValueError(
-                    f"signals names {missing[0]!r}, but the info of a step has only {sorted(step.infos[0])}"
-                )
-            outcome["signals"] = np.array([[info[name] for name in told] for info in step.infos], np.float32)
+            outcome["signals"] = signals_in(step.infos, told)
         self.replay.record(act, self.core_states, self.encoder.percept(step.next_obs), **outcome)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:

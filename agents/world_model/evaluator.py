@@ -58,6 +58,14 @@ class Evaluator(nn.Module):
         values: Tensor = self.slow(torch.cat((observation, memory, desired), -1))
         return values.squeeze(-1) if values.shape[-1] == 1 else values.amin(-1)
 
+    def loss(
+        self, observation: Tensor, memory: Tensor, desired: Tensor, returns: Tensor, weight: Tensor | float = 1.0
+    ) -> Tensor:
+        """The mean of 1/2 w (V - G)^2 over observations (T, B, D), with returns G and weights w (T, B)."""
+        values: Tensor = self(observation, memory, desired)
+        errors = (values - returns[..., None]).square().mean(-1)
+        return (0.5 * weight * errors).mean()
+
     @torch.no_grad()
     def follow(self) -> None:
         """Moves the slow copy towards the parameters."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,6 +84,18 @@ def make_objective(
 def signal_keys(signals: Mapping[str, float] | None) -> list[str]:
     """The names of signals that are keys of the info, not columns of the observation."""
     return [name for name in signals or () if not str(name).isdecimal()]
+
+
+def signals_in(infos: Sequence[Mapping[str, Any]], names: Sequence[str]) -> np.ndarray:
+    """What the infos of N lanes say (N, len(names)) float32.
+
+    Raises:
+        ValueError: a name that is not there.
+    """
+    missing = [name for name in names if name not in infos[0]]
+    if missing:
+        raise ValueError(f"signals names {missing[0]!r}, but the info of a step has only {sorted(infos[0])}")
+    return np.array([[info[name] for name in names] for info in infos], np.float32)
 
 
 def _matches(predicted: Mapping[str, Tensor], desired: Tensor, widths: Sequence[float]) -> Tensor:

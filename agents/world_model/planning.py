@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from ..common.actor import Actor
-from .evaluator import Evaluator
-from .model import WorldModel
-from .objectives import Objective
 from .policy import ControllerPolicy
+from .returns import Returns
 
 
 class Planner(Actor):
@@ -23,10 +21,7 @@ class Planner(Actor):
 
     Args:
         policy: C.
-        model: M.
-        evaluator: V; None: nothing counts beyond the look ahead.
-        objective: what C wants.
-        gamma: discount.
+        returns: M, V, what C wants, and the discount.
         horizon: steps of the look ahead.
         candidates: actions that are tried: C's, and others drawn around it, or uniformly where they are choices.
         spread: standard deviation of what is drawn around C's push, in half-ranges of the action.
@@ -35,11 +30,8 @@ class Planner(Actor):
     def __init__(
         self,
         policy: ControllerPolicy,
-        model: WorldModel,
-        evaluator: Evaluator | None,
-        objective: Objective,
+        returns: Returns,
         *,
-        gamma: float,
         horizon: int = 10,
         candidates: int = 32,
         spread: float = 0.3,
@@ -47,8 +39,7 @@ class Planner(Actor):
         super().__init__(policy.observation_space, policy.action_space)
         if horizon < 1 or candidates < 2:
             raise ValueError(f"horizon must be at least 1 and candidates at least 2, not {horizon} and {candidates}")
-        self.policy, self.model, self.evaluator = policy, model, evaluator
-        self.objective, self.gamma = objective, gamma
+        self.policy, self.returns, self.model = policy, returns, returns.model
         self.horizon, self.candidates, self.spread = horizon, candidates, spread
 
     def act(self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> tuple[np.ndarray, Any]:
@@ -79,9 +70,8 @@ class Planner(Actor):
                 actions = policy.actions.likely(net)
             out, memory = model.step(seen, actions, memory, start)
             seen, start = out[:, : model.encoder.observation_size], torch.zeros_like(start)
-            worth = worth + weight * self.objective(model.named(out[None]), desired[None])[0]
+            worth = worth + weight * self.returns.objective(model.named(out[None]), desired[None])[0]
             goes_on = model.continues(out)
-            weight = weight * self.gamma * (1.0 if goes_on is None else goes_on)
-        if self.evaluator is not None:
-            worth = worth + weight * self.evaluator.target(seen, model.memory(memory, seen), desired)
+            weight = weight * self.returns.gamma * (1.0 if goes_on is None else goes_on)
+        worth = worth + weight * self.returns.values(seen, model.memory(memory, seen), desired)
         return worth.view(shape)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..common.sequences import Sequence
@@ -63,3 +64,12 @@ def unrolled_by_others(
     """The real trajectory x'_real alone: the caller computes the gradient through M and C by other means."""
     outputs = model.target(window).clone().requires_grad_()
     return Unrolled(outputs, window, outputs[..., :0].detach(), outputs[..., :0].detach())
+
+
+@torch.no_grad()
+def warmed(policy: ControllerPolicy, model: WorldModel, past: Sequence) -> States:
+    """States of C's and M's cores after they have read real steps from fresh states on."""
+    columns = past.data.shape[1]
+    own = policy.core.initial_state(columns)
+    own = policy.warm(past["observation"], past["desired_goal"], own, past.flag("episode_start"))
+    return own, model.warm(past, model.initial_state(columns))

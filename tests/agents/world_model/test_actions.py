@@ -106,8 +106,8 @@ def test_random_actions_and_noise_persist(env_id):
         assert same[~within].float().mean() == pytest.approx(chance, abs=0.1)
     net = torch.zeros(16, agent.policy.actions.size)
     fresh = torch.ones(16, dtype=torch.bool)
-    first = agent._persistent(agent.policy.actions.noise(net), fresh)
-    again = agent._persistent(agent.policy.actions.noise(net), ~fresh)
+    first = agent.exploration._persistent(agent.policy.actions.noise(net), fresh, 0.9)
+    again = agent.exploration._persistent(agent.policy.actions.noise(net), ~fresh, 0.9)
     kept = (first == again).all(1)
     assert 8 <= kept.sum() <= 16
-    assert not (agent._persistent(agent.policy.actions.noise(net), fresh) == again).all(1).any()
+    assert not (agent.exploration._persistent(agent.policy.actions.noise(net), fresh, 0.9) == again).all(1).any()

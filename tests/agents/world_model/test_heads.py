@@ -31,7 +31,7 @@ def test_every_head_has_its_own_loss():
     agent = WorldModelController("MlpPolicy", env, **SMALL).learn(400, log_interval=None)
     model = agent.world_model
     assert [*model.heads] == ["percept", "reward", "terminated"]
-    window = agent._scaled(agent.replay.windows(3, 64, ends=0.5))
+    window = agent.policy.scale.scaled(agent.replay.windows(3, 64, ends=0.5))
     out, truth, losses = model.observe(window), model.target(window), model.losses(window)
     percept = (out - truth)[..., :4] / agent.policy.scale.change
     torch.testing.assert_close(losses["percept"], 0.5 * percept.square().sum(-1).mean())
@@ -55,7 +55,7 @@ def test_every_head_has_its_own_loss():
 def test_named_predictions_are_in_the_units_of_the_environment():
     agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), **SMALL).learn(100)
     raw = agent.replay.newest(5)["next_percept"].clone()
-    window = agent._scaled(agent.replay.newest(5))
+    window = agent.policy.scale.scaled(agent.replay.newest(5))
     named = agent.world_model.named(agent.world_model.target(window))
     torch.testing.assert_close(named["observation"], raw, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(named["reward"], window["reward"].squeeze(-1))
@@ -66,12 +66,12 @@ def test_a_step_after_a_likely_end_counts_little():
     agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), **{**SMALL, "evaluator": False})
     agent.learn(100)
     agent.gamma = 0.9
-    window = agent._scaled(agent.replay.windows(4, 8))
+    window = agent.policy.scale.scaled(agent.replay.windows(4, 8))
     unrolled = _unrolled(agent, window)
     go_on = torch.tensor([1.0, 0.5, 1.0])
     unrolled.outputs.data[..., 4] = 1.0
     unrolled.outputs.data[..., 5] = torch.logit(1 - go_on, eps=1e-6)[:, None]
-    returns, weights = agent._returns(unrolled)
+    returns, weights = agent._returns.of(unrolled)
     torch.testing.assert_close(weights, torch.tensor([1.0, 1.0, 0.5])[:, None].expand(3, 8), rtol=1e-4, atol=1e-4)
     last, middle = 1.0, 1.0 + 0.9 * 0.5 * 1.0
     expected = torch.tensor([1.0 + 0.9 * middle, middle, last])[:, None].expand(3, 8)
@@ -81,7 +81,7 @@ def test_a_step_after_a_likely_end_counts_little():
 def _unrolled(agent, window):
     from agents.world_model.unrolling import unrolled_in_model
 
-    states = agent._warmed(window)
+    states = agent._begun(window)
     rest = window[agent.burn_in :]
     return unrolled_in_model(agent.policy, agent.world_model, rest, 3, states)
 
@@ -96,8 +96,8 @@ def test_burned_in_states_are_those_of_the_present_nets():
     }
     agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), burn_in=4, **keywords).learn(200)
     assert agent.value_net.fast[0][0].in_features == 4 + 6
-    window = agent._scaled(agent.replay.windows(4 + 3 + 1, 16))
-    controller, memory = agent._warmed(window)
+    window = agent.policy.scale.scaled(agent.replay.windows(4 + 3 + 1, 16))
+    controller, memory = agent._begun(window)
     model = agent.world_model
     state = model.initial_state(16)
     own = agent.policy.core.initial_state(16)
@@ -128,8 +128,8 @@ def test_the_states_before_a_trajectory_are_those_of_its_own_window(gradient, mo
     agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), burn_in=4, **keywords)
     read, unrolled = [], []
     name = "unrolled_in_model" if gradient == "imagined" else "unrolled_along_reality"
-    warmed, unroll = agent._warmed, getattr(controller, name)
-    monkeypatch.setattr(agent, "_warmed", lambda window: read.append(window[4:].data.clone()) or warmed(window))
+    warmed, unroll = agent._begun, getattr(controller, name)
+    monkeypatch.setattr(agent, "_begun", lambda window: read.append(window[4:].data.clone()) or warmed(window))
     monkeypatch.setattr(controller, name, lambda *a: unrolled.append(a[2].data.clone()) or unroll(*a))
     agent.learn(200)
     assert len(read) == len(unrolled) > 4
@@ -207,7 +207,7 @@ def test_impossible_settings_are_named(keywords, message):
 def test_pain_alone_is_a_signal():
     env = make_sb3("foveal_envs:Foveal/Pole-v0", 4, seed=0, pain=True)
     agent = WorldModelController("MlpPolicy", env, signals={"2": 0.0}, **SMALL).learn(400)
-    window = agent._scaled(agent.replay.windows(4, 64, ends=1.0))
+    window = agent.policy.scale.scaled(agent.replay.windows(4, 64, ends=1.0))
     pains = -agent._objective(agent.world_model.named(agent.world_model.target(window)), window["desired_goal"])
     torch.testing.assert_close(pains, window["terminated"].squeeze(-1), rtol=1e-4, atol=1e-4)
 
@@ -216,7 +216,7 @@ def test_a_pain_in_the_info_is_a_signal():
     """`balanced`, the moves so far, is there in every step; no observation has it."""
     env = make_sb3("foveal_envs:Foveal/Pole-v0", 4, seed=0, info="step")
     agent = WorldModelController("MlpPolicy", env, signals={"balanced": 1000.0, "0": 0.0}, **SMALL).learn(400)
-    window = agent._scaled(agent.replay.newest(3))
+    window = agent.policy.scale.scaled(agent.replay.newest(3))
     model = agent.world_model
     moves = window["signals"].squeeze(-1)
     within = ~window.flag("episode_start")[1:]
@@ -232,7 +232,7 @@ def test_a_pain_in_the_info_is_a_signal():
 def test_a_model_that_expects_its_own_error():
     env = make_sb3("Pendulum-v1", 4, seed=0)
     agent = WorldModelController("MlpPolicy", env, **{**SMALL, "model_kwargs": {"error": True}}).learn(2000)
-    window = agent._scaled(agent.replay.windows(3, 512))
+    window = agent.policy.scale.scaled(agent.replay.windows(3, 512))
     model = agent.world_model
     out = model.observe(window)
     known = model.target(window)
@@ -247,7 +247,7 @@ def test_a_model_that_expects_its_own_error():
 def test_members_of_an_ensemble_disagree_where_they_know_little():
     keywords = {**SMALL, "model_class": Ensemble, "model_kwargs": {"members": 4}}
     agent = WorldModelController("MlpPolicy", make_sb3("Pendulum-v1", 4, seed=0), **keywords).learn(2000)
-    known = agent._scaled(agent.replay.windows(3, 256))
+    known = agent.policy.scale.scaled(agent.replay.windows(3, 256))
     strange = agent.replay.windows(3, 256)
     strange["observation"][...] = 30.0 * torch.randn_like(strange["observation"])
     seen, unseen = (agent.world_model.disagreement(one).mean() for one in (known, strange))

@@ -12,6 +12,7 @@ from agents.common.encoder import Encoder
 from agents.world_model.model import WorldModel
 from agents.world_model.planning import Planner
 from agents.world_model.policy import ControllerPolicy
+from agents.world_model.returns import Returns
 
 from .test_controller import SMALL, point
 
@@ -25,10 +26,10 @@ class Line(WorldModel):
         return observation + 0.1 * action[:, :1], state
 
 
-def line(actions, **keywords):
+def line(actions, evaluator=None, **keywords):
     model = Line(Encoder(BOX), 1, reward=False, core_kwargs={"hidden": (2,)})
     near_zero = lambda predicted, desired: -predicted["observation"].abs().sum(-1)  # noqa: E731
-    return Planner(ControllerPolicy(BOX, actions), model, None, near_zero, gamma=0.9, **keywords)
+    return Planner(ControllerPolicy(BOX, actions), Returns(model, evaluator, near_zero, 0.9), **keywords)
 
 
 def test_it_moves_to_where_the_objective_is_best():
@@ -56,8 +57,7 @@ def test_what_follows_counts_by_the_discount_and_v():
         def target(self, observation, memory, desired):
             return 10 * observation[:, 0]
 
-    planner = line(gym.spaces.Discrete(2), horizon=3)
-    planner.evaluator = Two()
+    planner = line(gym.spaces.Discrete(2), Two(), horizon=3)
     for layer in planner.policy.head.parameters():
         torch.nn.init.zeros_(layer)
     with torch.no_grad():
