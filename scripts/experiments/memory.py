@@ -38,6 +38,28 @@ PPO = {
     "gae_lambda": 0.0,
 }  # an answer changes nothing that comes later
 MINIBATCHES, LANES = 8, 128
+WORLD_MODEL = "LSTM, forget bias 0, through a world model"
+MODELLED: dict[str, Any] = {  # the gradient of 1990, along the real stream: cues come from outside
+    "gradient": "real",
+    "core": "lstm",
+    "core_kwargs": {"size": 32, "forget_bias": 0.0},
+    "model_core": "lstm",
+    "model_core_kwargs": {"size": 64, "forget_bias": 0.0},
+    "evaluator": False,
+    "gamma": 0.0,
+    "n_steps": 20,
+    "window": 16,
+    "updates": 24,
+    "batch_size": 32,
+    "burn_in": 0,
+    "end_share": 0.0,
+    "noise": 0.3,
+    "persistence": 0.0,
+    "model_steps": 5000,
+    "model_learning_rate": 5e-3,
+    "final_rate": 0.3,
+}
+STREAMS, MODELLED_STEPS = 16, 110_000  # of the world model; its learning rates fall over so many steps
 
 
 @dataclass(frozen=True)
@@ -101,12 +123,17 @@ def learn(job: Job) -> list[Row]:
     from agents.common.vec_env import make_sb3
 
     task = TASKS[job.table]
-    env = make_sb3(task.env_id, LANES, seed=10_000 * (job.seed + 1), **task.env_kwargs)
+    lanes = STREAMS if job.conditions["learner"] == WORLD_MODEL else LANES
+    env = make_sb3(task.env_id, lanes, seed=10_000 * (job.seed + 1), **task.env_kwargs)
     tested = solving(task)
     if job.conditions["learner"] in CORES:
         policy = _recurrent_ppo(task, env, job.conditions["learner"], job.seed)
         count = sum(part.numel() for part in policy.policy.parameters())
         policy.learn(task.steps, callback=tested, log_interval=None)
+    elif job.conditions["learner"] == WORLD_MODEL:
+        policy = _modelled(env, job.seed)
+        count = sum(part.numel() for part in (*policy.policy.parameters(), *policy.world_model.parameters()))
+        policy.learn(MODELLED_STEPS, callback=tested, log_interval=None)
     else:
         policy, count = _peer(task, env, job.conditions["learner"], job.seed)
         extra = (
@@ -115,6 +142,12 @@ def learn(job: Job) -> list[Row]:
         policy.learn(task.steps, **extra)
     env.close()
     return [{"parameters": count, **tested.row}]
+
+
+def _modelled(env: Any, seed: int) -> Any:
+    from agents import WorldModelController
+
+    return WorldModelController("MlpPolicy", env, seed=seed, **MODELLED)
 
 
 def _recurrent_ppo(task: Memory, env: Any, learner: str, seed: int) -> Any:
@@ -161,7 +194,8 @@ def _peer(task: Memory, env: Any, learner: str, seed: int) -> tuple[Any, int]:
 
 # ---------------------------------------------------------------------------------------- the parts and what they claim
 
-PARTS = ("recall", "flip_flop", "parking", "catch", "peers")
+PARTS = ("recall", "flip_flop", "parking", "catch", "peers", "world-model")
+OTHERS = {"peers": PEERS, "world-model": (WORLD_MODEL,)}  # in the table of parking
 
 
 def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
@@ -170,7 +204,7 @@ def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
         return [Job("parking", {"learner": REFERENCE}, 0, learn)] if "parking" in (parts or PARTS) else []
     made = []
     for part in parts or PARTS:
-        table, learners = ("parking", PEERS) if part == "peers" else (part, tuple(CORES))
+        table, learners = ("parking", OTHERS[part]) if part in OTHERS else (part, tuple(CORES))
         made += [Job(table, {"learner": learner}, seed, learn) for seed in range(seeds) for learner in learners]
     return made
 
@@ -184,12 +218,21 @@ def claims(rows: list[Row]) -> list[Claim]:
             bar = task.threshold if learner == REFERENCE else None
             text = f"{name.replace('_', ' ')}, {learner}: mean share, IQM of seeds"
             made.append(make_claim(text, "share", own, _iqm("score"), bar, quick=name == "parking"))
+    own, others = (select(rows, table="parking", learner=name) for name in (WORLD_MODEL, "LSTM, forget bias 0"))
+    if own and others:
+        text = "parking: steps to the threshold, LSTM of RecurrentPPO / the same through a world model, medians"
+        made.append(make_claim(text, "times", own, partial(_fewer, others), 1.0))
     ours = select(rows, table="parking", learner="LSTM, forget bias 3")
     for peer, factor in zip(PEERS, (5.0, 5.0, 3.0, 3.0), strict=True) if ours else ():
         theirs = select(rows, table="parking", learner=peer)
         text = f"parking: CPU seconds to the threshold, {peer} / our LSTM, medians"
         made.append(make_claim(text, "times", theirs, partial(_times, ours), factor))
     return made
+
+
+def _fewer(others: list[Row], own: list[Row]) -> float:
+    medians = [float(np.median(numbers(rows, "solved_steps"))) for rows in (others, own)]
+    return medians[0] / medians[1]
 
 
 def _iqm(measure: str) -> Callable[[list[Row]], float]:
