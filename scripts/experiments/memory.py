@@ -59,7 +59,7 @@ MODELLED: dict[str, Any] = {  # the gradient of 1990, along the real stream: cue
     "model_learning_rate": 5e-3,
     "final_rate": 0.3,
 }
-STREAMS, MODELLED_STEPS = 16, 110_000  # of the world model; its learning rates fall over so many steps
+STREAMS, MODELLED_STEPS = 16, 160_000  # of the world model; its learning rates fall over so many steps
 
 
 @dataclass(frozen=True)
