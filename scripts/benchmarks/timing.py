@@ -63,7 +63,12 @@ def keep(path: Path, rows: Sequence[Row], command: str = "") -> None:
 
 
 def report(
-    nanoseconds: dict[str, np.ndarray], claims: list[Claim], json_output: bool, output: Path, clock: str = "CPU"
+    nanoseconds: dict[str, np.ndarray],
+    claims: list[Claim],
+    json_output: bool,
+    output: Path,
+    clock: str = "CPU",
+    title: str = "one environment step",
 ) -> None:
     """Print tables or JSON, and write timings.csv and claims.csv into the folder ``output``."""
     timings = [Timing(name, float(row.min()), float(np.median(row))) for name, row in nanoseconds.items()]
@@ -72,7 +77,7 @@ def report(
     if json_output:
         print(json.dumps({"timings": [asdict(t) for t in timings], "claims": [_row(c) for c in claims]}, indent=2))
     else:
-        print("\n".join(table(timings, claims, clock)))
+        print("\n".join(table(timings, claims, f"{clock} time of {title}")))
 
 
 def seconds(steps: Callable[[int], None], count: int) -> float:
@@ -82,9 +87,9 @@ def seconds(steps: Callable[[int], None], count: int) -> float:
     return time.process_time() - start
 
 
-def table(timings: list[Timing], claims: list[Claim], clock: str) -> Iterator[str]:
+def table(timings: list[Timing], claims: list[Claim], title: str) -> Iterator[str]:
     """Lines of both tables."""
-    yield f"{f'{clock} time of one environment step':40} {'least':>10} {'median':>10}  ns"
+    yield f"{title:40} {'least':>10} {'median':>10}  ns"
     for timing in timings:
         yield f"{timing.name:40} {timing.least:10.0f} {timing.median:10.0f}"
     yield ""

@@ -8,6 +8,7 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from agents import make_sb3
 from scripts import benchmark
@@ -16,6 +17,7 @@ from scripts.baselines.usual_way import ImageYardstick, Yardstick
 from scripts.benchmarks import cores as core_speed
 from scripts.benchmarks import load_limit, timing
 from scripts.benchmarks import training as training_speed
+from scripts.benchmarks import world_model as model_speed
 
 
 def test_yardstick_sees_what_the_environment_sees():
@@ -60,7 +62,8 @@ def test_rounds_tables_and_files(tmp_path):
     claims = benchmark.compare({name: np.array([2.0, 4.0]) for name in names})
     assert [claim.measured for claim in claims] == [1.0] * 8
     assert [claim.passed for claim in claims] == [False, True, False, False, *[True] * 4]
-    lines = list(timing.table([timing.Timing("a", 1.0, 2.0)], claims, "CPU"))
+    lines = list(timing.table([timing.Timing("a", 1.0, 2.0)], claims, "CPU time of one update"))
+    assert lines[0].startswith("CPU time of one update")
     assert len(lines) == 3 + 1 + len(claims)
     timing.report(nanoseconds, claims, False, tmp_path / "new")
     assert len((tmp_path / "new" / "claims.csv").read_text().splitlines()) == 1 + len(claims)
@@ -163,3 +166,18 @@ def test_workers_are_timed_by_the_wall_clock(tmp_path, capsys, monkeypatch):
     printed = json.loads(capsys.readouterr().out)
     assert {row["name"] for row in printed["timings"]} == {"one worker", "two workers"}
     assert all(row["least"] > 0 for row in printed["timings"])
+
+
+def test_models_are_timed_beside_their_matrix_products(tmp_path, capsys, monkeypatch):
+    small = {"core_kwargs": {"hidden": (8,)}, "model_core_kwargs": {"hidden": (8,)}, "n_steps": 4, "updates": 1}
+    monkeypatch.setattr(model_speed, "TASKS", {"cart": ("CartPole-v1", {**small, "window": 2})})
+    products = []
+    monkeypatch.setattr(torch, "mm", lambda left, right, mm=torch.mm: products.append(mm(left, right)))
+    model_speed.models(batch_size=16, rounds=1, updates=2, json_output=True, output=tmp_path)
+    printed = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in printed["timings"]} == {"cart: update", "cart: its products"}
+    once = len(products) // 4  # two rounds of two
+    nets = 3 + 3 + 2 * 2 + 2 * 2  # forward at least: M, V's two targets, C and M in imagination
+    assert len(products) == 4 * once
+    assert once > nets
+    assert {tuple(one.shape) for one in products} >= {(16, 8), (32, 8), (16, 2)}
