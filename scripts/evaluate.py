@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .shared.command import Refusal, program, run_command
-from .shared.environments import parse_keywords
+from .shared.environments import is_native, parse_keywords
 from .shared.rollouts import EVALUATION_SEED, measured
 from .shared.runs import find_environment
 
@@ -36,8 +36,8 @@ def evaluate(
 
     Args:
         environment: an environment's id, or a run folder; with --suite all, or this one.
-        agents: references, run folders or model.zip files; default: random, the run folder's model, oracle. With
-            --suite run folders; those of one algorithm and environment are its seeds.
+        agents: references, run folders or model.zip files; default: random, the run folder's model, and the oracle
+            where there is one. With --suite run folders; those of one algorithm and environment are its seeds.
         episodes: starts of each.
         seed: of the first start; it differs from all training seeds.
         env: keywords of the environment, KEY=VALUE; they override those of an agent's training.
@@ -62,7 +62,8 @@ def evaluate(
     if episodes < 1:
         raise Refusal(f"--episodes must be at least 1, got {episodes}")
     env_id, keywords, own_agent = find_environment(environment, parse_keywords(env), zoo, trust)
-    names = agents or tuple(filter(None, ("random", own_agent, "oracle")))
+    best = "oracle" if is_native(env_id) else None  # another package's environment has none
+    names = agents or tuple(filter(None, ("random", own_agent, best)))
     table = {name: measured(name, env_id, episodes, seed, trust, algorithm, **keywords) for name in names}
     print(json.dumps(table, indent=2) if json_output else format_table(table))
 

@@ -16,7 +16,7 @@ class KeepBest(BaseCallback):
 
     Policies come and go: the last one is often not the best. This one is chosen by episodes that training plays anyway,
     exploration and all, so it costs no step. It is looked for whenever as many episodes have ended since the last look;
-    among equals the latest is kept.
+    among equals the latest is kept. Episodes of random exploration, before the policy learns, do not count.
 
     Args:
         episodes: number of training episodes that a policy is judged by.
@@ -29,8 +29,9 @@ class KeepBest(BaseCallback):
 
     def __init__(self, episodes: int = 5) -> None:
         super().__init__()
-        if episodes < 1:
-            raise ValueError(f"episodes must be at least 1, not {episodes}")
+        given: Any = episodes
+        if not isinstance(given, int) or given < 1:
+            raise ValueError(f"episodes must be a whole number of at least 1, not {episodes!r}")
         self.mean_return, self.steps, self.episodes = -math.inf, 0, 0
         self._returns: deque[float] = deque(maxlen=episodes)
         self._next_look = episodes
@@ -38,10 +39,14 @@ class KeepBest(BaseCallback):
 
     def _on_step(self) -> bool:
         for lane in np.flatnonzero(self.locals["dones"]):
+            if "episode" not in self.locals["infos"][lane]:
+                raise ValueError("KeepBest reads the returns of episodes: wrap the environment in a Monitor")
             self._returns.append(float(self.locals["infos"][lane]["episode"]["r"]))
             self.episodes += 1
-        if self.episodes >= self._next_look:
-            self._next_look = self.episodes + (self._returns.maxlen or 0)
+        if getattr(self.model, "exploring", False):
+            self._returns.clear()
+        if len(self._returns) == self._returns.maxlen and self.episodes >= self._next_look:
+            self._next_look = self.episodes + len(self._returns)
             mean = sum(self._returns) / len(self._returns)
             if mean >= self.mean_return:
                 self.mean_return, self.steps = mean, self.num_timesteps

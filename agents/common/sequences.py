@@ -100,8 +100,8 @@ class Replay:
         self.count = count
 
     def newest(self, steps: int) -> Sequence:
-        """The last `steps` steps of all columns."""
-        times = torch.arange(self.count - steps, self.count) % len(self.data)
+        """The last `steps` steps of all columns, or all there are."""
+        times = torch.arange(self.count - min(steps, len(self)), self.count) % len(self.data)
         return Sequence(self.data[times], self.fields)
 
     def windows(self, steps: int, batch_size: int, newest: int | None = None, ends: float = 0.0) -> Sequence:

@@ -137,6 +137,7 @@ class Pushes(Actions):
     def from_env(self, actions: Any) -> Tensor:
         """See `Actions.from_env`; pushes beyond the bounds are left as they are."""
         array = _batch(actions, self.space.shape)
+        array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise ValueError("an action is not finite")
         return torch.as_tensor(array.reshape(len(array), self.size), dtype=torch.float32, device=self.low.device)

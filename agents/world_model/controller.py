@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.base_class import maybe_make_env
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.vec_env import unwrap_vec_normalize
 from torch import Tensor, nn
 
 from ..common.agent import Agent, Step
@@ -85,7 +88,7 @@ class WorldModelController(Agent):
             that suits the observations.
         match_widths: widths w of the goal reward, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
         signals: pain and pleasure units: column of the observation, or key of the info in every step -> desired value,
-            as {"2": 0.0} or {"pain": 0.0}.
+            as {"2": 0.0} or {"pain": 0.0}; columns in the units that the agent is given, so in those of a VecNormalize.
         burn_in: real steps that C's and M's cores read before a window, so that their states are those of the present
             nets; 0: windows begin with the states that were recorded. None: 8 where a core has a state and there are no
             goals, else 0.
@@ -207,11 +210,20 @@ class WorldModelController(Agent):
             raise ValueError("online imagination starts from the outcome of a step: n_steps must be at least 2 or None")
         if online and burn_in:
             raise ValueError("online updates begin with the states that were just recorded: leave burn_in at 0 or None")
+        wrapped = None if env is None else self._wrap_env(maybe_make_env(env, verbose), verbose)
+        # Stable-Baselines3's constructor refuses actions without bounds, which this agent can push
+        unbounded = (
+            wrapped is not None and isinstance(space := wrapped.action_space, spaces.Box) and not space.is_bounded()
+        )
         super().__init__(
-            policy, env, learning_rate, seed=seed, device=device, verbose=verbose, stats_window_size=stats_window_size,
-            tensorboard_log=tensorboard_log, support_multi_env=True,
+            policy, None if unbounded else wrapped, learning_rate, seed=seed, device=device, verbose=verbose,
+            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,
             supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete),
         )  # fmt: skip
+        if unbounded and wrapped is not None:
+            self.env, self.n_envs = wrapped, wrapped.num_envs
+            self.observation_space, self.action_space = wrapped.observation_space, wrapped.action_space
+            self._vec_normalize_env = unwrap_vec_normalize(wrapped)
         self.gradient = gradient
         self.error = error
         self.schedule = schedule
@@ -277,6 +289,11 @@ class WorldModelController(Agent):
         self.share_goal = encoder.shares_goal if encoder.has_goal else None  # what was decided is what is saved
         self.model_output = self.model_output or usual_output(encoder)
         batch = not self.online and not encoder.has_goal
+        if self.scaled and (encoder.has_goal or self.model_output == "logistic"):
+            raise ValueError(
+                "scaled=True needs observations without goals and units that are not logistic: goals are compared in "
+                "the environment's own units, and logistic units say numbers from 0 to 1"
+            )
         self._settle(scaled=batch and self.model_output == "residual", end_share=0.25 if batch else 0.0)
         if encoder.has_goal:
             self._settle(model_steps=12_800, updates=40, window=1, gamma=0.95, persistence=0.0, adam_eps=1e-8)
@@ -331,7 +348,7 @@ class WorldModelController(Agent):
         )
         if self.optimizer == "adam":
             self.policy_optimizer.param_groups[0]["eps"] = self.adam_eps
-        self._exploring = True
+        self.exploring = True
         self._setup_lanes()
 
     def _settle(self, **choices: Any) -> None:
@@ -347,10 +364,17 @@ class WorldModelController(Agent):
         parts: dict[str, Core | WorldModel] = {"controller_state": self.policy.core, "model_state": self.world_model}
         self.core_states = tuple(part.initial_state(self.lanes) for part in parts.values())
         signals = len(signal_keys(self.signals))
-        capacity = max(2 * (self.burn_in + self.window), self.buffer_size // self.lanes)
-        self.replay = Experience(
-            self.encoder, parts, self.policy.actions.size, self.lanes, capacity, self.device, signals
-        )
+        least = max(2 * (self.burn_in + self.window), self.n_steps or 0)
+        capacity = max(least, self.buffer_size // self.lanes)
+        sizes = self.encoder, parts, self.policy.actions.size, self.lanes
+        try:
+            self.replay = Experience(*sizes, capacity, self.device, signals)
+        except RuntimeError as error:  # of PyTorch's allocator
+            width = Experience(*sizes, 1, self.device, signals).data.numel() // self.lanes
+            raise ValueError(
+                f"a replay of {capacity * self.lanes:,} steps of {4 * width:,} bytes does not fit into memory: give a "
+                "smaller buffer_size"
+            ) from error
         self.exploration = Exploration(self.policy.actions, self.lanes, self.device)
 
     def rollout_length(self) -> int | None:
@@ -359,22 +383,23 @@ class WorldModelController(Agent):
 
     def train(self, steps: int) -> None:
         """Trains M to predict, C through M, and V to predict C's returns."""
-        learns_model = self._exploring or self.schedule == "alternating"
-        unroll = unrolled_along_reality if self.gradient == "real" else unrolled_in_model
+        learns_model = self.exploring or self.schedule == "alternating"
+        imagined = partial(unrolled_in_model, gradient=self.gradient)
+        unroll = unrolled_along_reality if self.gradient == "real" else imagined
         if self.compiled_descent is not None:
             unroll = unrolled_by_others
         self._take_scales(steps)
         for sequence, recent in self._minibatches(steps):
             if learns_model:
                 self._learn_model(sequence)
-            if self._exploring and not self.evaluator:
+            if self.exploring and not self.evaluator:
                 continue
             states, window = self._begun(recent), recent[self.burn_in :]
             if self.gradient != "real":
                 exchange_goals(window[1:]["desired_goal"], self.exchange)
             unrolled = unroll(self.policy, self.world_model, window, self.window, states)
             returns, weights = self._returns.of(unrolled)
-            if not self._exploring:
+            if not self.exploring:
                 self._learn_controller(unrolled, returns, weights)
             if self.evaluator:
                 self._learn_evaluator(window, unrolled, returns.detach(), weights)
@@ -514,8 +539,8 @@ class WorldModelController(Agent):
         observation, desired = self.encoder.observation(obs), self.encoder.desired(obs)
         seen = policy.scale(observation)
         controller_state, model_state = self.core_states
-        self._exploring = self.num_timesteps < self.model_steps
-        if self._exploring:
+        self.exploring = self.num_timesteps < self.model_steps
+        if self.exploring:
             action = self.exploration.uniform(episode_start, self.persistence)
         else:
             net, controller_state = policy.net(seen, desired, controller_state, episode_start)

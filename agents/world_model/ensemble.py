@@ -45,6 +45,10 @@ class Ensemble(WorldModel):
         """Standard deviation (T, B) of what the members predict after real steps, from the state at their start.
 
         The root of the variance over members, averaged over the numbers of the percept, each in units of its change.
+
+        Args:
+            sequence: in the units of training, as ``scale.scaled(agent.replay.newest(20))``.
+            state: of M's core before it; None: as it was recorded.
         """
         part, columns = self.heads["percept"], sequence.data.shape[1]
         first = self.observe(sequence, state)

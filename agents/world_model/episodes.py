@@ -61,6 +61,9 @@ def _read(episode: Any, encoder: Encoder, actions: Actions) -> Episode:
     rewards, terminated, truncated = (_numbers(name, values) for name, values in named.items())
     vectors = actions.from_env(_field(episode, "actions"))
     steps = len(vectors)
+    for name, flags in (("terminations", terminated), ("truncations", truncated)):
+        if not np.isin(flags, (0, 1)).all():
+            raise ValueError(f"{name} must be True or False")
     for name, array in zip(named, (rewards, terminated, truncated), strict=True):
         if array.shape != (steps,):
             raise ValueError(f"{steps} actions, but {name} of shape {array.shape}, which must be ({steps},)")
@@ -86,7 +89,10 @@ def _field(episode: Any, name: str) -> Any:
 def _numbers(name: str, values: Any) -> np.ndarray:
     """Finite float32 numbers."""
     try:
-        array = np.asarray(values).astype(np.float32)
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise TypeError
+        array = array.astype(np.float32)
     except (TypeError, ValueError):
         raise ValueError(f"{name} are no numbers") from None
     if not np.isfinite(array).all():

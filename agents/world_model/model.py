@@ -39,8 +39,8 @@ class Dream:
         nets: (T, B, A) net inputs of C's outputs, those of variances left out.
         memories: (T, B, S) what M's core has read out of its state after each step, see `WorldModel.memory`.
         actions: (T, B, A) vectors of C's actions.
-        scores: (T, B) log-probabilities of these, with the gradient in C; empty where actions are not drawn.
-        entropies: (T, B) of what they were drawn from; likewise.
+        scores: (T, B) log-probabilities of these, with the gradient in C; empty where they were not asked for.
+        entropies: (T, B) of what they were drawn from; empty where actions are not drawn.
     """
 
     outputs: Tensor
@@ -286,22 +286,40 @@ class WorldModel(nn.Module):
             return None
         return torch.sigmoid(-outputs[..., self.heads["terminated"]]).squeeze(-1)
 
-    def imagine(self, policy: ControllerPolicy, start: Sequence, steps: int, states: States | None = None) -> Dream:
+    def imagine(
+        self,
+        policy: ControllerPolicy,
+        start: Sequence,
+        steps: int,
+        states: States | None = None,
+        gradient: str = "imagined",
+    ) -> Dream:
         """A rollout of `policy` inside M, from the first step of `start`: x(t+1) = M(x(t), C(x(t))).
+
+        Log-probabilities take what M says as given: their gradient does not pass through M.
 
         Args:
             policy: C.
             start: (T, B, ...), of which the first observation is taken.
             steps: length of the rollout.
             states: of C's and M's cores before it; None: as they were recorded.
+            gradient: "imagined": the outputs carry C's gradient; "reinforce": the scores do; "mixed": both.
         """
         observation, goal = start["observation"][0], start["desired_goal"][0]
         start_flag = start.flag("episode_start")[0]
         controller_state, model_state = states or self._states(policy, start)
         outputs, nets, memories, actions, kinds = [], [], [], [], policy.actions
+        given, scored = controller_state, []
         for _ in range(steps):
-            net, controller_state = policy.net(observation, goal, controller_state, start_flag)
+            seen = observation.detach() if gradient == "reinforce" else observation
+            net, controller_state = policy.net(seen, goal, controller_state, start_flag)
             action = kinds.sample(net)
+            if gradient == "reinforce":
+                scored.append(net)
+                action = action.detach()
+            elif gradient == "mixed":
+                alone, given = policy.net(observation.detach(), goal, given, start_flag)
+                scored.append(alone)
             out, model_state = self.step(observation, action, model_state, start_flag)
             outputs.append(out)
             nets.append(net)
@@ -309,7 +327,7 @@ class WorldModel(nn.Module):
             memories.append(self.memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
             start_flag = torch.zeros_like(start_flag)
-        return _dream(kinds, outputs, nets, memories, actions)
+        return _dream(kinds, scored, outputs, nets, memories, actions)
 
     def memories_before(self, sequence: Sequence, dream: Dream, states: States | None = None) -> Tensor:
         """M's state (T, B, S) before each step of a dream from the first step of `sequence`; an episode's is fresh."""
@@ -370,7 +388,7 @@ class WorldModel(nn.Module):
             actions.append(action)
             memories.append(self.memory(model_state, observation))
             observation = out[:, : self.encoder.observation_size]
-        return _dream(kinds, outputs, nets, memories, actions)
+        return _dream(kinds, [], outputs, nets, memories, actions)
 
     def _states(self, policy: ControllerPolicy, sequence: Sequence) -> States:
         batch_size = sequence.data.shape[1]
@@ -380,9 +398,9 @@ class WorldModel(nn.Module):
         )
 
 
-def _dream(kinds: Actions, *parts: list[Tensor]) -> Dream:
+def _dream(kinds: Actions, scored: list[Tensor], *parts: list[Tensor]) -> Dream:
     outputs, nets, memories, actions = map(torch.stack, parts)
-    drawn = (
-        (kinds.log_probability(nets, actions), kinds.entropy(nets)) if kinds.probabilistic else (nets.new_empty(0),) * 2
-    )
-    return Dream(outputs, nets[..., : kinds.size], memories, actions, *drawn)
+    nothing = nets.new_empty(0)
+    scores = kinds.log_probability(torch.stack(scored), actions) if scored else nothing
+    entropies = kinds.entropy(nets) if kinds.probabilistic else nothing
+    return Dream(outputs, nets[..., : kinds.size], memories, actions, scores, entropies)

@@ -76,8 +76,12 @@ def make_objective(
                 f"signals must be {{column or key of the info: desired value}} with columns from 0 to {size - 1}, not "
                 f"{dict(signals)}"
             )
-        wanted = [float(signals[name]) for name in (*(name for name in signals if name not in told), *told)]
-        return partial(_pleases, columns=columns, desired_values=wanted)
+        names = (*(name for name in signals if name not in told), *told)
+        wrong = [name for name in names if not _is_number(signals[name])]
+        if wrong or len(set(columns)) < len(columns):
+            said = f"the desired value of {wrong[0]!r} is no finite number" if wrong else "a column comes twice"
+            raise ValueError(f"signals must be {{column or key of the info: desired value}}: {said}")
+        return partial(_pleases, columns=columns, desired_values=[float(signals[name]) for name in names])
     return _errs if name == "goal_error" else pays
 
 
@@ -92,10 +96,20 @@ def signals_in(infos: Sequence[Mapping[str, Any]], names: Sequence[str]) -> np.n
     Raises:
         ValueError: a name that is not there.
     """
-    missing = [name for name in names if name not in infos[0]]
-    if missing:
-        raise ValueError(f"signals names {missing[0]!r}, but the info of a step has only {sorted(infos[0])}")
+    for name in names:
+        for info in infos:
+            if name not in info:
+                raise ValueError(f"signals names {name!r}, but the info of a step has only {sorted(info)}")
+            if not _is_number(info[name]):
+                raise ValueError(
+                    f"signals names {name!r}, which must be a finite number in the info, not {info[name]!r}"
+                )
     return np.array([[info[name] for name in names] for info in infos], np.float32)
+
+
+def _is_number(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.ndim == 0 and array.dtype.kind in "biuf" and bool(abs(array) <= np.finfo(np.float32).max)
 
 
 def _matches(predicted: Mapping[str, Tensor], desired: Tensor, widths: Sequence[float]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,27 @@ class Planner(Actor):
         spread: float = 0.3,
     ) -> None:
         super().__init__(policy.observation_space, policy.action_space)
-        if horizon < 1 or candidates < 2:
-            raise ValueError(f"horizon must be at least 1 and candidates at least 2, not {horizon} and {candidates}")
+        numbers: tuple[tuple[str, Any, int], ...] = (("horizon", horizon, 1), ("candidates", candidates, 2))
+        for name, value, least in numbers:
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        if not 0 <= spread < math.inf:
+            raise ValueError(f"spread must be a number of at least 0, not {spread!r}")
+        if returns.terminal:
+            raise ValueError('a look ahead does not know when an episode ends: planning needs error="summed"')
         self.policy, self.returns, self.model = policy, returns, returns.model
         self.horizon, self.candidates, self.spread = horizon, candidates, spread
 
     def act(self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> tuple[np.ndarray, Any]:
-        """See `Actor.act`; what is tried is drawn, the best of it is taken."""
+        """See `Actor.act`; the best of what was tried is taken. If `deterministic`, the same is tried at every call."""
+        if not (state is None or (isinstance(state, tuple) and [*map(type, state)] == [tuple, tuple])):
+            raise ValueError("the state is not a planner's, which is C's and M's: begin with None")
+        with torch.random.fork_rng(devices=[], enabled=deterministic):
+            if deterministic:
+                torch.manual_seed(0)
+            return self._best(obs, state, episode_start)
+
+    def _best(self, obs: Any, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, Any]:
         policy, model, encoder = self.policy, self.model, self.policy.encoder
         seen, desired = policy.scale(encoder.observation(obs)), encoder.desired(obs)
         count, start = len(seen), torch.from_numpy(episode_start).to(seen.device)
@@ -70,8 +85,8 @@ class Planner(Actor):
                 actions = policy.actions.likely(net)
             out, memory = model.step(seen, actions, memory, start)
             seen, start = out[:, : model.encoder.observation_size], torch.zeros_like(start)
-            worth = worth + weight * self.returns.objective(model.named(out[None]), desired[None])[0]
-            goes_on = model.continues(out)
+            worth = worth + weight * self.returns.rewards(out[None], desired[None])[0]
+            goes_on = None if self.returns.follows else model.continues(out)
             weight = weight * self.returns.gamma * (1.0 if goes_on is None else goes_on)
         worth = worth + weight * self.returns.values(seen, model.memory(memory, seen), desired)
         return worth.view(shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ class Returns:
         """
         outputs, trajectory = unrolled.outputs, unrolled.trajectory
         desired, ended = trajectory["desired_goal"], trajectory["ended"].squeeze(-1) > 0.5
-        rewards = self.objective(self.model.named(outputs), desired)
+        rewards = self.rewards(outputs, desired)
         weights = None
         if self.terminal:
             rewards = rewards * ended
@@ -62,6 +63,19 @@ class Returns:
         next_values = self.values(observation, unrolled.next_memory, desired)
         return lambda_returns(rewards, next_values, discounts, ended, self.td_lambda), weights
 
+    def rewards(self, outputs: Tensor, desired: Tensor) -> Tensor:
+        """What C gets (T, B) for arriving at what M says, for goals (T, B, G).
+
+        Raises:
+            ValueError: the objective returned anything else.
+        """
+        rewards: Any = self.objective(self.model.named(outputs), desired)
+        shape = outputs.shape[:-1]
+        if not isinstance(rewards, Tensor) or rewards.shape != shape:
+            got = f"shape {tuple(rewards.shape)}" if isinstance(rewards, Tensor) else type(rewards).__name__
+            raise ValueError(f"the objective must return a tensor (T, B) = {tuple(shape)}, not {got}")
+        return rewards
+
     def values(self, observation: Tensor, memory: Tensor, desired: Tensor) -> Tensor:
         """V (...) by its slow copy, of observations (..., D), M's output (..., S) and goals; 0 without V.
 
@@ -77,4 +91,4 @@ class Returns:
         trajectory = unrolled.trajectory
         values = self.values(trajectory["observation"], unrolled.memory, trajectory["desired_goal"])
         advantages = (returns - values).detach()
-        return advantages / advantages.std().clamp(min=1.0)
+        return advantages / advantages.std(unbiased=False).clamp(min=1.0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..common.sequences import Sequence
 
-SMALLEST = 1e-3  # standard deviation that is told from 0, in the observation's own units
+SMALLEST = 1e-5  # standard deviation that is told from 0, as a share of the mean
 FAR = 100.0
 
 
@@ -115,7 +115,7 @@ class Scale(nn.Module):
         self._sums += torch.stack((seen.sum(0), seen.square().sum(0), change.square().sum(0)))
         mean, square, change = self._sums / self.count
         spread = (square - mean.square()).clamp(min=0).sqrt()
-        still = spread < SMALLEST
+        still = spread <= SMALLEST * mean.abs()
         self.mean.copy_(mean)
         self.spread.copy_(torch.where(still, 1.0, spread))
         self.change.copy_((change.sqrt() / self.spread).clamp(min=1e-4))

@@ -40,11 +40,16 @@ class Unrolled:
 
 
 def unrolled_in_model(
-    policy: ControllerPolicy, model: WorldModel, window: Sequence, steps: int, states: States | None = None
+    policy: ControllerPolicy,
+    model: WorldModel,
+    window: Sequence,
+    steps: int,
+    states: States | None = None,
+    gradient: str = "imagined",
 ) -> Unrolled:
     """Imagined trajectories from the real observation at the second step: x(t+1) = M(x(t), C(x(t)))."""
     start = window[1:]
-    dream = model.imagine(policy, start, steps, states)
+    dream = model.imagine(policy, start, steps, states, gradient)
     before = model.memories_before(start[:1], dream, states)
     trajectory = model.imagined(start, dream.outputs)
     return Unrolled(dream.outputs, trajectory, before, dream.memories, dream)

@@ -18,7 +18,7 @@ from agents.world_model.actions import make_actions
 from agents.world_model.ensemble import Ensemble
 from agents.world_model.evaluator import Evaluator
 from agents.world_model.model import WorldModel
-from agents.world_model.objectives import make_objective
+from agents.world_model.objectives import make_objective, signals_in
 
 from .test_controller import SMALL, point
 
@@ -130,7 +130,7 @@ def test_the_states_before_a_trajectory_are_those_of_its_own_window(gradient, mo
     name = "unrolled_in_model" if gradient == "imagined" else "unrolled_along_reality"
     warmed, unroll = agent._begun, getattr(controller, name)
     monkeypatch.setattr(agent, "_begun", lambda window: read.append(window[4:].data.clone()) or warmed(window))
-    monkeypatch.setattr(controller, name, lambda *a: unrolled.append(a[2].data.clone()) or unroll(*a))
+    monkeypatch.setattr(controller, name, lambda *a, **k: unrolled.append(a[2].data.clone()) or unroll(*a, **k))
     agent.learn(200)
     assert len(read) == len(unrolled) > 4
     assert all(torch.equal(*pair) for pair in zip(read, unrolled, strict=True))
@@ -193,6 +193,8 @@ def test_objectives():
         ({"model_class": Ensemble, "model_kwargs": {"members": 1}}, "members must be at least 2"),
         ({"model_class": torch.nn.Linear}, "model_class must be a subclass of WorldModel"),
         ({"gradient": "reinforce"}, "probabilistic=True"),
+        ({"scaled": True, "model_output": "logistic"}, "scaled=True needs"),
+        ({"signals": {"0": 0.0, "00": 1.0}}, "a column comes twice"),
         ({"ent_coef": 0.1}, "probabilistic=True"),
         ({"end_share": 2.0}, "end_share"),
         ({"burn_in": -1}, "burn_in"),
@@ -283,6 +285,81 @@ def test_the_score_of_reinforce_has_the_gradient_of_the_mean_return():
     assert units.entropy(net).mean().item() == pytest.approx(-score.mean().item(), abs=0.01)
     (passed,) = torch.autograd.grad(units.passing(net, drawn.detach()).mean(), net)
     torch.testing.assert_close(passed.sum(0), by_path, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("gradient", ["mixed", "reinforce"])
+def test_scores_take_what_the_model_says_as_given(gradient):
+    keywords = {**SMALL, "gradient": gradient, "probabilistic": True}
+    agent = WorldModelController("MlpPolicy", make_sb3("Pendulum-v1", 4, seed=0), **keywords).learn(200)
+    window = agent.policy.scale.scaled(agent.replay.windows(4, 64))
+    dream = agent.world_model.imagine(agent.policy, window[1:], 3, gradient=gradient)
+    model, own = [*agent.world_model.parameters()], [*agent.policy.head.parameters()]
+    assert not any(part is not None for part in torch.autograd.grad(dream.scores.sum(), model, retain_graph=True,
+                                                                    allow_unused=True))  # fmt: skip
+    assert all(part.any() for part in torch.autograd.grad(dream.scores.sum(), own, retain_graph=True))
+    through = torch.autograd.grad(dream.outputs.sum(), own, allow_unused=True)
+    assert all(part is not None for part in through) == (gradient == "mixed")
+    seen = torch.cat((window["observation"][1:2], dream.outputs[:-1, :, :3].detach()))
+    nets, _ = agent.policy.net(seen.flatten(0, 1), seen.flatten(0, 1)[:, :0], (), torch.zeros(192, dtype=torch.bool))
+    wanted = agent.policy.actions.log_probability(nets, dream.actions.flatten(0, 1))
+    torch.testing.assert_close(dream.scores.flatten(), wanted)
+
+
+def test_actions_without_bounds_are_pushed():
+    class Still(gym.Env):
+        """What is pushed is what is seen; it should be 3."""
+
+        observation_space = gym.spaces.Box(-100, 100, (1,), np.float32)
+        action_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.moves = 0
+            return np.zeros(1, np.float32), {}
+
+        def step(self, action):
+            self.moves += 1
+            return np.float32(action).clip(-100, 100), -abs(float(action[0]) - 3.0), False, self.moves >= 10, {}
+
+    agent = WorldModelController("MlpPolicy", Still(), **{**SMALL, "gamma": 0.0, "updates": 4}, persistence=0.0)
+    agent.learn(3000, log_interval=None)
+    action, _ = agent.predict(np.zeros(1, np.float32), deterministic=True)
+    assert abs(action[0] - 3.0) < 0.7
+
+
+@pytest.mark.parametrize(
+    "reward", [lambda p, d: p["reward"].mean(1), lambda p, d: p["reward"][..., None], lambda p, d: 1.0]
+)
+def test_an_objective_of_another_shape_is_refused(reward):
+    agent = WorldModelController(
+        "MlpPolicy", make_sb3("CartPole-v1", 2), **{**SMALL, "batch_size": 3}, objective=reward
+    )
+    with pytest.raises(ValueError, match=r"must return a tensor \(T, B\) = \(3, 3\)"):
+        agent.learn(300)
+
+
+@pytest.mark.parametrize("value", [None, np.nan, "x", [1.0, 2.0], 1e300, 1j])
+def test_a_signal_that_is_no_number_is_refused(value):
+    with pytest.raises(ValueError, match="'pain', which must be a finite number"):
+        signals_in([{"pain": 1.0}, {"pain": value}], ["pain"])
+    with pytest.raises(ValueError, match="desired value of '0' is no finite number"):
+        make_objective(None, False, signals={"0": value}, size=2)
+    with pytest.raises(ValueError, match=r"signals names 'joy', .* only \['pain'\]"):
+        signals_in([{"joy": 1, "pain": 0}, {"pain": 1}], ["joy"])
+
+
+def test_a_window_of_one_column_has_no_advantage_that_is_not_finite():
+    keywords = {**SMALL, "gradient": "reinforce", "batch_size": 1, "window": 1}
+    agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 2), **keywords).learn(200)
+    assert all(part.isfinite().all() for part in agent.policy.parameters())
+
+
+def test_a_replay_that_does_not_fit_into_memory_is_refused():
+    class Picture(gym.Env):
+        observation_space, action_space = gym.spaces.Box(0, 255, (500, 500, 3), np.uint8), gym.spaces.Discrete(2)
+
+    with pytest.raises(ValueError, match=r"replay of 2,000,000,000 steps .* smaller buffer_size"):
+        WorldModelController("MlpPolicy", Picture(), **{**SMALL, "buffer_size": 2_000_000_000})
 
 
 def test_choices_have_the_log_probability_of_the_softmax():

@@ -86,6 +86,21 @@ def test_every_agent_plans_with_states_of_its_own(env_id, core):
 
 
 def test_impossible_settings_are_named():
-    for wrong in ({"horizon": 0}, {"candidates": 1}):
-        with pytest.raises(ValueError, match="horizon must be at least 1 and candidates at least 2"):
-            line(gym.spaces.Discrete(2), **wrong)
+    for name, value in (("horizon", 0), ("horizon", 1.5), ("candidates", 1), ("spread", -1.0), ("spread", np.nan)):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            line(gym.spaces.Discrete(2), **{name: value})
+    with pytest.raises(ValueError, match="not a planner's"):
+        line(gym.spaces.Discrete(2)).predict(np.float32([[1.0]]), (torch.zeros(1, 2),))
+    agent = WorldModelController("MultiInputPolicy", point(2), error="terminal", **SMALL)
+    with pytest.raises(ValueError, match='error="summed"'):
+        agent.predict(agent.env.reset(), plan=True)
+
+
+def test_a_deterministic_plan_is_the_same_every_time_and_draws_nothing_of_others():
+    planner = line(gym.spaces.Box(-1, 1, (1,), np.float32))
+    x = np.float32([[0.5]])
+    before = torch.random.get_rng_state()
+    first, second = (planner.predict(x, deterministic=True)[0] for _ in range(2))
+    assert first == second
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert planner.predict(x)[0] != planner.predict(x)[0]

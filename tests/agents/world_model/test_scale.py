@@ -27,7 +27,7 @@ def test_scales_are_those_of_all_steps_so_far():
     flat = before.flatten(0, 1)
     torch.testing.assert_close(scale.mean, flat.mean(0))
     spread = flat.std(0, unbiased=False)
-    torch.testing.assert_close(scale.spread, torch.where(spread > 1e-3, spread, 1.0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scale.spread, torch.where(flat.std(0) > 0, spread, 1.0), rtol=1e-4, atol=1e-5)
     change = (after - before).flatten(0, 1).square().mean(0).sqrt() / scale.spread
     torch.testing.assert_close(scale.change, change.clamp(min=1e-4), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(scale.reward, reward[reward != 0].square().mean().sqrt(), rtol=1e-4, atol=1e-5)
@@ -101,3 +101,16 @@ def test_a_window_of_one_step_warns_where_there_is_something_to_remember():
     keywords = {**SMALL, "window": 1, "model_core": "lstm", "model_core_kwargs": {"size": 4}}
     with pytest.warns(UserWarning, match="longer window"):
         WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 2), **keywords)
+
+
+def test_small_numbers_have_a_scale_too():
+    torch.manual_seed(0)
+    x = 1e-4 * torch.randn(500, 2, 1) + torch.tensor([1e-3])
+    scale = Scale(1)
+    scale.update(x, x, torch.zeros(500, 2, 1), torch.zeros(500, 2, 1))
+    assert scale(x).std().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_goals_have_no_scale():
+    with pytest.raises(ValueError, match="scaled=True needs"):
+        WorldModelController("MultiInputPolicy", make_sb3("foveal_envs:Foveal/SwampNavigation-v0", 2), scaled=True)
