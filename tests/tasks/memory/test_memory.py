@@ -275,3 +275,27 @@ def test_a_player_sees_only_the_present_event(name: str) -> None:
             seen.add(pixels(canvas.finish()).tobytes())
     assert len(pictures[False]) == 1
     assert len(pictures[True]) > 1
+
+
+def test_the_on_line_flip_flop_hurts_by_the_square_of_the_error() -> None:
+    env = gym.make_vec("Foveal/FlipFlop-v0", 50, vectorization_mode="vector_entry_point", answers="real", info="step")
+    assert env.single_action_space == gym.spaces.Box(0.0, 1.0, (1,), np.float32)
+    rng = np.random.default_rng(0)
+    seen, _ = env.reset(seed=0)
+    trace, answers, pains = [seen], [], []
+    for _ in range(100):
+        answers.append(rng.uniform(0, 1, (50, 1)).astype(np.float32))
+        seen, rewards, terminated, _, infos = env.step(answers[-1])
+        trace.append(seen)
+        pains.append(rewards)
+    assert terminated.all()
+    wanted = np.array([flip_flop(units) for units in np.array(trace[:-1]).swapaxes(0, 1)]).T
+    given = np.array(answers)[..., 0]
+    np.testing.assert_allclose(pains, -np.square(given - wanted), rtol=1e-6)
+    np.testing.assert_allclose(infos["accuracy"], ((given > 0.5) == wanted).mean(0))
+
+
+def test_the_oracle_of_the_on_line_flip_flop_feels_no_pain() -> None:
+    *_, rewards, infos = play("FlipFlop", "oracle", 20, answers="real")
+    assert not np.any(rewards)
+    assert infos["is_success"].all()
