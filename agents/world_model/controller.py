@@ -103,6 +103,8 @@ class WorldModelController(Agent):
         model_core, model_core_kwargs: M's.
         model_class, model_kwargs: M's class, `WorldModel` (None) or a subclass such as `Ensemble`, and its further
             keywords.
+        head_weights: weights of the losses of M's heads, by name, 1 where nothing is said: what nobody can predict, as
+            noise in the observation, may count less.
         evaluator_kwargs: keywords of `Evaluator`.
         model_output: see `WorldModel`; None: "logistic" where all observations lie in [0, 1], else "residual".
         optimizer: "adam" or plain "sgd".
@@ -189,6 +191,7 @@ class WorldModelController(Agent):
         model_core_kwargs: dict[str, Any] | None = None,
         model_class: type[WorldModel] | None = None,
         model_kwargs: dict[str, Any] | None = None,
+        head_weights: dict[str, float] | None = None,
         evaluator_kwargs: dict[str, Any] | None = None,
         model_output: Literal["logistic", "linear", "residual"] | None = None,
         optimizer: Literal["adam", "sgd"] = "adam",
@@ -261,6 +264,7 @@ class WorldModelController(Agent):
         self.model_core_kwargs = model_core_kwargs
         self.model_class = model_class
         self.model_kwargs = model_kwargs
+        self.head_weights = head_weights
         self.evaluator_kwargs = evaluator_kwargs
         self.model_output = model_output
         self.optimizer = optimizer
@@ -327,6 +331,9 @@ class WorldModelController(Agent):
             actions=self.policy.actions,
             **(self.model_kwargs or {}),
         ).to(self.device)
+        unknown = (self.head_weights or {}).keys() - self.world_model.heads.keys()
+        if unknown:
+            raise ValueError(f"head_weights must name heads of M, {[*self.world_model.heads]}, not {sorted(unknown)}")
         memory_size = self.world_model.memory_size
         self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
         remembers = bool(memory_size or self.policy.core.initial_state(1))
@@ -416,7 +423,7 @@ class WorldModelController(Agent):
         fresh = model.initial_state(sequence.data.shape[1]) if self.burn_in else None
         for part in sequence.rows() if self.online else (sequence[: self.burn_in + self.window],):
             losses = model.losses(part, fresh, self.burn_in)
-            loss = torch.stack([*losses.values()]).sum()
+            loss = torch.stack([(self.head_weights or {}).get(name, 1.0) * own for name, own in losses.items()]).sum()
             check_losses(self.num_timesteps, model_loss=loss)
             descend(self.model_optimizer, loss)
         self.measures["train/model_loss"] = loss.detach()

@@ -49,17 +49,19 @@ MODELLED: dict[str, Any] = {  # the gradient of 1990, along the real stream: cue
     "gamma": 0.0,
     "n_steps": 20,
     "window": 16,
-    "updates": 24,
+    "updates": 16,
     "batch_size": 32,
     "burn_in": 0,
     "end_share": 0.0,
-    "noise": 0.3,
+    "noise": 0.2,
     "persistence": 0.0,
-    "model_steps": 5000,
+    "model_steps": 8000,
     "model_learning_rate": 5e-3,
-    "final_rate": 0.3,
+    "head_weights": {"percept": 0.02, "terminated": 0.02},  # most of it is noise that nobody can predict
+    "adam_eps": 1e-5,
+    "final_rate": 0.03,
 }
-STREAMS, MODELLED_STEPS = 16, 160_000  # of the world model; its learning rates fall over so many steps
+STREAMS, MODELLED_STEPS = 16, 50_000  # of the world model; its learning rates fall over so many steps
 
 
 @dataclass(frozen=True)

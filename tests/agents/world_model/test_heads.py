@@ -193,6 +193,7 @@ def test_objectives():
         ({"model_class": Ensemble, "model_kwargs": {"members": 1}}, "members must be at least 2"),
         ({"model_class": torch.nn.Linear}, "model_class must be a subclass of WorldModel"),
         ({"gradient": "reinforce"}, "probabilistic=True"),
+        ({"head_weights": {"joy": 1.0}}, "head_weights must name heads of M"),
         ({"scaled": True, "model_output": "logistic"}, "scaled=True needs"),
         ({"signals": {"0": 0.0, "00": 1.0}}, "a column comes twice"),
         ({"ent_coef": 0.1}, "probabilistic=True"),
