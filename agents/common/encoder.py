@@ -134,7 +134,8 @@ class Encoder:
                 return
 
     def _flat(self, arrays: list[Any]) -> Tensor:
-        tensors = [torch.as_tensor(array).to(self.device, torch.float32).flatten(1) for array in arrays]
+        tensors = [torch.as_tensor(array).to(self.device, torch.float32) for array in arrays]
+        tensors = [part.reshape(len(part), -1) for part in tensors]
         return tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
 
 

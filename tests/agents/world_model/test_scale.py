@@ -114,3 +114,20 @@ def test_small_numbers_have_a_scale_too():
 def test_goals_have_no_scale():
     with pytest.raises(ValueError, match="scaled=True needs"):
         WorldModelController("MultiInputPolicy", make_sb3("foveal_envs:Foveal/SwampNavigation-v0", 2), scaled=True)
+
+
+def test_an_observation_may_be_one_number():
+    class Number(gym.Env):
+        observation_space, action_space = gym.spaces.Box(-1, 1, (), np.float32), gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.moves = 0
+            return np.float32(0.5), {}
+
+        def step(self, action):
+            self.moves += 1
+            return np.float32(action - 0.5), float(action), False, self.moves == 5, {}
+
+    agent = WorldModelController("MlpPolicy", Number(), **SMALL).learn(200)
+    assert agent.replay.newest(3)["observation"].shape == (3, 1, 1)
