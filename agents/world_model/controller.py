@@ -25,6 +25,7 @@ from .dream_env import HORIZON, DreamVectorEnv
 from .evaluator import Evaluator
 from .experience import Experience
 from .exploration import Exploration
+from .fitting import BURN_IN
 from .model import Dream, States, WorldModel, usual_output
 from .objectives import Objective, make_objective, signal_keys, signals_in
 from .online import NEEDED, online_descent
@@ -337,7 +338,7 @@ class WorldModelController(Agent):
         memory_size = self.world_model.memory_size
         self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
         remembers = bool(memory_size or self.policy.core.initial_state(1))
-        self._settle(burn_in=8 if batch and remembers else 0)
+        self._settle(burn_in=BURN_IN if batch and remembers else 0)
         if self.window == 1 and not self.online and remembers:
             warnings.warn(
                 "window=1 teaches a core with a state nothing about what to remember: use a longer window", stacklevel=3
@@ -433,9 +434,7 @@ class WorldModelController(Agent):
     def _take_scales(self, steps: int) -> None:
         """The scales take in the newest steps."""
         if not self.policy.scale.fixed:
-            newest = self.replay.newest(steps)
-            outcome = (newest[name] for name in ("next_percept", "reward", "terminated"))
-            self.policy.scale.update(newest["observation"], *outcome)
+            self.policy.scale.take(self.replay.newest(steps))
 
     def _begun(self, sequence: Sequence) -> States | None:
         """States of C's and M's cores after `burn_in` steps, and the one before imagination; None: as recorded."""

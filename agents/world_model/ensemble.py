@@ -53,7 +53,5 @@ class Ensemble(WorldModel):
         part, columns = self.heads["percept"], sequence.data.shape[1]
         first = self.observe(sequence, state)
         rest = (other.observe(sequence, other.initial_state(columns)) for other in self.others)  # type: ignore[operator]
-        predicted = torch.stack([first, *rest])[..., part]
-        if self.output == "residual" and self.scale.observations:
-            predicted = predicted / self.scale.change
+        predicted = self.in_changes(torch.stack([first, *rest])[..., part])
         return predicted.var(0).mean(-1).sqrt()

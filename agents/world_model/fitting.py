@@ -25,6 +25,7 @@ class Predictor(Protocol):
     scale: Scale
 
     def initial_state(self, batch_size: int) -> State: ...
+    def loss(self, sequence: Steps, state: State | None = None, skipped: int = 0) -> Tensor: ...
     def losses(self, sequence: Steps, state: State | None = None, skipped: int = 0) -> dict[str, Tensor]: ...
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
@@ -74,8 +75,7 @@ def fit_episodes(
     cut = min(len(episodes) - 1, max(1, round(held_out * len(episodes))))
     test, train = ([episodes[number] for number in part] for part in (order[:cut], order[cut:]))
     replay = _replay(train)
-    everything = replay.newest(len(replay))
-    model.scale.update(*(everything[name] for name in ("observation", "next_percept", "reward", "terminated")))
+    model.scale.take(replay.newest(len(replay)))
     unseen = _replay(test)
     unseen_steps = model.scale.scaled(unseen.newest(len(unseen)))
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
@@ -87,7 +87,7 @@ def fit_episodes(
         for epoch in range(epochs):
             for _ in range(-(-len(replay) // (batch_size * window))):
                 batch = model.scale.scaled(replay.windows(length, batch_size))
-                loss = torch.stack([*model.losses(batch, model.initial_state(batch_size), skipped).values()]).sum()
+                loss = model.loss(batch, model.initial_state(batch_size), skipped)
                 check_losses(epoch * len(replay), model_loss=loss)
                 descend(optimizer, loss)
             with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 
 from .controller import WorldModelController
 from .open_loop import open_loop, state_before
-from .scale import SMALLEST
+from .scale import varies
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def horizon_errors(agent: WorldModelController, horizon: int, *, windows: int = 
     reached = int((counts > 0).sum())
     whole = real[goes_on[..., 0] > 0.5]
     spread = whole.std(0, unbiased=False)
-    changing = spread > SMALLEST if bool((spread > SMALLEST).any()) else torch.ones_like(spread, dtype=torch.bool)
+    changing = varies(spread, whole.mean(0))
+    changing = changing if bool(changing.any()) else torch.ones_like(changing)
     square = ((predicted - real).square() * goes_on)[..., changing].mean(-1).sum(1)
     rmse = (square / counts.clamp(min=1)).sqrt()[:reached].double().cpu().numpy()
     mean = float(spread[changing].square().mean().sqrt()) if not model.scale.observations else 1.0

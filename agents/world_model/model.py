@@ -238,27 +238,28 @@ class WorldModel(nn.Module):
         target = self.target(sequence)[skipped:]
         error = self._heads(raw, sequence["observation"])[skipped:, :, : target.shape[-1]] - target
         raw, truth = raw[skipped:], sequence["terminated"][skipped:]
-        losses, percept = {}, target
+        losses = {}
         for name, part in self.heads.items():
-            if name == "error":
-                losses[name] = 0.5 * (F.softplus(raw[..., part].squeeze(-1)) - percept.detach()).square().mean()
-                continue
-            own = error[..., part]
             if name == "terminated":
-                losses[name] = F.binary_cross_entropy_with_logits(raw[..., part], truth)
-                continue
-            if name == "reward" and self._pays_at_end:
-                own = torch.where(truth > 0.5, raw[..., -1:], raw[..., part]) - sequence["reward"][skipped:]
-            if name == "percept" and self.output == "residual" and self.scale.observations:
-                own = own / self.scale.change
-            each = 0.5 * own.square().sum(-1)
-            percept = each if name == "percept" else percept
-            losses[name] = each.mean()
-        return losses
+                losses[name] = F.binary_cross_entropy_with_logits(raw[..., part], truth)  # a mean already
+            elif name == "error":  # the last head
+                losses[name] = 0.5 * (F.softplus(raw[..., part].squeeze(-1)) - losses["percept"].detach()).square()
+            else:
+                own = error[..., part]
+                if name == "percept":
+                    own = self.in_changes(own)
+                elif name == "reward" and self._pays_at_end:
+                    own = torch.where(truth > 0.5, raw[..., -1:], raw[..., part]) - sequence["reward"][skipped:]
+                losses[name] = 0.5 * own.square().sum(-1)
+        return {name: own.mean() for name, own in losses.items()}
 
-    def loss(self, sequence: Sequence) -> Tensor:
+    def loss(self, sequence: Sequence, state: State | None = None, skipped: int = 0) -> Tensor:
         """The sum of `losses`."""
-        return torch.stack([*self.losses(sequence).values()]).sum()
+        return torch.stack([*self.losses(sequence, state, skipped).values()]).sum()
+
+    def in_changes(self, percept: Tensor) -> Tensor:
+        """Differences of percepts (..., P), in units of the observation's change where M's units are."""
+        return percept / self.scale.change if self.output == "residual" and self.scale.observations else percept
 
     def named(self, outputs: Tensor) -> dict[str, Tensor]:
         """What the heads say (T, B, ...), by name.

@@ -14,6 +14,11 @@ SMALLEST = 1e-5  # standard deviation that is told from 0, as a share of the mea
 FAR = 100.0
 
 
+def varies(spread: Tensor, mean: Tensor) -> Tensor:
+    """Whether numbers (D,) of a spread and a mean differ by more than rounding."""
+    return spread > SMALLEST * mean.abs()
+
+
 class Scale(nn.Module):
     """Mean and spread of every observed number, of its change in a step, and the size of the rewards other than 0.
 
@@ -100,6 +105,10 @@ class Scale(nn.Module):
                 stacklevel=3,
             )
 
+    def take(self, sequence: Sequence) -> None:
+        """Takes in experience (T, N, ...), see `update`."""
+        self.update(*(sequence[name] for name in ("observation", "next_percept", "reward", "terminated")))
+
     @torch.no_grad()
     def update(self, before: Tensor, after: Tensor, reward: Tensor, terminated: Tensor) -> None:
         """Takes in steps: observations (T, N, D) before and after them, rewards and ends of episodes (T, N, 1)."""
@@ -115,9 +124,8 @@ class Scale(nn.Module):
         self._sums += torch.stack((seen.sum(0), seen.square().sum(0), change.square().sum(0)))
         mean, square, change = self._sums / self.count
         spread = (square - mean.square()).clamp(min=0).sqrt()
-        still = spread <= SMALLEST * mean.abs()
         self.mean.copy_(mean)
-        self.spread.copy_(torch.where(still, 1.0, spread))
+        self.spread.copy_(torch.where(varies(spread, mean), spread, 1.0))
         self.change.copy_((change.sqrt() / self.spread).clamp(min=1e-4))
 
     def _take_rewards(self, reward: Tensor, at_end: Tensor) -> None:

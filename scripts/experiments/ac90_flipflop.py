@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..shared.rollouts import EVALUATION_SEED, run_episodes
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, median_of, select, share_solved
 from .shared.jobs import Job, jobs_of_parts
 from .shared.solving import Solving
 
@@ -83,9 +81,8 @@ def claims(rows: list[Row]) -> list[Claim]:
     for form, core in ((form, core) for form in FORMS for core in CORES):
         own = select(rows, table="flipflop", form=form, core=core)
         text = f"{form}, {core}: share of seeds right in all of 1,120 decisions"
-        made.append(make_claim(text, "of seeds", own, lambda r: float(np.isfinite(numbers(r, "solved_steps")).mean()),
-                               0.9 if FORMS[form] else None))  # fmt: skip
+        made.append(make_claim(text, "of seeds", own, share_solved, 0.9 if FORMS[form] else None))
         for measure, unit in (("solved_steps", "steps"), ("solved_cpu_seconds", "CPU seconds")):
             text = f"{form}, {core}: {unit} until then, median of the seeds"
-            made.append(make_claim(text, unit, own, lambda r, name=measure: float(np.median(numbers(r, name)))))
+            made.append(make_claim(text, unit, own, median_of(measure)))
     return made

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..shared.rollouts import EVALUATION_SEED, run_episodes
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, mean_of, median_of, numbers, select, share_solved
 from .shared.jobs import Job, jobs_of_parts
 from .shared.solving import Solving
 
@@ -79,19 +79,14 @@ def claims(rows: list[Row]) -> list[Claim]:
     for actuators in ("force", "bang-bang"):
         own, force = select(rows, table="pole", actuators=actuators), actuators == "force"
         text = f"{actuators}: share of seeds that balance {STARTS} starts for 1,000 moves at some test"
-        made.append(make_claim(text, "of seeds", own, lambda r: float(np.isfinite(numbers(r, "solved_steps")).mean()),
-                               0.9 if force else None))  # fmt: skip
+        made.append(make_claim(text, "of seeds", own, share_solved, 0.9 if force else None))
         text = f"{actuators}: share of seeds whose kept policy balances all of {MANY} starts"
         made.append(make_claim(text, "of seeds", own, lambda r: float((numbers(r, "kept_balanced") == 1).mean()),
                                0.8 if force else None))  # fmt: skip
         for measure, text in (("kept_balanced", f"kept policies balance, of {MANY} starts"),
                               ("balanced", f"last policies balance, of {STARTS} starts")):  # fmt: skip
-            made.append(make_claim(f"{actuators}: {text}", "share", own, _mean(measure)))
+            made.append(make_claim(f"{actuators}: {text}", "share", own, mean_of(measure)))
         for measure, unit in (("trials", "trials"), ("solved_steps", "steps"), ("solved_cpu_seconds", "CPU seconds")):
             text = f"{actuators}: {unit} until then, median of the seeds"
-            made.append(make_claim(text, unit, own, lambda r, name=measure: float(np.median(numbers(r, name)))))
+            made.append(make_claim(text, unit, own, median_of(measure)))
     return made
-
-
-def _mean(measure: str) -> Any:
-    return lambda rows: float(numbers(rows, measure).mean())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from foveal_envs.scenes.objects import FIXED_SHAPES
 from ..shared.rollouts import detection_scores, run_episodes, tracking_scores
 from ..shared.runs import Run
 from .shared.budget import STARTS, Budget, first_reaching, train
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job
 
 TITLE = "fovea trajectories for target detection: detection, rotation, several targets, tracking"
@@ -271,7 +270,7 @@ def claims(rows: list[Row]) -> list[Claim]:
     ]
     for shape in FIXED_SHAPES:
         own = select(rows, table="default", agent="ours", shape=shape)
-        near, distance = _mean("within_10"), _mean("median")
+        near, distance = mean_of("within_10"), mean_of("median")
         text = f"default preset, {shape}"
         made += [
             make_claim(f"{text}: within 10 px, mean of seeds", "share", own, near, 0.99, quick=True),
@@ -279,22 +278,20 @@ def claims(rows: list[Row]) -> list[Claim]:
         ]
     for shape in ROTATED:
         own = select(rows, table="rotation", agent="ours", shape=shape)
-        made.append(make_claim(f"rotation, {shape}: within 10 px and 15 degrees", "share", own, _mean("pose"), 0.9))
+        made.append(make_claim(f"rotation, {shape}: within 10 px and 15 degrees", "share", own, mean_of("pose"), 0.9))
     own = select(rows, table="goals", agent="ours")
     made += [
-        make_claim("four targets: within 10 px, worst target", "share", own, _mean("worst_target"), 0.98),
-        make_claim("swapped goal: ends at the original target", "share", own, _mean("swapped_at_original"), None, 0.05),
+        make_claim("four targets: within 10 px, worst target", "share", own, mean_of("worst_target"), 0.98),
+        make_claim(
+            "swapped goal: ends at the original target", "share", own, mean_of("swapped_at_original"), None, 0.05
+        ),
     ]
     for motion in ("line", "bounce"):
         own = select(rows, table="tracking", agent="ours", motion=motion)
         made += [
             make_claim(
-                f"tracking, {motion}, {speed} px a step: mean error", "px", own, _mean(f"error_at_{speed}"), None, bar
+                f"tracking, {motion}, {speed} px a step: mean error", "px", own, mean_of(f"error_at_{speed}"), None, bar
             )
             for speed, bar in SPEEDS.items()
         ]
     return made
-
-
-def _mean(measure: str) -> Callable[[list[Row]], float]:
-    return lambda rows: float(numbers(rows, measure).mean())

@@ -11,7 +11,7 @@ from gymnasium.wrappers import FlattenObservation, FrameStackObservation, Transf
 
 from ..baselines.rl_zoo import PENDULUM_SAC, TUNED, Normalised, Tuned, make_agent
 from ..shared.rollouts import EVALUATION_SEED, run_episodes
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, mean_of, median_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
 from .shared.solving import Solving
 
@@ -139,11 +139,11 @@ def claims(rows: list[Row]) -> list[Claim]:
         for learner in (OURS, *(name for name, where in PEERS if where == task)):
             own = select(rows, table="classic_control", task=task, learner=learner)
             if learner != OURS and own:
-                others[learner] = _median("solved_steps")(own)
+                others[learner] = median_of("solved_steps")(own)
             for measure, unit, bar in (("solved_steps", "steps", None), ("solved_cpu_seconds", "CPU seconds", 60.0)):
                 bar = bar if learner == OURS else None
                 text = f"{name}, {learner}: {unit} to {threshold:g}, median"
-                made.append(make_claim(text, unit, own, _median(measure), at_most=bar))
+                made.append(make_claim(text, unit, own, median_of(measure), at_most=bar))
         if others and mine:
             best = min(others, key=others.__getitem__)
             text = f"{name}: steps of {best}, the best of the others, / ours"
@@ -153,13 +153,9 @@ def claims(rows: list[Row]) -> list[Claim]:
             own = select(rows, table="planning", task=task, steps=steps)
             for measure, text in (("return", "alone"), ("planned_return", "looking ahead")):
                 made.append(make_claim(f"{task} after {steps} steps, C {text}: mean return", "return", own,
-                                       lambda r, name=measure: float(numbers(r, name).mean())))  # fmt: skip
+                                       mean_of(measure)))  # fmt: skip
     return made
 
 
-def _median(measure: str) -> Any:
-    return lambda rows: float(np.median(numbers(rows, measure)))
-
-
 def _times(best: float, rows: list[Row]) -> float:
-    return best / _median("solved_steps")(rows)
+    return best / median_of("solved_steps")(rows)

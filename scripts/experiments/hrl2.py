@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, mean_of, select
 from .shared.jobs import Job
 
 TITLE = "a subgoal generator among swamps, trained through the known cost of a leg"
@@ -158,13 +158,9 @@ def planned(table: str, rows: list[Row]) -> list[Claim]:
     for generator in ("static", "recurrent"):
         own = select(rows, table=table, generator=generator, subgoals="refined")
         made += [
-            make_claim(f"{table} cost, {generator}: dry paths", "share of layouts", own, _mean("dry"), 0.98),
+            make_claim(f"{table} cost, {generator}: dry paths", "share of layouts", own, mean_of("dry"), 0.98),
             make_claim(
-                f"{table} cost, {generator}: {RATIO}", "times", own, _mean("length_ratio"), None, 1.05, quick=True
+                f"{table} cost, {generator}: {RATIO}", "times", own, mean_of("length_ratio"), None, 1.05, quick=True
             ),
         ]
     return made
-
-
-def _mean(measure: str) -> Callable[[list[Row]], float]:
-    return lambda rows: float(numbers(rows, measure).mean())

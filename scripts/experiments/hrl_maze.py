@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from foveal_envs.reference import PlannerPolicy
 from ..shared.rollouts import run_episodes
 from ..shared.runs import Run
 from .shared.budget import Budget, first_reaching, train
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job
 
 TITLE = "places in mazes never seen before: a hierarchy with a map, learned detours and subgoals; flat agents beside it"
@@ -160,19 +159,15 @@ def claims(rows: list[Row]) -> list[Claim]:
         own = [row for row in rows if row["table"] in ("place", "references") and row["agent"] == agent]
         bars = (0.95, 0.8) if agent == HIERARCHY else (None, None)
         made += [
-            make_claim(f"{agent}: SPL in unseen mazes, 11 x 11 cells", "SPL", own, _mean("spl"), bars[0]),
-            make_claim(f"{agent}: SPL in unseen mazes, 22 x 22 cells", "SPL", own, _mean("wide_spl"), bars[1]),
+            make_claim(f"{agent}: SPL in unseen mazes, 11 x 11 cells", "SPL", own, mean_of("spl"), bars[0]),
+            make_claim(f"{agent}: SPL in unseen mazes, 22 x 22 cells", "SPL", own, mean_of("wide_spl"), bars[1]),
         ]
     own = select(rows, table="place", agent=HIERARCHY)
     made.append(make_claim("hierarchy: steps to 95 % success, worst seed", "steps", own, _worst_steps))
     for agent in ("RecurrentPPO, flat", "random", "oracle"):
         own = [row for row in rows if row["table"].startswith("picture") and row["agent"] == agent]
-        made.append(make_claim(f"{agent}: SPL, goals as pictures", "SPL", own, _mean("spl")))
+        made.append(make_claim(f"{agent}: SPL, goals as pictures", "SPL", own, mean_of("spl")))
     return made
-
-
-def _mean(name: str) -> Callable[[list[Row]], float]:
-    return lambda rows: float(numbers(rows, name).mean())
 
 
 def _worst_steps(rows: list[Row]) -> float:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ..baselines.loop_ppo import LoopPPO, set_forget_bias
 from ..shared.plots import interquartile_mean
 from ..shared.rollouts import run_episodes
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, median_of, numbers, select
 from .shared.jobs import Job
 from .shared.solving import Solving
 
@@ -223,24 +221,19 @@ def claims(rows: list[Row]) -> list[Claim]:
     own, others = (select(rows, table="parking", learner=name) for name in (WORLD_MODEL, "LSTM, forget bias 0"))
     if own and others:
         text = "parking: steps to the threshold, LSTM of RecurrentPPO / the same through a world model, medians"
-        made.append(make_claim(text, "times", own, partial(_fewer, others), 1.0))
+        made.append(make_claim(text, "times", own, lambda r: _times("solved_steps", others, r), 1.0))
     ours = select(rows, table="parking", learner="LSTM, forget bias 3")
     for peer, factor in zip(PEERS, (5.0, 5.0, 3.0, 3.0), strict=True) if ours else ():
         theirs = select(rows, table="parking", learner=peer)
         text = f"parking: CPU seconds to the threshold, {peer} / our LSTM, medians"
-        made.append(make_claim(text, "times", theirs, partial(_times, ours), factor))
+        made.append(make_claim(text, "times", theirs, lambda r: _times("solved_cpu_seconds", r, ours), factor))
     return made
-
-
-def _fewer(others: list[Row], own: list[Row]) -> float:
-    medians = [float(np.median(numbers(rows, "solved_steps"))) for rows in (others, own)]
-    return medians[0] / medians[1]
 
 
 def _iqm(measure: str) -> Callable[[list[Row]], float]:
     return lambda rows: float(interquartile_mean(numbers(rows, measure)))
 
 
-def _times(ours: list[Row], theirs: list[Row]) -> float:
-    medians = [float(np.median(numbers(rows, "solved_cpu_seconds"))) for rows in (theirs, ours)]
-    return medians[0] / medians[1]
+def _times(measure: str, over: list[Row], under: list[Row]) -> float:
+    median = median_of(measure)
+    return median(over) / median(under)

@@ -57,6 +57,21 @@ def numbers(rows: Iterable[Row], name: str) -> np.ndarray:
     return np.array([float(row[name]) for row in rows])
 
 
+def mean_of(name: str) -> Callable[[list[Row]], float]:
+    """The mean of a column, as a measure of rows."""
+    return lambda rows: float(numbers(rows, name).mean())
+
+
+def median_of(name: str) -> Callable[[list[Row]], float]:
+    """The median of a column, likewise."""
+    return lambda rows: float(np.median(numbers(rows, name)))
+
+
+def share_solved(rows: list[Row]) -> float:
+    """Share of the rows whose ``solved_steps`` are finite, see `Solving`."""
+    return float(np.isfinite(numbers(rows, "solved_steps")).mean())
+
+
 def make_claim(
     claim: str,
     unit: str,
