@@ -17,6 +17,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.common.saving import merged
+from agents.world_model.objectives import MissingSignal
 from foveal_envs.reference import RandomPolicy
 
 from .recipes import find_recipe, recipes
@@ -145,7 +146,7 @@ def train_one(run: Run, folder: Path, **settings: Any) -> int | None:
         agent, attendant = fit(run, folder, **settings)
     except Stopped as stop:  # while its controller was trained
         return stop.number
-    except FloatingPointError as error:
+    except (FloatingPointError, MissingSignal) as error:
         print(f"training failed: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     if attendant.trouble:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,3 +61,32 @@ class KeepBest(BaseCallback):
             return False
         self.model.policy.load_state_dict(self._kept)
         return True
+
+    def save(self, path: str | Path) -> bool:
+        """Writes the agent with the kept policy, as `save` does; False: no policy has been judged, nothing is written.
+
+        The agent itself goes on with the policy that it has.
+        """
+        if self._kept is None:
+            return False
+        present = copy.deepcopy(self.model.policy.state_dict())
+        try:
+            self.restore()
+            self.model.save(path)
+        finally:
+            self.model.policy.load_state_dict(present)
+        return True
+
+    def get_state(self) -> dict[str, Any]:
+        """What a resumed training goes on with, as JSON; the kept policy itself is not in it."""
+        mean = self.mean_return if math.isfinite(self.mean_return) else None
+        counts = {"steps": self.steps, "episodes": self.episodes, "next_look": self._next_look}
+        return {"mean_return": mean, **counts, "returns": list(self._returns)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restores what `get_state` returned: only a policy that does as well or better is kept from now on."""
+        mean = state["mean_return"]
+        self.mean_return = -math.inf if mean is None else float(mean)
+        self.steps, self.episodes, self._next_look = (int(state[name]) for name in ("steps", "episodes", "next_look"))
+        self._returns.clear()
+        self._returns.extend(map(float, state["returns"]))

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space
 from torch import Tensor
+
+from .vision import SMALLEST, Vision
 
 GOAL_KEYS = ("achieved_goal", "desired_goal")
 LARGE = 1e3  # up to here, training was seen to succeed without scales
@@ -25,18 +28,25 @@ class Encoder:
     `percept` is what the world model predicts: the observation and the achieved goal. Where their spaces are equal
     (retina goals: the achieved goal is the glimpse) one copy serves both; `check` compares the two on data.
 
+    Images, as `is_image_space` of Stable-Baselines3 knows them, are numbers like all others, or pass through an `eye`
+    that gives a code for each.
+
     Args:
         space: a Box or a Dict of Boxes.
         share: whether the achieved goal *is* the observation; None: if their spaces are equal.
         device: device of the vectors.
         normalised: whether VecNormalize scales observations, which may take them out of their space.
+        vision: keywords of the `Vision` that images of at least 16 x 16 pixels pass through; None: none does.
 
     Attributes:
         space: of what the agent sees, without bounds where VecNormalize scales.
         parts: its Boxes by key; that of a lone Box is "observation".
+        sizes: numbers that each of them takes in a vector.
+        images: keys of the images that pass through the eye.
+        eye: through which they pass; None: there are no images.
 
     Raises:
-        ValueError: any other kind of space, or `share` although the spaces differ.
+        ValueError: any other kind of space, `share` although the spaces differ, or images of several shapes.
     """
 
     def __init__(
@@ -45,6 +55,7 @@ class Encoder:
         share: bool | None = None,
         device: torch.device | str = "cpu",
         normalised: bool = False,
+        vision: Mapping[str, Any] | None = None,
     ) -> None:
         parts: dict[str, spaces.Box] = {}
         for key, part in (space.spaces if isinstance(space, spaces.Dict) else {"observation": space}).items():
@@ -66,8 +77,15 @@ class Encoder:
         if normalised:
             self.parts = {key: _unbounded(part) if key in self.keys else part for key, part in parts.items()}
         self.space = spaces.Dict(list(self.parts.items())) if self.is_dict else self.parts["observation"]
-        self.observation_size = sum(math.prod(parts[key].shape) for key in self.keys)
-        self.goal_size = math.prod(parts["achieved_goal"].shape) if self.has_goal else 0
+        self.images = [] if vision is None else [key for key, part in self.parts.items() if _is_image(part)]
+        shapes = {self.parts[key].shape for key in self.images}
+        if len(shapes) > 1:
+            raise ValueError(f"one eye sees images of one shape, not of {', '.join(map(str, sorted(shapes)))}")
+        self.eye = Vision(self.parts[self.images[0]], **(vision or {})).to(device) if self.images else None
+        self.sizes = {key: self.eye.codes if self.eye and key in self.images else math.prod(part.shape)
+                      for key, part in parts.items()}  # fmt: skip
+        self.observation_size = sum(self.sizes[key] for key in self.keys)
+        self.goal_size = self.sizes["achieved_goal"] if self.has_goal else 0
         equal = self.has_goal and self.keys == ["observation"] and parts["observation"] == parts["achieved_goal"]
         if share and not equal:
             raise ValueError("the achieved goal cannot be the observation: their spaces differ; leave share=None")
@@ -78,19 +96,19 @@ class Encoder:
 
     def observation(self, obs: Any) -> Tensor:
         """The observation vectors (B, D) of a batch of environment observations."""
-        return self._flat([obs[key] for key in self.keys] if self.is_dict else [obs])
+        return self._flat(obs, self.keys)
 
     def percept(self, obs: Any) -> Tensor:
         """Observation and achieved goal (B, P)."""
         if not self.has_goal or self.shares_goal:
             return self.observation(obs)
-        return self._flat([*(obs[key] for key in self.keys), obs["achieved_goal"]])
+        return self._flat(obs, [*self.keys, "achieved_goal"])
 
     def desired(self, obs: Any) -> Tensor:
         """The desired goals (B, G); (B, 0) without goal keys."""
         if self.has_goal:
-            return self._flat([obs["desired_goal"]])
-        return torch.zeros(len(self.observation(obs)), 0, device=self.device)
+            return self._flat(obs, ["desired_goal"])
+        return torch.zeros(len(next(iter(obs.values())) if self.is_dict else obs), 0, device=self.device)
 
     def decode(self, observation: Tensor, achieved: Tensor, desired: Tensor) -> Any:
         """Observations of the environment (B, ...) from vectors, in the types, shapes and bounds of its space.
@@ -99,10 +117,12 @@ class Encoder:
             observation: (B, D).
             achieved, desired: (B, G) goals.
         """
-        sizes = [math.prod(self.parts[key].shape) for key in self.keys]
+        sizes = [self.sizes[key] for key in self.keys]
         flat = dict(zip(self.keys, observation.split_with_sizes(sizes, 1), strict=True))
         if self.has_goal:
             flat |= {"achieved_goal": achieved, "desired_goal": desired}
+        if self.eye:
+            flat |= {key: self.eye.decode(flat[key]) for key in self.images}
         arrays = {key: _within(part, flat[key]) for key, part in self.parts.items()}
         return arrays if self.is_dict else arrays["observation"]
 
@@ -133,10 +153,19 @@ class Encoder:
                 self._warned = True
                 return
 
-    def _flat(self, arrays: list[Any]) -> Tensor:
-        tensors = [torch.as_tensor(array).to(self.device, torch.float32) for array in arrays]
-        tensors = [part.reshape(len(part), -1) for part in tensors]
-        return tensors[0] if len(tensors) == 1 else torch.cat(tensors, 1)
+    def _flat(self, obs: Any, keys: list[str]) -> Tensor:
+        vectors = []
+        for key in keys:
+            part = torch.as_tensor(obs[key] if self.is_dict else obs)
+            if self.eye and key in self.images:
+                vectors.append(self.eye.encode(part))
+            else:
+                vectors.append(part.to(self.device, torch.float32).reshape(len(part), -1))
+        return vectors[0] if len(vectors) == 1 else torch.cat(vectors, 1)
+
+
+def _is_image(part: spaces.Box) -> bool:
+    return is_image_space(part) and sorted(part.shape)[1] >= SMALLEST
 
 
 def _unbounded(part: spaces.Box) -> spaces.Box:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,11 @@ def check_losses(steps: int, **losses: Tensor) -> None:
             f"{', '.join(wrong)} after {steps:,} steps; the parameters are those before this update: look for very "
             "large observations or rewards, lower the learning rate or max_grad_norm"
         )
+
+
+def learned(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """Those parameters that descend; an eye's do not, which learns apart (`Vision`)."""
+    return [parameter for parameter in parameters if parameter.requires_grad]
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_norm: float | None = None) -> None:

@@ -18,10 +18,13 @@ from torch import Tensor, nn
 
 from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
-from ..common.losses import check_losses, descend
+from ..common.losses import check_losses, descend, learned
 from ..common.sequences import Sequence, exchange_goals
+from ..common.vision import Vision
 from ..cores import Core, State
+from .album import Album
 from .dream_env import HORIZON, DreamVectorEnv
+from .ensemble import Ensemble
 from .evaluator import Evaluator
 from .experience import Experience
 from .exploration import Exploration
@@ -34,6 +37,8 @@ from .policy import ControllerPolicy
 from .presets import PRESETS
 from .returns import Returns
 from .unrolling import Unrolled, unrolled_along_reality, unrolled_by_others, unrolled_in_model, warmed
+
+MODELS: dict[str, type[WorldModel]] = {"WorldModel": WorldModel, "Ensemble": Ensemble}
 
 
 class WorldModelController(Agent):
@@ -100,10 +105,14 @@ class WorldModelController(Agent):
         saturation: weight e of a penalty on C, e/2 |W core + b|^2 averaged over the batch: it keeps C's logistic
             outputs out of saturation, where no other gradient reaches them.
         share_goal: see `Encoder`.
+        vision: whether images pass through an eye, a `Vision` that learns from those of the first `model_steps`; M and
+            V begin to learn then. Else their pixels are numbers like all others. None: images of at least 16 x 16
+            pixels do, unless `online`.
+        vision_kwargs: keywords of `Vision`.
         core, core_kwargs: C's core, a name in `agents.CORES`, and its keywords.
         model_core, model_core_kwargs: M's.
-        model_class, model_kwargs: M's class, `WorldModel` (None) or a subclass such as `Ensemble`, and its further
-            keywords.
+        model_class, model_kwargs: M's class, "WorldModel" (None), "Ensemble" or a subclass of `WorldModel`, and its
+            further keywords.
         head_weights: weights of the losses of M's heads, by name, 1 where nothing is said: what nobody can predict, as
             noise in the observation, may count less.
         evaluator_kwargs: keywords of `Evaluator`.
@@ -131,7 +140,7 @@ class WorldModelController(Agent):
         "MlpPolicy": ControllerPolicy,
         "MultiInputPolicy": ControllerPolicy,
     }
-    STATE = (*Agent.STATE, "replay", "exploration")
+    STATE = (*Agent.STATE, "replay", "exploration", "album")
     RENAMED = {  # noqa: RUF012 (declared so by the parent)
         "rollout_steps": "n_steps",
         "replay_size": "buffer_size",
@@ -186,11 +195,13 @@ class WorldModelController(Agent):
         goal_input: bool = True,
         saturation: float = 3e-3,
         share_goal: bool | None = None,
+        vision: bool | None = None,
+        vision_kwargs: dict[str, Any] | None = None,
         core: str = "feedforward",
         core_kwargs: dict[str, Any] | None = None,
         model_core: str = "feedforward",
         model_core_kwargs: dict[str, Any] | None = None,
-        model_class: type[WorldModel] | None = None,
+        model_class: str | type[WorldModel] | None = None,
         model_kwargs: dict[str, Any] | None = None,
         head_weights: dict[str, float] | None = None,
         evaluator_kwargs: dict[str, Any] | None = None,
@@ -259,11 +270,13 @@ class WorldModelController(Agent):
         self.goal_input = goal_input
         self.saturation = saturation
         self.share_goal = share_goal
+        self.vision = vision
+        self.vision_kwargs = vision_kwargs
         self.core = core
         self.core_kwargs = core_kwargs
         self.model_core = model_core
         self.model_core_kwargs = model_core_kwargs
-        self.model_class = model_class
+        self.model_class = next((name for name, kind in MODELS.items() if kind is model_class), model_class)
         self.model_kwargs = model_kwargs
         self.head_weights = head_weights
         self.evaluator_kwargs = evaluator_kwargs
@@ -290,7 +303,9 @@ class WorldModelController(Agent):
         normalised = self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs
         # A normalised observation is never the achieved goal.
         share = False if self.share_goal is None and normalised else self.share_goal
-        encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised=normalised)
+        self._settle(vision=not self.online and not normalised)
+        sight = (self.vision_kwargs or {}) if self.vision else None
+        encoder = self.encoder = Encoder(self.observation_space, share, self.device, normalised, sight)
         self.share_goal = encoder.shares_goal if encoder.has_goal else None  # what was decided is what is saved
         self.model_output = self.model_output or usual_output(encoder)
         batch = not self.online and not encoder.has_goal
@@ -313,13 +328,20 @@ class WorldModelController(Agent):
             core_kwargs=self.core_kwargs,
             scaled=self.scaled,
             probabilistic=self.probabilistic,
+            vision=sight,
             device=self.device,
         ).to(self.device)
+        encoder.eye = self.policy.eye
+        if encoder.eye and (self.online or normalised or self.model_steps < 1):
+            raise ValueError(
+                "the eye of an agent learns from the images of the first `model_steps`, as they come from the "
+                "environment: leave online=False and model_steps above 0, and images out of VecNormalize"
+            )
         draws = self.policy.actions.probabilistic
         if not draws and (self.ent_coef or self.gradient in ("mixed", "reinforce")):
             raise ValueError(f"gradient={self.gradient!r} and ent_coef need actions that are drawn: probabilistic=True")
         told = signal_keys(self.signals)
-        self.world_model = (self.model_class or WorldModel)(
+        self.world_model = self._model_kind()(
             encoder,
             self.policy.actions.size,
             output=self.model_output,
@@ -347,17 +369,26 @@ class WorldModelController(Agent):
             self.objective, encoder.has_goal, self.match_widths, self.signals, encoder.observation_size
         )
         if self.weight_range is not None:
-            for parameter in (*self.policy.parameters(), *self.world_model.parameters()):
+            for parameter in learned((*self.policy.parameters(), *self.world_model.parameters())):
                 nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
         kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[self.optimizer]
         nets = (self.policy, self.world_model, self.value_net.fast)
         self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
-            kind(net.parameters(), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
+            kind(learned(net.parameters()), lr=rate, fused=True) for net, rate in zip(nets, self._rates(), strict=True)
         )
         if self.optimizer == "adam":
             self.policy_optimizer.param_groups[0]["eps"] = self.adam_eps
-        self.exploring = True
+        self.exploring, self._warned = True, False
         self._setup_lanes()
+
+    def _model_kind(self) -> type[WorldModel]:
+        """M's class."""
+        kind = MODELS.get(self.model_class or "WorldModel", self.model_class)  # type: ignore[arg-type]
+        if not (isinstance(kind, type) and issubclass(kind, WorldModel)):
+            raise ValueError(
+                f"model_class must be {', '.join(map(repr, MODELS))} or a subclass of WorldModel, got {kind!r}"
+            )
+        return kind
 
     def _settle(self, **choices: Any) -> None:
         """Sets what was left open, so that what was decided is what is saved."""
@@ -384,6 +415,7 @@ class WorldModelController(Agent):
                 "smaller buffer_size"
             ) from error
         self.exploration = Exploration(self.policy.actions, self.lanes, self.device)
+        self.album = Album()
 
     def rollout_length(self) -> int | None:
         """`n_steps`."""
@@ -391,13 +423,20 @@ class WorldModelController(Agent):
 
     def train(self, steps: int) -> None:
         """Trains M to predict, C through M, and V to predict C's returns."""
+        updates = self.updates
+        if self._sees_first_time():
+            if self.exploring and self.num_timesteps < self.model_steps:
+                return
+            updates *= -(-len(self.album) // steps)  # those that were put off
+            steps = self._open_eye()
         learns_model = self.exploring or self.schedule == "alternating"
         imagined = partial(unrolled_in_model, gradient=self.gradient)
         unroll = unrolled_along_reality if self.gradient == "real" else imagined
         if self.compiled_descent is not None:
             unroll = unrolled_by_others
         self._take_scales(steps)
-        for sequence, recent in self._minibatches(steps):
+        self._warn_of_long_windows()
+        for sequence, recent in self._minibatches(steps, updates):
             if learns_model:
                 self._learn_model(sequence)
             if self.exploring and not self.evaluator:
@@ -414,6 +453,30 @@ class WorldModelController(Agent):
             self.measures["train/return"] = returns.mean().detach()
         for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
             optimizer.param_groups[0]["lr"] = rate
+
+    def _warn_of_long_windows(self) -> None:
+        """Warns, once, where random moves are over and no window fits into what there is."""
+        length = self.burn_in + self.window + (self.gradient != "real")
+        if self.exploring or self.online or self._warned or len(self.replay) >= length:
+            return
+        self._warned = True
+        warnings.warn(
+            f"nothing is learned before there are {length} steps a lane, burn_in={self.burn_in} and "
+            f"window={self.window} together; there are {len(self.replay)}: use a shorter window, or train longer",
+            stacklevel=3,
+        )
+
+    def _sees_first_time(self) -> bool:
+        """Whether there is an eye that has not learned yet."""
+        return self.encoder.eye is not None and not self.encoder.eye.seen
+
+    def _open_eye(self) -> int:
+        """The eye learns, and what was recorded is written anew with its codes; returns the number of steps."""
+        eye = cast(Vision, self.encoder.eye)
+        self.measures["train/vision_loss"] = eye.learn(self.album.images(self.encoder))
+        self.album.write(self.encoder, self.replay)
+        self.album = Album()
+        return len(self.replay)
 
     def _learn_model(self, sequence: Sequence) -> None:
         """M descends 1/2 |M(x, a) - x'|^2: its mean over a window or, online, that of each step in turn."""
@@ -481,7 +544,7 @@ class WorldModelController(Agent):
         self.value_net.follow()
         self.measures["train/evaluator_loss"] = loss.detach()
 
-    def _minibatches(self, steps: int) -> Iterator[tuple[Sequence, Sequence]]:
+    def _minibatches(self, steps: int, updates: int) -> Iterator[tuple[Sequence, Sequence]]:
         """Experience for M, and what C learns from: the same to imagine from, or recent trajectories of C's own."""
         if self.online:
             newest = self.policy.scale.scaled(self.replay.newest(steps))
@@ -489,7 +552,7 @@ class WorldModelController(Agent):
             return
         real = self.gradient == "real"
         length = self.burn_in + self.window + (not real)  # imagination starts after a first step
-        for _ in range(self.updates if len(self.replay) >= length else 0):
+        for _ in range(updates if len(self.replay) >= length else 0):
             sequence = self.policy.scale.scaled(self.replay.windows(length, self.batch_size, ends=self.end_share))
             recent = sequence
             if real:
@@ -555,6 +618,8 @@ class WorldModelController(Agent):
         if model_state:
             model_state = self.world_model.step(seen, action, model_state, episode_start)[1]
         act = {"observation": observation, "desired_goal": desired, "action": action}
+        if self._sees_first_time():
+            act["obs"] = obs
         return policy.actions.to_env(action), act, (controller_state, model_state)
 
     def remember(self, step: Step) -> None:
@@ -564,6 +629,8 @@ class WorldModelController(Agent):
         if told := signal_keys(self.signals):
             outcome["signals"] = signals_in(step.infos, told)
         self.replay.record(act, self.core_states, self.encoder.percept(step.next_obs), **outcome)
+        if self._sees_first_time():
+            self.album.add(step.act["obs"], step.next_obs)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
         return self.policy_optimizer, self.model_optimizer, self.value_optimizer

@@ -56,6 +56,15 @@ def read_episodes(dataset: Iterable[Any], encoder: Encoder, actions: Actions) ->
     return episodes
 
 
+def read_images(dataset: Iterable[Any], encoder: Encoder) -> Tensor:
+    """The images (n, ...) of episodes that `read_episodes` accepts, goals included."""
+    images = []
+    for episode in dataset:
+        observations = _field(episode, "observations")
+        images += [observations[key] for key in encoder.images] if encoder.is_dict else [observations]
+    return torch.cat([torch.as_tensor(np.asarray(part)) for part in images])
+
+
 def _read(episode: Any, encoder: Encoder, actions: Actions) -> Episode:
     named = {name: _field(episode, name) for name in ("rewards", "terminations", "truncations")}
     rewards, terminated, truncated = (_numbers(name, values) for name, values in named.items())
@@ -108,7 +117,9 @@ def _observations(observations: Any, encoder: Encoder, steps: int) -> Any:
     arrays = {}
     for key, part in encoder.parts.items():
         what = f"observations of {key!r}" if encoder.is_dict else "observations"
-        arrays[key], shape = _numbers(what, named[key]), (steps + 1, *part.shape)
+        whole = key in encoder.images and getattr(named[key], "dtype", None) == np.uint8
+        arrays[key] = named[key] if whole else _numbers(what, named[key])
+        shape = (steps + 1, *part.shape)
         if arrays[key].shape != shape:
             raise ValueError(f"{steps} actions, but {what} of shape {arrays[key].shape}, which must be {shape}")
     obs = arrays if encoder.is_dict else arrays["observation"]

@@ -39,6 +39,8 @@ class Evaluator(nn.Module):
         rate: float = 0.1,
     ) -> None:
         super().__init__()
+        if members < 1 or not 0 < rate <= 1:
+            raise ValueError(f"members must be at least 1, and rate above 0 and at most 1, not {members} and {rate}")
         self.rate = rate
         inputs = encoder.observation_size + memory_size + encoder.goal_size
         nets = []

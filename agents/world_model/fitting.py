@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..common.losses import check_losses, descend
+from ..common.losses import check_losses, descend, learned
 from ..common.sequences import Replay
 from ..common.sequences import Sequence as Steps
 from ..cores import State
@@ -78,7 +78,7 @@ def fit_episodes(
     model.scale.take(replay.newest(len(replay)))
     unseen = _replay(test)
     unseen_steps = model.scale.scaled(unseen.newest(len(unseen)))
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    optimizer = torch.optim.Adam(learned(model.parameters()), lr=learning_rate)
     length = min(burn_in + window, len(replay))
     skipped = min(burn_in, length - 1)
     history = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 
 from ..common.encoder import Encoder
 from ..common.sequences import Sequence
+from ..common.vision import Vision
 from ..cores import State, make_core
 from .actions import Actions, make_actions
-from .episodes import read_episodes
+from .episodes import read_episodes, read_images
 from .fitting import fit_episodes
 from .policy import ControllerPolicy
 from .scale import Scale
@@ -95,6 +97,7 @@ class WorldModel(nn.Module):
     ) -> None:
         super().__init__()
         self.actions = actions
+        self.eye: Vision | None = None  # which a policy holds, unless M stands alone
         if output not in OUTPUTS:
             raise ValueError(f"output must be one of {OUTPUTS}, not {output!r}")
         self.encoder = encoder
@@ -121,6 +124,7 @@ class WorldModel(nn.Module):
         *,
         output: Output | None = None,
         scaled: bool | None = None,
+        vision: Mapping[str, Any] | None = MappingProxyType({}),
         device: torch.device | str = "cpu",
         **keywords: Any,
     ) -> WorldModel:
@@ -131,18 +135,21 @@ class WorldModel(nn.Module):
             action_space: Box, Discrete, or MultiDiscrete of one axis.
             output: None: "logistic" where all observations lie in [0, 1], else "residual".
             scaled: whether it learns the scales of the observations; None: without goals, if its units are residual.
+            vision: keywords of the `Vision` that images pass through, which `fit` teaches first; None: none.
             device: of the parameters.
             **keywords: of the constructor.
 
         Raises:
             ValueError: other spaces, or an unknown output.
         """
-        encoder, actions = Encoder(observation_space, device=device), make_actions(action_space)
+        encoder, actions = Encoder(observation_space, device=device, vision=vision), make_actions(action_space)
         output, has_goal = output or usual_output(encoder), encoder.has_goal
         scaled = output == "residual" and not has_goal if scaled is None else scaled
         settings = {"reward": not has_goal, "terminated": not has_goal, **keywords}
         scale = Scale(encoder.observation_size, scaled, rewards=not has_goal)
-        return cls(encoder, actions.size, output=output, scale=scale, actions=actions, **settings).to(device)
+        model = cls(encoder, actions.size, output=output, scale=scale, actions=actions, **settings).to(device)
+        model.eye = encoder.eye
+        return model
 
     def fit(self, dataset: Iterable[Any], **keywords: Any) -> list[dict[str, float]]:
         """Learns from recorded episodes, without an environment.
@@ -161,7 +168,13 @@ class WorldModel(nn.Module):
         """
         if self.actions is None:
             raise ValueError("this world model does not know its action space: make it with WorldModel.of")
-        return fit_episodes(self, read_episodes(dataset, self.encoder, self.actions), **keywords)
+        episodes = list(dataset)
+        read = read_episodes(episodes, self.encoder, self.actions)
+        eye = self.encoder.eye
+        if eye and not eye.seen:
+            eye.learn(read_images(episodes, self.encoder), torch.Generator().manual_seed(keywords.get("seed", 0)))
+            read = read_episodes(episodes, self.encoder, self.actions)
+        return fit_episodes(self, read, **keywords)
 
     def initial_state(self, batch_size: int) -> State:
         """State at an episode's start, a tuple of (batch_size, ...): the core's and an output of zeros, or empty."""

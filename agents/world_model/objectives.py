@@ -90,18 +90,22 @@ def signal_keys(signals: Mapping[str, float] | None) -> list[str]:
     return [name for name in signals or () if not str(name).isdecimal()]
 
 
+class MissingSignal(ValueError):
+    """The info of a step lacks a signal that an agent was told to expect, or has no number there."""
+
+
 def signals_in(infos: Sequence[Mapping[str, Any]], names: Sequence[str]) -> np.ndarray:
     """What the infos of N lanes say (N, len(names)) float32.
 
     Raises:
-        ValueError: a name that is not there.
+        MissingSignal: a name that is not there, or no finite number.
     """
     for name in names:
         for info in infos:
             if name not in info:
-                raise ValueError(f"signals names {name!r}, but the info of a step has only {sorted(info)}")
+                raise MissingSignal(f"signals names {name!r}, but the info of a step has only {sorted(info)}")
             if not _is_number(info[name]):
-                raise ValueError(
+                raise MissingSignal(
                     f"signals names {name!r}, which must be a finite number in the info, not {info[name]!r}"
                 )
     return np.array([[info[name] for name in names] for info in infos], np.float32)

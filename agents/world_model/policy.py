@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class ControllerPolicy(Actor):
         core_kwargs: the core's other keywords.
         scaled: whether C reads observations in units of their spread, see `Scale`.
         probabilistic: whether the actions of a Box are drawn, with a variance that C learns, see `Units`.
+        vision: keywords of the `Vision` that images pass through; None: their pixels are numbers like all others.
         device: device of the parameters.
     """
 
@@ -46,10 +48,12 @@ class ControllerPolicy(Actor):
         core_kwargs: dict[str, Any] | None = None,
         scaled: bool = False,
         probabilistic: bool = False,
+        vision: Mapping[str, Any] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(observation_space, action_space)
-        self.encoder = Encoder(observation_space, device=device)
+        self.encoder = Encoder(observation_space, device=device, vision=vision)
+        self.eye = self.encoder.eye
         self.goal_input = goal_input and self.encoder.has_goal
         inputs = self.encoder.observation_size + (self.encoder.goal_size if self.goal_input else 0)
         self.actions = make_actions(action_space, probabilistic)

@@ -17,7 +17,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agents import Agent, save_checkpoint
+from agents import Agent, KeepBest, save_checkpoint
 
 from .environments import find_spec, is_native
 from .rollouts import measured
@@ -31,6 +31,7 @@ FOREIGN_STARTS = 3, 20  # of environments that are stepped one by one, and may b
 LONGEST = 1000  # steps of an episode, where a foreign environment states no limit
 LOGGED = 100  # rows of progress.csv
 KEPT = 2  # checkpoints of a phase
+JUDGED = 5  # training episodes, or one a lane where there are more
 PHASES = ("lessons", "learning")
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -48,6 +49,7 @@ class Attendant(BaseCallback):
 
     Attributes:
         points: of the learning curve.
+        best: keeps the policy that did best in training, a callback beside this one.
         stop: number of the signal that has come; None: none.
         trouble: whether an attempt to write has failed since the last checkpoint.
     """
@@ -56,6 +58,7 @@ class Attendant(BaseCallback):
         super().__init__()
         self.run, self.folder, self.minutes, self.about = run, folder, minutes, about
         self.points: list[dict[str, float]] = []
+        self.best = KeepBest(max(JUDGED, run.lanes))
         self.phase = PHASES[-1]
         self.stop: int | None = None
         self.trouble = False
@@ -87,6 +90,8 @@ class Attendant(BaseCallback):
         self.points = [
             row for row in numeric(read_rows(self.folder / "curve.csv")) if row["environment_steps"] <= self.steps
         ]
+        if "best" in self.about:
+            self.best.set_state(self.about["best"])
 
     def note(self, number: int, frame: Any = None) -> None:
         """Handles a signal: the next rollout does not begin, and another signal ends the process at once."""
@@ -160,10 +165,15 @@ class Attendant(BaseCallback):
             save_checkpoint(self.model, self.folder / "checkpoints" / self.phase, KEPT)
         self.model.save(self.folder / ".next.zip")
         (self.folder / ".next.zip").replace(self.folder / "model.zip")
+        if self.phase == PHASES[-1] and self.best.steps > self.about.get("best", {}).get("steps", 0):
+            self.best.save(self.folder / ".next.zip")
+            (self.folder / ".next.zip").replace(self.folder / "best.zip")
         self.write_about("running")
 
     def write_about(self, ended: str) -> None:
         """Write about.json: under what circumstances the run ran, how far it got and how it ended."""
+        if self.phase == PHASES[-1]:
+            self.about["best"] = self.best.get_state()
         self.about |= {
             "environment_steps": self.steps,
             "cpu_seconds": round(self._spent, 2),

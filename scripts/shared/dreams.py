@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import gymnasium as gym
@@ -113,7 +112,8 @@ class StreamPictures:
         self._seen.append(self.dreamer.numbers(move.obs))
         self._imagined.append(self.dreamer.imagined)
         self._distances.append(self.dreamer.distance)
-        streams = self._charts() if self.fovea is None else self._panel(self.fovea)
+        eye = self.dreamer.model.encoder.eye
+        streams = self._images(move.obs) if eye else self._charts() if self.fovea is None else self._panel(self.fovea)
         return _beside(self.lane.render()[0], streams)
 
     def _panel(self, fovea: Fovea) -> np.ndarray:
@@ -127,12 +127,33 @@ class StreamPictures:
         picture = pixels(canvas.finish())
         return picture[:, picture.shape[0] :]  # without the square scene
 
-    def _charts(self) -> np.ndarray:
+    def _titled(self) -> Canvas:
         canvas = Canvas((WIDTH, HEIGHT))
         canvas.fill("white")
         canvas.text("Seen", MARGIN, MARGIN + 0.4 * TITLE, SEEN, 14.0, "left")
         told = f"Imagined, {self._distances[-1]} / {self.dreamer.steps} moves ahead"
         canvas.text(told, WIDTH - MARGIN, MARGIN + 0.4 * TITLE, IMAGINED, 14.0, "right")
+        return canvas
+
+    def _images(self, observation: Any) -> np.ndarray:
+        """The first image that the agent sees, and what the codes that M imagines decode to."""
+        encoder = self.dreamer.model.encoder
+        key = next(key for key in encoder.keys if key in encoder.images)
+        before = sum(encoder.sizes[other] for other in encoder.keys[: encoder.keys.index(key)])
+        codes = torch.from_numpy(self._imagined[-1][None, before : before + encoder.sizes[key]])
+        seen = torch.as_tensor(observation[key] if encoder.is_dict else observation)
+        pictures = [upright(image[0]) for image in (seen, encoder.eye.decode(codes.to(encoder.device)))]
+        sheet = pixels(self._titled().finish())
+        tall = (HEIGHT - 2 * MARGIN - TITLE - GAP) // 2
+        for number, picture in enumerate(pictures):
+            wide = min(WIDTH - 2 * MARGIN, tall * picture.shape[1] // picture.shape[0])
+            large = np.asarray(Image.fromarray(picture).resize((wide, tall), Image.Resampling.NEAREST))
+            top, left = MARGIN + TITLE + number * (tall + GAP), (WIDTH - wide) // 2
+            sheet[top : top + tall, left : left + wide] = large
+        return sheet
+
+    def _charts(self) -> np.ndarray:
+        canvas = self._titled()
         if len(self._seen[0]) <= LINES:
             self._draw_lines(canvas)
         else:
@@ -182,8 +203,8 @@ class StreamPictures:
     def _names(self) -> list[str]:
         """Of the numbers: the key of a Dict, and the place in its Box."""
         encoder = self.dreamer.model.encoder
-        sizes = {key: math.prod(encoder.parts[key].shape) for key in encoder.keys}
-        return [f"{key} {i}" if len(sizes) > 1 else str(i) for key, size in sizes.items() for i in range(size)]
+        several = len(encoder.keys) > 1
+        return [f"{key} {i}" if several else str(i) for key in encoder.keys for i in range(encoder.sizes[key])]
 
     def _ranges(self) -> tuple[np.ndarray, np.ndarray]:
         """Ends (D,) of what is shown: one and a half spreads about the mean, or the bounds; and all that was seen."""
@@ -196,6 +217,14 @@ class StreamPictures:
         low, high = np.where(np.isfinite(low), low, np.inf), np.where(np.isfinite(high), high, -np.inf)
         low, high = np.minimum(low, seen.min(0)), np.maximum(high, seen.max(0))
         return low, np.where(high > low, high, low + 1.0)
+
+
+def upright(image: torch.Tensor) -> np.ndarray:
+    """An image with its channels first or last, as (H, W, 3) uint8."""
+    array = image.cpu().numpy()
+    array = np.moveaxis(array, 0, -1) if array.shape[0] < array.shape[-1] else array
+    array = array[..., -3:] if array.shape[-1] >= 3 else array[..., -1:]  # of stacked images the newest
+    return np.broadcast_to(array, (*array.shape[:2], 3)).astype(np.uint8)
 
 
 def _rms(values: np.ndarray) -> float:

@@ -116,10 +116,22 @@ def _check_spaces(path: Path, agent: Any, env: gym.vector.VectorEnv[Any, Any, An
     """Refuse an agent that was trained on other observations or actions."""
     for what in ("observation_space", "action_space"):
         own, given = getattr(agent, what), getattr(env, f"single_{what}")
-        if own != given:
+        if own not in (given, _channels_first(given)):
             raise Refusal(
                 f"{path} was trained with {what} {own}, but here it is {given}: give the --env of its training"
             )
+
+
+def _channels_first(space: gym.Space[Any]) -> gym.Space[Any]:
+    """A space whose images have their channels first, as agents of Stable-Baselines3 see them."""
+    from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+    from stable_baselines3.common.vec_env import VecTransposeImage
+
+    if isinstance(space, gym.spaces.Dict):
+        return gym.spaces.Dict({key: _channels_first(part) for key, part in space.spaces.items()})
+    if not is_image_space(space) or is_image_space_channels_first(space):  # type: ignore[arg-type]
+        return space
+    return VecTransposeImage.transpose_space(space)  # type: ignore[arg-type]
 
 
 def unpickled(path: Path, config: dict[str, Any], agent_class: Any, env: Any) -> dict[str, Any]:

@@ -120,6 +120,7 @@ class Run:
         from .policies import advice, algorithm_class
 
         cls = algorithm_class(self.algorithm)
+        self._check_keywords(cls)
         keywords = {**self.keywords(env.observation_space), **more}
         try:
             if self.algorithm == "WorldModelController":
@@ -131,6 +132,21 @@ class Run:
             raise Refusal(
                 f"{self.algorithm} for {self.env_id}: {error or type(error).__name__}{advice(env)}"
             ) from error
+
+    def _check_keywords(self, kind: type) -> None:
+        """Refuse a keyword that the agent has not, but another of this project has."""
+        from agents import AGENTS
+        from agents.common.saving import constructor_keywords
+
+        if kind not in AGENTS.values():
+            return
+        unknown = [name for name in self.agent_kwargs if name not in constructor_keywords(kind)]
+        others = [name for name, other in AGENTS.items() if set(unknown) <= set(constructor_keywords(other))]
+        if unknown and others:
+            raise Refusal(
+                f"{self.algorithm} has no {' and no '.join(unknown)}, but {' and '.join(others)} has: "
+                f"add --algorithm {others[0]}"
+            )
 
     def keywords(self, observation_space: gym.Space[Any]) -> dict[str, Any]:
         """Those of the algorithm's constructor, with the policy that suits the observations."""

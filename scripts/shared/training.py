@@ -63,8 +63,6 @@ def fit(
     with refusing_damage(folder, "cannot go on with "):
         phase, agent = _resumed(run, folder, env, controller) if resume else (None, None)
     begun = agent is not None
-    if resume:
-        write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
     agent = agent or run.make_agent(env, **controller)
     about = circumstances(str(agent.device))
     with refusing_damage(folder, "cannot go on with "):
@@ -73,7 +71,10 @@ def fit(
     phases = phases[phases.index(phase) :] if phase else phases
     attendant.phase = phases[0]
     if begun:
-        attendant.restore(agent)
+        with refusing_damage(folder, "cannot go on with "):
+            attendant.restore(agent)
+    if resume:
+        write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
     agent.set_logger(make_logger(folder, formats, run, lambda: attendant.steps, attendant.attempt))
     ended = "finished"
     try:
@@ -113,6 +114,7 @@ def _learn(run: Run, agent: BaseAlgorithm, phase: str, attendant: Attendant, beg
     if phase != PHASES[-1]:
         teach(run, agent, done, **settings)
         return
+    settings["callback"] = [attendant, attendant.best]
     agent.learn(max(0, run.steps - done), **settings)
     if isinstance(agent, Agent) and agent.measures:
         agent.dump_logs()

@@ -32,6 +32,51 @@ class Switches(gym.Env):
         return np.full(1, self.moves, np.float32), float(action.sum()), self.moves == 5, False, {}
 
 
+SIDE = 20
+SPOTS = gym.spaces.Box(0, 255, (SIDE, SIDE, 3), np.uint8)
+
+
+def picture(x: float) -> np.ndarray:
+    """A red spot on grey, at (x, middle)."""
+    image = np.full(SPOTS.shape, 200, np.uint8)
+    image[8:12, int(x) - 2 : int(x) + 2] = (255, 0, 0)
+    return image
+
+
+class Spot(gym.Env):
+    """A spot that the action moves; it pays to be in the middle. With a goal, the spot of another picture is sought."""
+
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 8}  # noqa: RUF012 (declared so by the parent)
+
+    def __init__(self, goal: bool = False, render_mode: str | None = None) -> None:
+        self.goal, self.observation_space, self.render_mode = goal, SPOTS, render_mode
+        if goal:
+            names = ("observation", "achieved_goal", "desired_goal")
+            self.observation_space = gym.spaces.Dict(dict.fromkeys(names, SPOTS))
+
+    def _obs(self) -> Any:
+        seen = picture(self.x)
+        wanted = picture(self.sought)
+        return {"observation": seen, "achieved_goal": seen, "desired_goal": wanted} if self.goal else seen
+
+    def render(self) -> np.ndarray:
+        return picture(self.x)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.x, self.sought = self.np_random.uniform(2, SIDE - 2, 2).tolist()
+        return self._obs(), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        self.x = float(np.clip(self.x + 2 * float(action[0]), 2, SIDE - 2))
+        return self._obs(), -abs(self.x - SIDE / 2) / SIDE, False, False, {}
+
+
+gym.register("Spot-v0", Spot, max_episode_steps=10)
+
+
 class PointVectorEnv(VectorEnv):
     """N points in the unit square that move by up to 0.2 a step towards a place of their own; SAME_STEP, DISABLED."""
 

@@ -29,6 +29,7 @@ from tests.agents.test_contract import numbers
 QUICK = ("model_steps=200", "updates=2", "batch_size=16")
 FILES = {
     "model.zip",
+    "best.zip",
     "config.json",
     "progress.csv",
     "curve.csv",
@@ -74,7 +75,7 @@ def test_stable_baselines_trains_too(tmp_path: Path) -> None:
 def test_a_signal_stops_a_run_which_resumes_to_the_same_bits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = {"env": ("moves=5",), "agent": ("updates=2", "batch_size=16"), "steps": 1200, "lanes": 8}
+    options = {"env": ("moves=5",), "agent": QUICK, "steps": 1200, "lanes": 8}
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train("Foveal/TargetDetection-v0", **options, folder=whole, progress_bar=False)
     with pytest.MonkeyPatch.context() as patch:
@@ -86,8 +87,11 @@ def test_a_signal_stops_a_run_which_resumes_to_the_same_bits(
     assert json.loads((stopped / "about.json").read_text())["ended"] == "stopped by SIGTERM"
     train(resume=stopped, progress_bar=False)
     assert json.loads((stopped / "about.json").read_text())["ended"] == "finished"
-    one, other = (WorldModelController.load(folder / "model.zip").get_parameters() for folder in (whole, stopped))
-    assert [part.tobytes() for part in numbers(one)] == [part.tobytes() for part in numbers(other)]
+    for name in ("model.zip", "best.zip"):
+        one, other = (WorldModelController.load(folder / name).get_parameters() for folder in (whole, stopped))
+        assert [part.tobytes() for part in numbers(one)] == [part.tobytes() for part in numbers(other)]
+    kept = [json.loads((folder / "about.json").read_text())["best"] for folder in (whole, stopped)]
+    assert kept[0] == kept[1]
     curves = [
         [{**row, "cpu_seconds": 0} for row in numeric(read_rows(folder / "curve.csv"))] for folder in (whole, stopped)
     ]
@@ -124,7 +128,11 @@ def test_an_agent_without_a_checkpoint_is_not_trained_anew(tmp_path: Path, capsy
     train("Foveal/GridSearch-v0", **SMALL, folder=folder)
     train(resume=folder, progress_bar=False)
     assert "has finished its 600 steps" in capsys.readouterr().out
-    for name, words in (("config.json", {"lessons": {"steps": "abc"}}), ("about.json", {"cpu_seconds": "abc"})):
+    for name, words in (
+        ("config.json", {"lessons": {"steps": "abc"}}),
+        ("about.json", {"cpu_seconds": "abc"}),
+        ("about.json", {"best": {"mean_return": "abc"}}),
+    ):
         file = folder / name
         kept = file.read_text()
         file.write_text(json.dumps(json.loads(kept) | words))
@@ -134,6 +142,21 @@ def test_an_agent_without_a_checkpoint_is_not_trained_anew(tmp_path: Path, capsy
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(Refusal, match="no checkpoint to go on from"):
         train(resume=folder, steps=1800, progress_bar=False)
+
+
+def test_an_agent_that_has_the_keyword_is_named(tmp_path: Path) -> None:
+    words = {"steps": 600, "lanes": 2, "folder": tmp_path / "run", "progress_bar": False}
+    with pytest.raises(Refusal, match="RecurrentPPO has no signals, but WorldModelController has: add --algorithm"):
+        train("Foveal/Parking-v0", agent=('signals={"pain": 0}',), **words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_that_is_missing_ends_training_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = {"steps": 600, "lanes": 2, "folder": tmp_path / "run", "progress_bar": False}
+    with pytest.raises(SystemExit) as stop:
+        train("CartPole-v1", algorithm="WorldModelController", agent=('signals={"pain": 0}',), **words)
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("training failed: signals names 'pain'")
 
 
 @pytest.mark.parametrize(

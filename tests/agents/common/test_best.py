@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import gymnasium as gym
 import pytest
@@ -63,6 +64,23 @@ def test_it_keeps_a_copy_of_any_algorithm_s_policy():
     last = copy.deepcopy(agent.policy.state_dict())
     assert kept.restore()
     assert kept.steps < 512 or all(torch.equal(last[name], part) for name, part in agent.policy.state_dict().items())
+
+
+def test_the_kept_policy_is_written_beside_the_present_one(tmp_path):
+    agent = RecurrentPPO("MlpPolicy", make_sb3("CartPole-v1", 4, seed=0), n_steps=32, seed=0)
+    kept = KeepBest(2)
+    kept.init_callback(agent)
+    assert not kept.save(tmp_path / "best.zip")
+    agent.learn(512, callback=kept, log_interval=None)
+    last = copy.deepcopy(agent.policy.state_dict())
+    assert kept.save(tmp_path / "best.zip")
+    assert all(torch.equal(last[name], part) for name, part in agent.policy.state_dict().items())
+    best = RecurrentPPO.load(tmp_path / "best.zip").policy.state_dict()
+    assert kept.restore()
+    assert all(torch.equal(best[name], part) for name, part in agent.policy.state_dict().items())
+    other = KeepBest(2)
+    other.set_state(json.loads(json.dumps(kept.get_state())))
+    assert other.get_state() == kept.get_state()
 
 
 def test_what_it_cannot_use_is_refused():

@@ -191,7 +191,10 @@ def test_objectives():
         ({"objective": "signals"}, "column: desired value"),
         ({"signals": {"7": 0.0}}, "column"),
         ({"model_class": Ensemble, "model_kwargs": {"members": 1}}, "members must be at least 2"),
-        ({"model_class": torch.nn.Linear}, "model_class must be a subclass of WorldModel"),
+        ({"model_class": torch.nn.Linear}, "model_class must be 'WorldModel', 'Ensemble' or a subclass of WorldModel"),
+        ({"model_class": "Linear"}, "model_class must be 'WorldModel', 'Ensemble' or a subclass of WorldModel"),
+        ({"evaluator_kwargs": {"members": 0}}, "members must be at least 1"),
+        ({"evaluator_kwargs": {"rate": 2.0}}, "rate above 0 and at most 1"),
         ({"gradient": "reinforce"}, "probabilistic=True"),
         ({"head_weights": {"joy": 1.0}}, "head_weights must name heads of M"),
         ({"scaled": True, "model_output": "logistic"}, "scaled=True needs"),
@@ -256,6 +259,25 @@ def test_members_of_an_ensemble_disagree_where_they_know_little():
     seen, unseen = (agent.world_model.disagreement(one).mean() for one in (known, strange))
     assert unseen > 5 * seen
     assert "train/model_others_loss" in agent.measures
+
+
+def test_a_model_s_class_goes_by_its_name(tmp_path):
+    for given in ("Ensemble", Ensemble):
+        agent = WorldModelController("MlpPolicy", make_sb3("CartPole-v1", 1), model_class=given, **SMALL)
+        assert agent.model_class == "Ensemble"
+        agent.save(tmp_path / "agent")
+        loaded = WorldModelController.load(tmp_path / "agent")
+        assert type(loaded.world_model) is Ensemble
+        assert not loaded.not_data()
+
+
+def test_a_window_longer_than_what_there_is_warns():
+    agent = WorldModelController(
+        "MlpPolicy", make_sb3("CartPole-v1", 2, seed=0), **{**SMALL, "n_steps": 10, "window": 100}
+    )
+    with pytest.warns(UserWarning, match="nothing is learned before there are 101 steps a lane"):
+        agent.learn(agent.model_steps + 40, log_interval=None)
+    assert "train/model_loss" not in agent.measures
 
 
 @pytest.mark.parametrize("core", ["feedforward", "gru"])

@@ -18,6 +18,7 @@ from scripts.shared.environments import make_lanes
 from scripts.shared.rollouts import rollout
 from scripts.shared.runs import save_run
 from scripts.watch import run, watch
+from tests.agents import worlds  # noqa: F401 (registers Spot-v0)
 from tests.agents.makers import SMALL_CORES, SMALL_WORLD
 
 ID = "Foveal/TargetDetection-v0"
@@ -26,6 +27,7 @@ ID = "Foveal/TargetDetection-v0"
 def agent_for(env_id: str, **keywords: Any) -> WorldModelController:
     env = make_sb3(env_id, 2, seed=0)
     settings: dict[str, Any] = {"model_steps": 40, **SMALL_WORLD, **SMALL_CORES, **keywords}
+    settings |= {"vision_kwargs": {"codes": 4, "width": 4, "updates": 20}}
     return WorldModelController("MultiInputPolicy", env, seed=0, **settings).learn(200, log_interval=None)
 
 
@@ -81,9 +83,14 @@ def test_between_two_starts_it_is_the_model_s_own_rollout() -> None:
 
 @pytest.mark.parametrize(
     ("env_id", "width"),
-    [(ID, 704 + 192), ("CartPole-v1", 768 + 400), ("Foveal/SwampNavigation-v0", 704 + 400)],
+    [
+        (ID, 704 + 192),
+        ("CartPole-v1", 768 + 400),
+        ("Foveal/SwampNavigation-v0", 704 + 400),
+        ("Spot-v0", 512 + 400),
+    ],
 )
-def test_pictures_of_retinas_lines_and_bars(env_id: str, width: int) -> None:
+def test_pictures_of_retinas_lines_bars_and_images(env_id: str, width: int) -> None:
     agent = agent_for(env_id)
     films = []
     for kind in (Dreamer, Wrong):
