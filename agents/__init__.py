@@ -5,6 +5,7 @@ from .common.best import KeepBest
 from .common.checkpoint import SaveCheckpoint, load_checkpoint, save_checkpoint
 from .common.retina import Retina
 from .common.vec_env import GymnasiumVecEnv, make_sb3
+from .common.vision import Vision
 from .cores import CORES, Core, FeedForward
 from .hq.learning import HQLearning, HQPolicy
 from .ppo.field_policy import FieldPolicy
@@ -74,6 +75,7 @@ __all__ = [
     "Teacher",
     "TwoStream",
     "TwoStreamExtractor",
+    "Vision",
     "WorldModel",
     "WorldModelController",
     "horizon_errors",

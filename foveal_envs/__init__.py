@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import gymnasium
+
 from .registration import register
 
 __version__ = "0.1.0"
@@ -29,6 +31,20 @@ register("Foveal/KeyDoorMaze-v0", "KeyDoorMaze", LIMIT, 450.0)
 register("Foveal/SwampNavigation-v0", "SwampNavigation", LIMIT, -5.0)
 register("Foveal/MazeNavigation-v0", "MazeNavigation", LIMIT, -100.0)
 
+IDS = tuple(id for id in gymnasium.registry if id.startswith("Foveal/"))
+# Twins whose observation is one Box, for libraries that take no Dict or Discrete: the same worlds, the same numbers.
+_CONCATENATED = (
+    "TargetDetection", "GoalDetection", "TargetTracking", "VisualSearch", "ImageSearch", "FourRooms",
+    "SwampNavigation", "MazeNavigation",
+)  # fmt: skip
+_FLAT: dict[str, dict[str, Any]] = {
+    **{name: {"goal_format": "concat"} for name in _CONCATENATED},
+    **{name: {"one_hot": True} for name in ("HQMaze", "KeyDoorMaze")},
+}
+for _name, _keywords in _FLAT.items():
+    _threshold = gymnasium.spec(f"Foveal/{_name}-v0").reward_threshold
+    register(f"Foveal/{_name}-flat-v0", _name, LIMIT, _threshold, **_keywords)
+
 _HOMES = {  # public names and their modules, imported on first use
     "Foveate": "wrappers",
     "FoveateVector": "wrappers",
@@ -38,7 +54,7 @@ _HOMES = {  # public names and their modules, imported on first use
     "Task": "task",
     "check_vector_env": "checking",
 }
-__all__ = ["register", *_HOMES]
+__all__ = ["IDS", "register", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
-import foveal_envs  # noqa: F401  registers the ids
+from foveal_envs import IDS
 
 from .baselines.usual_way import ImageYardstick, Yardstick
 from .benchmarks.cores import cores
@@ -24,7 +24,6 @@ from .benchmarks.timing import Claim, keep, new_folder, ratio, report, seconds
 from .benchmarks.training import memory, training, workers
 from .benchmarks.world_model import models
 from .shared.command import program, run_one_of
-from .shared.suite import suite_ids
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
 GRIDS = ("FourRooms", "HQMaze", "KeyDoorMaze")
@@ -108,7 +107,7 @@ def suite(rounds: int = 10, output: Path | None = None, lanes: tuple[int, ...] =
     rows: list[dict[str, Any]] = []
     for n in lanes:
         steppers, values = {}, {}
-        for id in ["CartPole-v1", *suite_ids()]:
+        for id in ["CartPole-v1", *IDS]:
             env = gym.make(id) if n == 1 else _native(id, n)
             space = env.observation_space if n == 1 else env.single_observation_space
             values[id], steppers[id] = gym.spaces.flatdim(space), (stepper(env), n)

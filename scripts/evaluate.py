@@ -7,8 +7,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from foveal_envs import IDS
+
 from .shared.command import Refusal, program, run_command
-from .shared.environments import is_native, parse_keywords
+from .shared.environments import is_native, parse_keywords, untwinned
 from .shared.rollouts import EVALUATION_SEED, measured
 from .shared.runs import find_environment
 
@@ -84,7 +86,7 @@ def evaluate_suite(
     """Print the scores of the suite, or of one environment, and write the files that are asked for."""
     from .shared import score_tables as tables
     from .shared.report import write_report
-    from .shared.suite import score_suite, suite_ids
+    from .shared.suite import score_suite
 
     words = [*([environment] if environment else []), "--suite", *(["--agents", *agents] if agents else [])]
     words += [
@@ -97,7 +99,7 @@ def evaluate_suite(
         f"{seed}",
     ]
     command = shlex.join(["python", "-m", "scripts.evaluate", *words])
-    ids, keywords = suite_ids(), parse_keywords(env)
+    ids, keywords = list(IDS), parse_keywords(env)
     if environment is not None:
         env_id, _, own_agent = find_environment(environment, {}, trust=trust)
         ids = [env_id.rpartition(":")[2]]
@@ -106,9 +108,9 @@ def evaluate_suite(
         raise SystemExit("--env goes with one environment: name it, as in `evaluate Foveal/GridSearch-v0 --suite`")
     if min(episodes, seeds) < 1:
         raise SystemExit(f"--episodes and --seeds must be at least 1, got {episodes} and {seeds}")
-    unknown = [id for id in ids if id not in suite_ids()]
+    unknown = [id for id in ids if untwinned(id) not in IDS]
     if unknown:
-        raise SystemExit(f"{unknown[0]} has no references to be scored between; the suite has {', '.join(suite_ids())}")
+        raise SystemExit(f"{unknown[0]} has no references to be scored between; the suite has {', '.join(IDS)}")
     lines = score_suite(ids, agents, episodes, seeds, trust, seed, keywords)
     print(json.dumps(tables.summary(lines), indent=2) if json_output else tables.format_suite(lines))
     if csv is not None:

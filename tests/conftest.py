@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
+import foveal_envs
 
-import foveal_envs  # noqa: F401  registers the ids
-
-IDS = sorted(id for id in gym.registry if id.startswith("Foveal/"))
+IDS = sorted(foveal_envs.IDS)
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "Foveal/TargetDetection-v0": [
@@ -57,8 +55,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"form": "one_hot", "goals": "held_out", "reward": "reached", "moves": 6},
         {"goals": "train", "held_out": "room", "goal_format": "concat", "reward": "terminal", "moves": 5},
     ],
-    "Foveal/HQMaze-v0": [{}, {"layout": ["S.", ".G"], "moves": 5}],
-    "Foveal/KeyDoorMaze-v0": [{}, {"layout": ["KSDG"], "moves": 5}],
+    "Foveal/HQMaze-v0": [{}, {"layout": ["S.", ".G"], "moves": 5, "one_hot": True}],
+    "Foveal/KeyDoorMaze-v0": [{}, {"layout": ["KSDG"], "moves": 5, "one_hot": True}],
     "Foveal/SwampNavigation-v0": [
         {},
         {"swamps": 5, "actuators": "waypoint", "reward": "sparse", "moves": 4},

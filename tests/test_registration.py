@@ -13,7 +13,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
 
+import foveal_envs
 from foveal_envs import FovealEnv, FovealVectorEnv, Task, register
 from foveal_envs.registration import OWN, make_task
 
@@ -38,6 +40,49 @@ class Waiting(Task):
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Any) -> None:
         observation[rows] = 0.0
+
+
+TWINS = [id for id in gym.registry if id.startswith("Foveal/") and id not in IDS]
+
+
+def flattened(space: gym.Space[Any], obs: Any) -> np.ndarray:
+    """An observation, or a batch of them, as its flat twin shows it."""
+    if isinstance(space, gym.spaces.Discrete):
+        return np.eye(space.n, dtype=np.float32)[obs]
+    return np.concatenate([obs["observation"], obs["desired_goal"]], -1)
+
+
+def test_every_id_of_another_space_has_a_flat_twin() -> None:
+    other = [id for id in IDS if not isinstance(gym.make(id).observation_space, gym.spaces.Box)]
+    assert sorted(TWINS) == sorted(id.replace("-v0", "-flat-v0") for id in other)
+    assert len(TWINS) == 10
+    assert not set(TWINS) & set(foveal_envs.IDS)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_flat_twin_is_the_same_world(twin: str) -> None:
+    id = twin.replace("-flat", "")
+    assert gym.spec(twin).reward_threshold == gym.spec(id).reward_threshold
+    one, other = gym.make(id), gym.make(twin)
+    check_env(other.unwrapped, skip_render_check=True)
+    assert isinstance(other.observation_space, gym.spaces.Box)
+    assert len(other.observation_space.shape) == 1
+    (obs, _), (flat, _) = one.reset(seed=3), other.reset(seed=3)
+    one.action_space.seed(0)
+    for _ in range(4):
+        np.testing.assert_array_equal(flattened(one.observation_space, obs), flat)
+        action = one.action_space.sample()
+        (obs, *outcome, _), (flat, *same, _) = one.step(action), other.step(action)
+        assert outcome == same
+    lanes, flats = (gym.make_vec(name, 3, autoreset_mode="next_step") for name in (id, twin))
+    (obs, _), (flat, _) = lanes.reset(seed=3), flats.reset(seed=3)
+    lanes.action_space.seed(0)
+    for _ in range(4):
+        np.testing.assert_array_equal(flattened(lanes.single_observation_space, obs), flat)
+        actions = lanes.action_space.sample()
+        (obs, *outcome, _), (flat, *same, _) = lanes.step(actions), flats.step(actions)
+        for first, second in zip(outcome, same, strict=True):
+            np.testing.assert_array_equal(first, second)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ from mkdocs.structure.pages import Page
 from PIL import Image
 from recipes import page_name
 
+import foveal_envs
 from foveal_envs.registration import OWN
 
 PACKAGES = ("foveal_envs", "agents")
@@ -57,7 +58,7 @@ DIRECTIVE = re.compile(r"^<!-- (source|results|pivot|curve|heat|dots|figure|reci
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fill the generated section of the navigation."""
     sections: dict[str, list[Any]] = {
-        "environments/": ["environments/index.md", *(f"environments/{page_name(id)}.md" for id in environment_ids())],
+        "environments/": ["environments/index.md", *(f"environments/{page_name(id)}.md" for id in foveal_envs.IDS)],
     }
     config.nav = [
         {title: sections.get(target, target) if isinstance(target, str) else target for title, target in entry.items()}
@@ -88,17 +89,12 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 # ---- Environments
 
 
-def environment_ids() -> list[str]:
-    """Registered ids of this package, in the order of registration."""
-    return [id for id in gymnasium.registry if id.startswith("Foveal/")]
-
-
 @functools.cache
 def environment_pages() -> dict[str, str | bytes]:
     """Page and picture of each environment, and the overview."""
     pages: dict[str, str | bytes] = {}
     rows = []
-    for id in environment_ids():
+    for id in foveal_envs.IDS:
         name = page_name(id)
         env = gymnasium.make(id, render_mode="rgb_array")
         pages[f"environments/{name}.png"] = picture(env)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..shared.command import Refusal
+from ..shared.environments import untwinned
 from ..shared.runs import Run
 
 HERE = Path(__file__).parent
@@ -63,12 +64,12 @@ def recipes() -> dict[str, Recipe]:
 
 
 def find_recipe(name: str) -> Recipe:
-    """A recipe by the name of its file, or by the id of its environment.
+    """A recipe by the name of its file, or by the id of its environment or of its flat twin.
 
     Raises:
         Refusal: there is none.
     """
-    own_id = name.rpartition(":")[2]
+    own_id = untwinned(name.rpartition(":")[2])
     found = recipes().get(name) or recipes().get(own_id.partition("/")[2].removesuffix("-v0"))
     if found is None or (name not in recipes() and found.id != own_id):
         raise Refusal(f"there is no recipe for {name}; there are {', '.join(recipes())}")

@@ -143,13 +143,18 @@ class StreamPictures:
         codes = torch.from_numpy(self._imagined[-1][None, before : before + encoder.sizes[key]])
         seen = torch.as_tensor(observation[key] if encoder.is_dict else observation)
         pictures = [upright(image[0]) for image in (seen, encoder.eye.decode(codes.to(encoder.device)))]
-        sheet = pixels(self._titled().finish())
-        tall = (HEIGHT - 2 * MARGIN - TITLE - GAP) // 2
-        for number, picture in enumerate(pictures):
-            wide = min(WIDTH - 2 * MARGIN, tall * picture.shape[1] // picture.shape[0])
-            large = np.asarray(Image.fromarray(picture).resize((wide, tall), Image.Resampling.NEAREST))
-            top, left = MARGIN + TITLE + number * (tall + GAP), (WIDTH - wide) // 2
-            sheet[top : top + tall, left : left + wide] = large
+        height, width = pictures[0].shape[:2]
+        most = WIDTH - 2 * MARGIN, (HEIGHT - 2 * MARGIN - TITLE - GAP) // 2
+        share = min(most[0] / width, most[1] / height)
+        wide, tall = round(share * width), round(share * height)
+        left, tops = (WIDTH - wide) // 2, (MARGIN + TITLE, MARGIN + TITLE + most[1] + GAP)
+        canvas = self._titled()
+        for top in tops:
+            _frame(canvas, (left - 1, top - 1, wide + 2, tall + 2))
+        sheet = pixels(canvas.finish())
+        for top, picture in zip(tops, pictures, strict=True):
+            large = Image.fromarray(picture).resize((wide, tall), Image.Resampling.NEAREST)
+            sheet[top : top + tall, left : left + wide] = np.asarray(large)
         return sheet
 
     def _charts(self) -> np.ndarray:

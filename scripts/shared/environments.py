@@ -71,6 +71,11 @@ def refusing(env_id: str) -> Iterator[None]:
         raise Refusal(f"cannot make {env_id}: {error}") from error
 
 
+def untwinned(env_id: str) -> str:
+    """The id whose flat twin an id is, else the id itself: both have one recipe, one reference and one unit."""
+    return env_id.replace("-flat-v", "-v") if env_id.rpartition(":")[2].startswith("Foveal/") else env_id
+
+
 def is_native(env_id: str) -> bool:
     """Whether an id is made by this package, many lanes in one."""
     return bool(find_spec(env_id).vector_entry_point == NATIVE)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from tqdm import tqdm
 
-from .environments import make_lanes
+from foveal_envs import IDS
+
+from .environments import make_lanes, untwinned
 from .groups import Group, group_runs, name_groups
 from .policies import load_agent
 from .rollouts import EVALUATION_SEED, measured, rollout
@@ -68,7 +69,7 @@ TASKS: dict[str, tuple[Unit, str, tuple[str, ...]]] = {  # unit, best reference,
 
 def task_of(env_id: str) -> tuple[Unit, str, tuple[str, ...]]:
     """Natural unit, best reference and further references of an id; else the return, against the oracle."""
-    return TASKS.get(env_id.partition("/")[2].removesuffix("-v0"), (RETURN, "oracle", ()))
+    return TASKS.get(untwinned(env_id).partition("/")[2].removesuffix("-v0"), (RETURN, "oracle", ()))
 
 
 def reference_heights(env_id: str, keywords: Mapping[str, Any], measure: str, starts: int = 200) -> dict[str, float]:
@@ -84,18 +85,13 @@ def reference_heights(env_id: str, keywords: Mapping[str, Any], measure: str, st
         Name -> mean, for the lines of a learning curve.
     """
     own_id = env_id.rpartition(":")[2]
-    names = ("random", task_of(own_id)[1]) if own_id in suite_ids() else ("random",)
+    names = ("random", task_of(own_id)[1]) if untwinned(own_id) in IDS else ("random",)
     heights = {}
     for name in names:
         played = measured(name, env_id, starts, **keywords)
         if measure in played:
             heights[name] = played[measure]
     return heights
-
-
-def suite_ids() -> list[str]:
-    """All ids of this package, in the order of registration."""
-    return [id for id in gym.registry if id.startswith("Foveal/")]
 
 
 @dataclass

@@ -103,7 +103,7 @@ def test_image_yardstick_sees_what_the_environment_sees():
 
 
 def test_suite_and_images_write_what_they_measured(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "suite_ids", lambda: ["Foveal/GridSearch-v0"])
+    monkeypatch.setattr(benchmark, "IDS", ("Foveal/GridSearch-v0",))
     benchmark.suite(rounds=1, output=tmp_path, lanes=(1, 2))
     lines = (tmp_path / "suite.csv").read_text().splitlines()
     assert lines[0] == "# python -m scripts.benchmark suite"

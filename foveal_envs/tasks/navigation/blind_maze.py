@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from ...checks import LONGEST, require, whole_number
+from ...checks import LONGEST, flag, require, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import TRAIL
 from ...limits import COUNT
@@ -55,13 +55,15 @@ class BlindMaze(Task):
         prize: reward at the goal.
         cost: of every move.
         moves: longest episode.
+        one_hot: whether the observation is a vector with a 1 in its place.
 
     Attributes:
         steps: (S,) least number of moves to the goal.
     """
 
     world = np.dtype([("moves", np.int64), ("state", np.int64), ("trail", np.int16, (TRAIL,))])
-    observation_space, action_space = gym.spaces.Discrete(16), gym.spaces.Discrete(4)
+    observation_space: gym.Space[Any] = gym.spaces.Discrete(16)
+    action_space = gym.spaces.Discrete(4)
     action_names = COMPASS
 
     def __init__(
@@ -75,7 +77,10 @@ class BlindMaze(Task):
         prize: float,
         cost: float,
         moves: int,
+        one_hot: bool,
     ) -> None:
+        if flag("one_hot", one_hot):
+            self.observation_space = gym.spaces.Box(0.0, 1.0, (16,), np.float32)
         moves = whole_number("moves", moves, 1, LONGEST)
         self.grid, self.cells, self.moves_to, self.codes = grid, cells, moves_to, codes
         self.start, self.goal = start, goal
@@ -100,7 +105,8 @@ class BlindMaze(Task):
         _step(worlds, active, actions, self._settings, self.moves_to, rewards, terminated)
 
     def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        _observe(worlds, rows, self.codes, observation)
+        show = _observe if isinstance(self.observation_space, gym.spaces.Discrete) else _observe_one_hot
+        show(worlds, rows, self.codes, observation)
 
     def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
         state = worlds["state"][rows]
@@ -167,3 +173,10 @@ def _step(
 def _observe(worlds: np.ndarray, rows: np.ndarray, codes: np.ndarray, observation: np.ndarray) -> None:
     for row in rows:
         observation[row] = codes[worlds[row]["state"]]
+
+
+@kernel
+def _observe_one_hot(worlds: np.ndarray, rows: np.ndarray, codes: np.ndarray, observation: np.ndarray) -> None:
+    for row in rows:
+        observation[row] = 0.0
+        observation[row, codes[worlds[row]["state"]]] = 1.0

@@ -55,7 +55,8 @@ class HQMaze(BlindMaze):
     the goal; a sequence of at least three such policies, each of which hands over at an observation, can.
 
     ### Observation
-    Discrete(16): which of the four neighbours are walls, 1 north + 2 east + 4 south + 8 west. Outside is wall.
+    Discrete(16): which of the four neighbours are walls, 1 north + 2 east + 4 south + 8 west. Outside is wall. With
+    ``one_hot`` Box(0, 1, (16,)), 1 at that number and else 0.
 
     ### Actions
     Discrete(4): one square north, east, south, west. A wall stops the move.
@@ -73,15 +74,16 @@ class HQMaze(BlindMaze):
         layout: "published" (62 squares, 9 patterns, 28 steps), "small" (44, 12, 18), "large" (76, 13, 36), or strings:
             ``#`` wall, ``.`` free, one ``S``, the start, and one ``G``, the goal.
         moves: longest episode.
+        one_hot: whether the observation is a Box, for what takes no Discrete.
 
     Raises:
         ValueError: an impossible keyword, or a layout without start, goal or a way, drawn with the fault marked.
     """
 
-    def __init__(self, layout: str | Sequence[str] = "published", moves: int = 1000) -> None:
+    def __init__(self, layout: str | Sequence[str] = "published", moves: int = 1000, one_hot: bool = False) -> None:
         grid = choose_layout(layout, LAYOUTS, "SG")
         start, goal = place_of(grid, "S", "start"), place_of(grid, "G", "goal")
         require_reach(grid, grid != WALL, start, grid == "G", "the goal must be reachable from the start")
         cells, moves_to = neighbours(grid != WALL)
         ends = index_of(cells, start), index_of(cells, goal)
-        super().__init__(grid, cells, moves_to, wall_codes(moves_to), *ends, 100.0, 0.0, moves)
+        super().__init__(grid, cells, moves_to, wall_codes(moves_to), *ends, 100.0, 0.0, moves, one_hot)

@@ -84,7 +84,8 @@ class KeyDoorMaze(BlindMaze):
     it.
 
     ### Observation
-    Discrete(16): which of the four neighbours are walls, 1 north + 2 east + 4 south + 8 west. Outside is wall.
+    Discrete(16): which of the four neighbours are walls, 1 north + 2 east + 4 south + 8 west. Outside is wall. With
+    ``one_hot`` Box(0, 1, (16,)), 1 at that number and else 0.
 
     ### Actions
     Discrete(4): one square north, east, south, west. A wall stops the move.
@@ -101,13 +102,14 @@ class KeyDoorMaze(BlindMaze):
         layout: "published" (62 squares, 8 patterns, 83 steps), "small" (40, 12, 40), "large" (230, 14, 83), or strings:
             ``#`` wall, ``.`` free, one each of ``S`` start, ``K`` key, ``D`` door, ``G`` goal.
         moves: longest episode.
+        one_hot: whether the observation is a Box, for what takes no Discrete.
 
     Raises:
         ValueError: an impossible keyword; or a layout that lacks a mark, whose key cannot be reached before or whose
             goal cannot be reached after the door opens, or that needs no key: drawn with the fault marked.
     """
 
-    def __init__(self, layout: str | Sequence[str] = "published", moves: int = 1000) -> None:
+    def __init__(self, layout: str | Sequence[str] = "published", moves: int = 1000, one_hot: bool = False) -> None:
         grid = choose_layout(layout, LAYOUTS, "SKDG")
         places = [
             place_of(grid, mark, name) for mark, name in zip("SKDG", ("start", "key", "door", "goal"), strict=True)
@@ -123,4 +125,4 @@ class KeyDoorMaze(BlindMaze):
         before = np.where(after == door, np.arange(count)[:, None], after)
         codes = np.concatenate([wall_codes(before), wall_codes(after)])
         moves_to = np.concatenate([np.where(before == key, key + count, before), after + count])  # no key, then key
-        super().__init__(grid, cells, moves_to, codes, start, goal + count, 500.0, 0.1, moves)
+        super().__init__(grid, cells, moves_to, codes, start, goal + count, 500.0, 0.1, moves, one_hot)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
+import foveal_envs
 from agents import make_sb3
 from scripts.evaluate import evaluate
 from scripts.shared import measures, score_tables, tables
-from scripts.shared.suite import TASKS, Line, Outcome, run, score_suite, suite_ids
+from scripts.shared.suite import TASKS, Line, Outcome, run, score_suite
 
 SQUARE = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 10.0], [0.0, 0.0]])
 
@@ -50,7 +51,7 @@ def test_multimatch() -> None:
 
 
 def test_suite_scores_references() -> None:
-    assert set(TASKS) <= {id.split("/")[1].removesuffix("-v0") for id in suite_ids()}
+    assert set(TASKS) <= {id.split("/")[1].removesuffix("-v0") for id in foveal_envs.IDS}
     lines = score_suite(["Foveal/GridSearch-v0", "Foveal/Catch-v0"], (), 60, 2)
     scores = {(line.env_id, line.policy): line.scores.mean() for line in lines}
     assert scores["Foveal/GridSearch-v0", "random"] == pytest.approx(0.0, abs=1e-9)
