@@ -11,15 +11,18 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.common.utils import check_for_correct_spaces, safe_mean
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from ..cores import State
 from .encoder import GOAL_KEYS
 from .saving import SavedAlgorithm
 from .sequences import true_next
+from .vec_env import GymnasiumVecEnv
 from .workers import all_go_on
 
 
@@ -245,6 +248,13 @@ class Agent(SavedAlgorithm):
     def resumes_exactly(self) -> bool:
         """Whether a checkpoint made now resumes bit for bit, if the environment can be restored."""
         return self.workers == 1 and not self.collecting
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """A VecEnv of an environment, of Gymnasium's vector environment, or of another VecEnv."""
+        if isinstance(env, VectorEnv):
+            env = GymnasiumVecEnv(env)
+        return SavedAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
         """Checks the settings, and starts the schedule and the random states; a subclass then builds its nets."""

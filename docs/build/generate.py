@@ -114,11 +114,12 @@ alone will do. Variants are keyword arguments. Each page below is the docstring 
 
 def environment_page(id: str, env: gymnasium.Env) -> str:
     """Title, picture, facts from the specification, and the docstring of the task with its keywords."""
-    task, spec = type(env.unwrapped.task), env.spec
+    task, spec, flat = type(env.unwrapped.task), env.spec, id.replace("-v0", "-flat-v0")
     facts = {
         "id": f"`{id}`",
         "single": f'`gymnasium.make("foveal_envs:{id}")`',
         "vector": f'`gymnasium.make_vec("foveal_envs:{id}", num_envs=256)`',
+        "one Box": f'`gymnasium.make("foveal_envs:{flat}")`' if flat in gymnasium.registry else None,
         "observation": describe(env.observation_space),
         "action": describe(env.action_space),
         "safety limit": f"{spec.max_episode_steps} steps" if spec.max_episode_steps else "none",

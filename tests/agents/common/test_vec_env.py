@@ -15,7 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 import foveal_envs  # noqa: F401
-from agents import GymnasiumVecEnv, RecurrentPPO, make_sb3
+from agents import GymnasiumVecEnv, RecurrentPPO, WorldModelController, make_sb3
 from agents.common.vec_env import NO_INFO
 
 from ..worlds import PointVectorEnv, Switches
@@ -229,3 +229,17 @@ def test_the_mode_is_named_as_the_environment_names_it(default):
         assert make_sb3("Test/Native-v0", 2).env.unwrapped.__class__ is Native
     finally:
         del gym.registry["Test/Native-v0"]
+
+
+def test_agents_take_gymnasium_s_vector_environments() -> None:
+    for keywords in ({"autoreset_mode": "same_step"}, {"autoreset_mode": "disabled"}):
+        env = gym.make_vec("Foveal/FlipFlop-v0", 4, **keywords)
+        agent = RecurrentPPO(env=env, n_steps=8, seed=0).learn(64, log_interval=None)
+        assert agent.n_envs == 4
+        agent.set_env(gym.make_vec("Foveal/FlipFlop-v0", 2, **keywords))
+        assert agent.lanes == 2
+    with pytest.raises(ValueError, match="NEXT_STEP"):
+        RecurrentPPO(env=gym.make_vec("Foveal/FlipFlop-v0", 4))
+    lanes = gym.make_vec("Pendulum-v1", 2, vectorization_mode="sync", vector_kwargs={"autoreset_mode": "SameStep"})
+    agent = WorldModelController("MlpPolicy", lanes, seed=0, model_steps=20, updates=1, batch_size=4)
+    assert agent.learn(60, log_interval=None).num_timesteps >= 60
