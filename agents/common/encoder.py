@@ -94,13 +94,6 @@ class Encoder:
         start = 0 if self.shares_goal else self.observation_size
         self.goal_slice = slice(start, start + self.goal_size)
 
-    def codes(self) -> list[slice]:
-        """The places of images' codes in an observation vector."""
-        ends = np.cumsum([self.sizes[key] for key in self.keys]).tolist()
-        return [
-            slice(end - self.sizes[key], end) for key, end in zip(self.keys, ends, strict=True) if key in self.images
-        ]
-
     def observation(self, obs: Any) -> Tensor:
         """The observation vectors (B, D) of a batch of environment observations."""
         return self._flat(obs, self.keys)

@@ -21,8 +21,7 @@ class Vision(nn.Module):
 
     Images are resized to squares of 64 pixels, those below 64 to 32. V reads and gives back their difference from the
     mean image, each pixel in units of its own spread: else what is small and moves would be lost among all that stays.
-    Codes are the principal components of what the narrowest layer says, those that vary most first, in a common unit in
-    which two images are about 1 apart: what varies little counts little wherever codes are compared or predicted.
+    Codes are in units in which two images are about 1 apart.
 
     Args:
         space: Box of images (H, W, channels) or (channels, H, W), uint8.
@@ -36,7 +35,7 @@ class Vision(nn.Module):
     mean: Tensor
     spread: Tensor
     centre: Tensor
-    basis: Tensor
+    unit: Tensor
     seen: Tensor
 
     def __init__(
@@ -85,7 +84,7 @@ class Vision(nn.Module):
         self.register_buffer("mean", torch.zeros(square))
         self.register_buffer("spread", torch.ones(square))
         self.register_buffer("centre", torch.zeros(codes))
-        self.register_buffer("basis", torch.eye(codes))
+        self.register_buffer("unit", torch.ones(()))
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
         self.requires_grad_(False)
 
@@ -104,12 +103,12 @@ class Vision(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """Codes (B, K) of images (B, ...) of the space."""
         parts = [self.encoder(self._read(part)) for part in torch.split(images, CHUNK)]
-        return (torch.cat(parts) - self.centre) @ self.basis
+        return (torch.cat(parts) - self.centre) / self.unit
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, ...) of the space, floats from 0 to 255, from codes (B, K)."""
-        images = self.mean + self.spread * self.decoder(torch.linalg.solve(self.basis.T, codes.T).T + self.centre)
+        images = self.mean + self.spread * self.decoder(codes * self.unit + self.centre)
         images = _resized(images, self.shape[:2] if self._last else self.shape[1:]).clamp(0, 1) * 255
         return images.movedim(1, -1) if self._last else images
 
@@ -140,8 +139,7 @@ class Vision(nn.Module):
         self.requires_grad_(False)
         codes = self.encode(images)
         self.centre.copy_(codes.mean(0))
-        variances, vectors = torch.linalg.eigh((codes - self.centre).T.cov(correction=0).reshape(2 * [self.codes]))
-        self.basis.copy_(vectors.flip(1) / (2 * variances.sum()).sqrt().clamp(min=1e-3))
+        self.unit.copy_((2 * (codes - self.centre).square().sum(1).mean()).sqrt().clamp(min=1e-6))
         self.seen.fill_(True)
         last = losses[-max(1, len(losses) // 10) :]
         return sum(last) / len(last)

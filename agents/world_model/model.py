@@ -146,7 +146,7 @@ class WorldModel(nn.Module):
         output, has_goal = output or usual_output(encoder), encoder.has_goal
         scaled = output == "residual" and not has_goal if scaled is None else scaled
         settings = {"reward": not has_goal, "terminated": not has_goal, **keywords}
-        scale = Scale(encoder.observation_size, scaled, not has_goal, encoder.codes())
+        scale = Scale(encoder.observation_size, scaled, rewards=not has_goal)
         model = cls(encoder, actions.size, output=output, scale=scale, actions=actions, **settings).to(device)
         model.eye = encoder.eye
         return model

@@ -59,7 +59,7 @@ class ControllerPolicy(Actor):
         self.actions = make_actions(action_space, probabilistic)
         self.core = make_core(core, inputs, **(core_kwargs or {}))
         self.head = nn.Linear(self.core.output_size, self.actions.units)
-        self.scale = Scale(self.encoder.observation_size, scaled, not self.encoder.has_goal, self.encoder.codes())
+        self.scale = Scale(self.encoder.observation_size, scaled, rewards=not self.encoder.has_goal)
 
     def net(self, observation: Tensor, desired: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """The outputs' net inputs (B, U), and the core's next state.

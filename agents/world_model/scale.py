@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,6 @@ class Scale(nn.Module):
         size: D.
         observations: whether observations have a scale; else it stays at mean 0 and spread 1.
         rewards: likewise.
-        joint: numbers with a common scale, that of those among them which vary most: the codes of an image.
     """
 
     mean: Tensor
@@ -43,9 +41,8 @@ class Scale(nn.Module):
     _sums: Tensor
     _pay: Tensor
 
-    def __init__(self, size: int, observations: bool = True, rewards: bool = True, joint: Iterable[slice] = ()) -> None:
+    def __init__(self, size: int, observations: bool = True, rewards: bool = True) -> None:
         super().__init__()
-        self._joint = tuple(joint)
         self.observations, self.rewards, self._warned = observations, rewards, False
         own = {
             **{name: torch.full((size,), value) for name, value in (("mean", 0.0), ("spread", 1.0), ("change", 1.0))},
@@ -127,8 +124,6 @@ class Scale(nn.Module):
         self._sums += torch.stack((seen.sum(0), seen.square().sum(0), change.square().sum(0)))
         mean, square, change = self._sums / self.count
         spread = (square - mean.square()).clamp(min=0).sqrt()
-        for part in self._joint:
-            spread[part], change[part] = spread[part].max(), change[part].max()
         self.mean.copy_(mean)
         self.spread.copy_(torch.where(varies(spread, mean), spread, 1.0))
         self.change.copy_((change.sqrt() / self.spread).clamp(min=1e-4))

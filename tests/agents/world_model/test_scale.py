@@ -45,18 +45,6 @@ def test_scales_are_those_of_all_steps_so_far():
     assert torch.equal(scaled[:, 2], torch.zeros(200))
 
 
-def test_numbers_with_a_common_scale_keep_their_proportions():
-    torch.manual_seed(0)
-    before = torch.randn(200, 2, 4) * torch.tensor([5.0, 3.0, 0.1, 0.0])
-    after = before + torch.randn(200, 2, 4) * torch.tensor([1.0, 0.5, 0.2, 0.0])
-    scale, apart = Scale(4, joint=[slice(1, 4)]), Scale(4)
-    for one in (scale, apart):
-        one.update(before, after, torch.zeros(200, 2, 1), torch.zeros(200, 2, 1))
-    torch.testing.assert_close(scale.spread, apart.spread[[0, 1, 1, 1]])
-    torch.testing.assert_close(scale.change[:1], apart.change[:1])
-    torch.testing.assert_close(scale.change[1:], (apart.change * apart.spread)[[1, 1, 1]] / apart.spread[1])
-
-
 def test_fixed_scales_change_nothing_and_are_not_saved():
     scale, x = Scale(2, observations=False, rewards=False), torch.randn(5, 2)
     scale.update(torch.randn(5, 3, 2), torch.randn(5, 3, 2), torch.randn(5, 3, 1), torch.zeros(5, 3, 1))

