@@ -39,3 +39,7 @@ def main(words: Sequence[str] | None = None) -> None:
         except ModuleNotFoundError as error:
             raise Refusal(f"foveal {name} needs {error.name}: pip install 'foveal-envs[agents]'") from error
         command.main(words[1:])
+
+
+if __name__ == "__main__":
+    main()

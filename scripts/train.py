@@ -24,7 +24,7 @@ from .recipes import find_recipe, recipes
 from .shared.about import read_about
 from .shared.attendant import Attendant
 from .shared.command import Refusal, program, run_command
-from .shared.environments import is_native, make_lanes, parse_keywords, task_in
+from .shared.environments import is_native, make_lanes, parse_keywords, task_in, untwinned
 from .shared.lessons import check_lessons
 from .shared.listing import listing
 from .shared.logs import check_formats
@@ -190,7 +190,7 @@ def _run_of(
         environment = environment or "Foveal/TargetDetection-v0"
         if Path(environment).is_dir():
             raise Refusal(f"{environment} is a folder: go on with --resume {environment}, or repeat it with --from")
-        run = recipe_or_default(environment, words["env"])
+        run = recipe_or_default(environment, words["env"], given.get("algorithm"))
     if "algorithm" in given and given["algorithm"] != run.algorithm:  # the recipe's settings are for another
         run = replace(run, agent_kwargs={}, lessons={}, preset="default", steps=run.total, train_kwargs={})
     run = replace(
@@ -207,11 +207,13 @@ def _run_of(
     return run
 
 
-def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
-    """The recipe of an id, or where there is none an agent that fits, with its defaults."""
+def recipe_or_default(env_id: str, env_kwargs: dict[str, Any], algorithm: str | None = None) -> Run:
+    """The recipe of an id; where there is none, an algorithm with its defaults, if none is given one that fits."""
     try:
         run = find_recipe(env_id).run()
     except Refusal:
+        if algorithm is not None:
+            return _without_recipe(env_id, algorithm)
         lanes = make_lanes(env_id, env_kwargs, 1)
         fits = fitting(lanes)
         pushes = isinstance(lanes.single_action_space, gym.spaces.Box)
@@ -221,8 +223,17 @@ def recipe_or_default(env_id: str, env_kwargs: dict[str, Any]) -> Run:
         if name is None:
             raise Refusal(f"no agent fits the spaces of {env_id}") from None
         print(f"{env_id} has no recipe: {name} with its defaults; {', '.join(fits)} fit its spaces")
-        return Run(env_id, {}, name, lanes=64 if is_native(env_id) else 16)
-    return run if env_id in recipes() else replace(run, env_id=env_id)
+        return _without_recipe(env_id, name)
+    return run if env_id in recipes() else replace(run, env_id=untwinned(env_id))
+
+
+def _without_recipe(env_id: str, algorithm: str) -> Run:
+    """A run with the algorithm's defaults. Where steps are slow, a world model learns most from those of one lane."""
+    if is_native(env_id):
+        return Run(env_id, {}, algorithm, lanes=64)
+    if algorithm == "WorldModelController":
+        return Run(env_id, {}, algorithm, lanes=1, steps=10_000)
+    return Run(env_id, {}, algorithm, lanes=16)
 
 
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendant) -> None:

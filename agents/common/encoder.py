@@ -94,6 +94,14 @@ class Encoder:
         start = 0 if self.shares_goal else self.observation_size
         self.goal_slice = slice(start, start + self.goal_size)
 
+    def as_in_space(self, key: str, array: np.ndarray) -> np.ndarray:
+        """Observations (B, ...) of a key; images that have their channels at the other end are turned."""
+        shape = self.parts[key].shape
+        if key not in self.images or array.ndim != 4 or array.shape[1:] == shape:
+            return array
+        turned = np.moveaxis(array, *((1, -1) if shape[-1] <= shape[0] else (-1, 1)))
+        return turned if turned.shape[1:] == shape else array
+
     def observation(self, obs: Any) -> Tensor:
         """The observation vectors (B, D) of a batch of environment observations."""
         return self._flat(obs, self.keys)

@@ -1,4 +1,4 @@
-"""The eye of a world model: an autoencoder V that turns images into codes (Ha & Schmidhuber 2018, without noise)."""
+"""An autoencoder that turns images into codes, the vision of a world model (Ha & Schmidhuber 2018, without noise)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ CHUNK = 256  # images at a time
 class Vision(nn.Module):
     """An autoencoder: image -> code (K,) -> image. It learns from images alone, once, and stays as it is.
 
-    Images are resized to squares of 64 pixels, those below 64 to 32. V reads and gives back their difference from the
-    mean image, each pixel in units of its own spread: else what is small and moves would be lost among all that stays.
+    Images are resized to squares of 64 pixels, those below 64 to 32. What is read and given back is their difference from
+    the mean image, each pixel in units of its own spread: else what is small and moves would be lost among all that stays.
     Codes are in units in which two images are about 1 apart.
 
     Args:
         space: Box of images (H, W, channels) or (channels, H, W), uint8.
         codes: K.
         width: channels of the first convolution; the two others have twice as many.
-        updates: minibatches that V learns from.
+        updates: minibatches that it learns from.
         batch_size: images in a minibatch.
         learning_rate: Adam's at the beginning; it falls linearly to 0.
     """
@@ -96,7 +96,7 @@ class Vision(nn.Module):
         return _resized(images, self.mean.shape[-2:])
 
     def _read(self, images: Tensor) -> Tensor:
-        """What V reads and should give back: differences from the mean image, each pixel's in units of its own."""
+        """What is read and given back: differences from the mean image, each pixel's in units of its own spread."""
         return (self._squares(images) - self.mean) / self.spread
 
     @torch.no_grad()

@@ -105,9 +105,9 @@ class WorldModelController(Agent):
         saturation: weight e of a penalty on C, e/2 |W core + b|^2 averaged over the batch: it keeps C's logistic
             outputs out of saturation, where no other gradient reaches them.
         share_goal: see `Encoder`.
-        vision: whether images pass through an eye, a `Vision` that learns from those of the first `model_steps`; M and
-            V begin to learn then. Else their pixels are numbers like all others. None: images of at least 16 x 16
-            pixels do, unless `online`.
+        vision: whether images of at least 16 x 16 pixels are encoded by a `Vision`, an autoencoder that learns from those
+            of the first `model_steps`; M and V begin to learn then. Else their pixels are numbers like all others.
+            None: unless `online`, or under a VecNormalize of observations.
         vision_kwargs: keywords of `Vision`.
         core, core_kwargs: C's core, a name in `agents.CORES`, and its keywords.
         model_core, model_core_kwargs: M's.
@@ -138,6 +138,7 @@ class WorldModelController(Agent):
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         "ControllerPolicy": ControllerPolicy,
         "MlpPolicy": ControllerPolicy,
+        "CnnPolicy": ControllerPolicy,
         "MultiInputPolicy": ControllerPolicy,
     }
     STATE = (*Agent.STATE, "replay", "exploration", "album")
@@ -334,7 +335,7 @@ class WorldModelController(Agent):
         encoder.eye = self.policy.eye
         if encoder.eye and (self.online or normalised or self.model_steps < 1):
             raise ValueError(
-                "the eye of an agent learns from the images of the first `model_steps`, as they come from the "
+                "an agent's Vision learns from the images of the first `model_steps`, as they come from the "
                 "environment: leave online=False and model_steps above 0, and images out of VecNormalize"
             )
         draws = self.policy.actions.probabilistic

@@ -112,7 +112,7 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
         options = options or {}
         if options.keys() - {"starts"}:
             raise ValueError(f"the only option of a dream's reset is 'starts', not {sorted(options)}")
-        starts = options.get("starts")
+        starts = self._turned(options.get("starts"))
         if starts is not None and not self._fits(starts):
             raise ValueError(f"starts must be {self.num_envs} observations, an element of {self.observation_space}")
         self._starts = starts
@@ -123,6 +123,13 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
         self._pending[:] = False
         self._begin(np.arange(self.num_envs))
         return self._observe(), {}
+
+    def _turned(self, starts: Any) -> Any:
+        """Starts, their images with the channels where the space has them."""
+        if isinstance(starts, Mapping):
+            known = self._encoder.parts
+            return {key: self._encoder.as_in_space(key, part) if key in known else part for key, part in starts.items()}
+        return self._encoder.as_in_space("observation", starts) if isinstance(starts, np.ndarray) else starts
 
     def _fits(self, starts: Any) -> bool:
         arrays = starts if isinstance(starts, Mapping) else {"observation": starts}

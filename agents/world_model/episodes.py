@@ -117,8 +117,12 @@ def _observations(observations: Any, encoder: Encoder, steps: int) -> Any:
     arrays = {}
     for key, part in encoder.parts.items():
         what = f"observations of {key!r}" if encoder.is_dict else "observations"
-        whole = key in encoder.images and getattr(named[key], "dtype", None) == np.uint8
-        arrays[key] = named[key] if whole else _numbers(what, named[key])
+        if key in encoder.images:
+            arrays[key] = encoder.as_in_space(key, np.asarray(named[key]))
+            if arrays[key].dtype != np.uint8:
+                raise ValueError(f"{what} are images, which must be uint8, not {arrays[key].dtype}")
+        else:
+            arrays[key] = _numbers(what, named[key])
         shape = (steps + 1, *part.shape)
         if arrays[key].shape != shape:
             raise ValueError(f"{steps} actions, but {what} of shape {arrays[key].shape}, which must be {shape}")

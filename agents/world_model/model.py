@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -124,7 +123,8 @@ class WorldModel(nn.Module):
         *,
         output: Output | None = None,
         scaled: bool | None = None,
-        vision: Mapping[str, Any] | None = MappingProxyType({}),
+        vision: bool = True,
+        vision_kwargs: dict[str, Any] | None = None,
         device: torch.device | str = "cpu",
         **keywords: Any,
     ) -> WorldModel:
@@ -135,14 +135,16 @@ class WorldModel(nn.Module):
             action_space: Box, Discrete, or MultiDiscrete of one axis.
             output: None: "logistic" where all observations lie in [0, 1], else "residual".
             scaled: whether it learns the scales of the observations; None: without goals, if its units are residual.
-            vision: keywords of the `Vision` that images pass through, which `fit` teaches first; None: none.
+            vision: whether images of at least 16 x 16 pixels are encoded by a `Vision`, which `fit` teaches first.
+            vision_kwargs: its keywords.
             device: of the parameters.
             **keywords: of the constructor.
 
         Raises:
             ValueError: other spaces, or an unknown output.
         """
-        encoder, actions = Encoder(observation_space, device=device, vision=vision), make_actions(action_space)
+        sight = (vision_kwargs or {}) if vision else None
+        encoder, actions = Encoder(observation_space, device=device, vision=sight), make_actions(action_space)
         output, has_goal = output or usual_output(encoder), encoder.has_goal
         scaled = output == "residual" and not has_goal if scaled is None else scaled
         settings = {"reward": not has_goal, "terminated": not has_goal, **keywords}

@@ -103,12 +103,16 @@ def signals_in(infos: Sequence[Mapping[str, Any]], names: Sequence[str]) -> np.n
     for name in names:
         for info in infos:
             if name not in info:
-                raise MissingSignal(f"signals names {name!r}, but the info of a step has only {sorted(info)}")
+                raise MissingSignal(f"signals names {name!r}, but the info of a step {_said(info)}")
             if not _is_number(info[name]):
                 raise MissingSignal(
                     f"signals names {name!r}, which must be a finite number in the info, not {info[name]!r}"
                 )
     return np.array([[info[name] for name in names] for info in infos], np.float32)
+
+
+def _said(info: Mapping[str, Any]) -> str:
+    return f"has only {sorted(info)}" if info else "is empty"
 
 
 def _is_number(value: Any) -> bool:

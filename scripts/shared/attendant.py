@@ -21,7 +21,7 @@ from agents import Agent, KeepBest, save_checkpoint
 
 from .environments import find_spec, is_native
 from .rollouts import measured
-from .runs import Run, write_json
+from .runs import BEST, Run, write_json
 from .signals import Stopped
 from .tables import numeric, read_rows, write_rows
 
@@ -167,7 +167,7 @@ class Attendant(BaseCallback):
         (self.folder / ".next.zip").replace(self.folder / "model.zip")
         if self.phase == PHASES[-1] and self.best.steps > self.about.get("best", {}).get("steps", 0):
             self.best.save(self.folder / ".next.zip")
-            (self.folder / ".next.zip").replace(self.folder / "best.zip")
+            (self.folder / ".next.zip").replace(self.folder / BEST)
         self.write_about("running")
 
     def write_about(self, ended: str) -> None:

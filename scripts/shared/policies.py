@@ -18,7 +18,7 @@ import numpy as np
 from foveal_envs.reference import REFERENCES, RandomPolicy, make_reference
 
 from .command import Refusal
-from .runs import CONTROLLER, Run, read_config
+from .runs import BEST, CONTROLLER, Run, read_config
 
 # What Stable-Baselines3's algorithms pickle into their files. Most is made anew when one is loaded.
 PICKLED = (
@@ -60,6 +60,8 @@ def load_agent(
     if str(name) in REFERENCES:
         return reference(str(name), env, **({"seed": seed} if str(name) == "random" else {}))
     path = Path(name) / "model.zip" if Path(name).is_dir() else Path(name)
+    if path.name == BEST and path.parent.is_dir() and not path.is_file():
+        raise Refusal(f"{path.parent} has no {BEST}: too few training episodes have ended after the random moves")
     if not path.is_file():
         raise Refusal(f"no agent {str(name)!r}: give {', '.join(REFERENCES)}, a run folder or a model.zip")
     if algorithm is None:
@@ -230,7 +232,7 @@ _NEEDED: dict[str, dict[str, Any]] = {
 def _fits(name: str, kind: Any, observations: gym.Space[Any], actions: gym.Space[Any]) -> bool:
     try:
         kind(env=_Empty(observations, actions), **_NEEDED.get(name, {}))
-    except (AssertionError, AttributeError, IndexError, TypeError, ValueError):
+    except Exception:  # a net for images raises its own where they are too small
         return False
     return True
 

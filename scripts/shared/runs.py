@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LARGEST_CONFIG = 1_000_000  # bytes
 CONTROLLER = "controller"  # keyword of a HierarchicalController, and the folder of the run that trains it
+BEST = "best.zip"
 
 
 @dataclass
@@ -144,7 +145,7 @@ class Run:
         others = [name for name, other in AGENTS.items() if set(unknown) <= set(constructor_keywords(other))]
         if unknown and others:
             raise Refusal(
-                f"{self.algorithm} has no {' and no '.join(unknown)}, but {' and '.join(others)} has: "
+                f"{self.algorithm} has no {' and no '.join(unknown)}, unlike {' and '.join(others)}: "
                 f"add --algorithm {others[0]}"
             )
 

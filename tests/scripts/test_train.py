@@ -146,7 +146,7 @@ def test_an_agent_without_a_checkpoint_is_not_trained_anew(tmp_path: Path, capsy
 
 def test_an_agent_that_has_the_keyword_is_named(tmp_path: Path) -> None:
     words = {"steps": 600, "lanes": 2, "folder": tmp_path / "run", "progress_bar": False}
-    with pytest.raises(Refusal, match="RecurrentPPO has no signals, but WorldModelController has: add --algorithm"):
+    with pytest.raises(Refusal, match="RecurrentPPO has no signals, unlike WorldModelController: add --algorithm"):
         train("Foveal/Parking-v0", agent=('signals={"pain": 0}',), **words)
     assert not (tmp_path / "run").exists()
 

@@ -145,6 +145,9 @@ def test_dreams_are_pictures() -> None:
     assert obs.dtype == np.uint8
     obs = dream.step(np.zeros((2, 1), np.float32))[0]
     assert dream.observation_space.contains(obs)
+    pictures = np.stack([picture(6.0), picture(12.0)])
+    begun = [dream.reset(seed=0, options={"starts": starts})[0] for starts in (pictures, np.moveaxis(pictures, -1, 1))]
+    np.testing.assert_array_equal(*begun)
 
 
 def test_a_model_alone_learns_to_see_from_episodes() -> None:
@@ -159,7 +162,7 @@ def test_a_model_alone_learns_to_see_from_episodes() -> None:
             }
         )  # fmt: skip
     torch.manual_seed(0)
-    model = WorldModel.of(SPOTS, Spot.action_space, vision={"codes": 4, "width": 4, "updates": 20})
+    model = WorldModel.of(SPOTS, Spot.action_space, vision_kwargs={"codes": 4, "width": 4, "updates": 20})
     history = model.fit(episodes, epochs=2, batch_size=4)
     assert model.encoder.eye.seen
     assert np.isfinite(history[-1]["loss"])
@@ -167,6 +170,15 @@ def test_a_model_alone_learns_to_see_from_episodes() -> None:
     kept = model.eye.mean.clone()
     model.fit(episodes[::-1], epochs=1, batch_size=4)
     assert torch.equal(kept, model.eye.mean)
+    first = WorldModel.of(SPOTS, Spot.action_space, vision=False)
+    assert first.encoder.eye is None
+    turned = [{**episode, "observations": np.moveaxis(episode["observations"], -1, 1)} for episode in episodes]
+    torch.manual_seed(0)
+    other = WorldModel.of(SPOTS, Spot.action_space, vision_kwargs={"codes": 4, "width": 4, "updates": 20})
+    assert other.fit(turned, epochs=2, batch_size=4) == history
+    wrong = {**episodes[1], "observations": episodes[1]["observations"] / 255}
+    with pytest.raises(ValueError, match="episode 1: observations are images, which must be uint8, not float64"):
+        model.fit([episodes[0], wrong])
     with pytest.raises(ValueError, match="episode 1: 8 actions, but observations of shape"):
         model.fit([episodes[0], {**episodes[1], "observations": episodes[1]["observations"][:, :9]}])
 
@@ -187,7 +199,7 @@ def test_what_an_eye_cannot_see_is_refused() -> None:
     with pytest.raises(ValueError, match="one eye sees images of one shape"):
         Encoder(two, vision={})
     for wrong in ({"model_steps": 0}, {"online": True, "vision": True}):
-        with pytest.raises(ValueError, match="the eye of an agent learns from the images of the first"):
+        with pytest.raises(ValueError, match="Vision learns from the images of the first"):
             WorldModelController("MlpPolicy", lanes(), seed=0, **{**SMALL, **wrong})
     for wrong, words in (({"codes": 0}, "codes"), ({"width": 0}, "width"), ({"updates": 0}, "updates")):
         with pytest.raises(ValueError, match=words):
