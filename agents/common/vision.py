@@ -19,9 +19,9 @@ CHUNK = 256  # images at a time
 class Vision(nn.Module):
     """An autoencoder: image -> code (K,) -> image. It learns from images alone, once, and stays as it is.
 
-    Images are resized to squares of 64 pixels, those below 64 to 32. What is read and given back is their difference from
-    the mean image, each pixel in units of its own spread: else what is small and moves would be lost among all that stays.
-    Codes are in units in which two images are about 1 apart.
+    Images are resized to squares of 64 pixels, those below 64 to 32. What is read and given back is their difference
+    from the mean image, each pixel in units of its own spread: else what is small and moves would be lost among all
+    that stays. Codes are in units in which two images are about 1 apart.
 
     Args:
         space: Box of images (H, W, channels) or (channels, H, W), uint8.

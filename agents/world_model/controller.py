@@ -105,9 +105,9 @@ class WorldModelController(Agent):
         saturation: weight e of a penalty on C, e/2 |W core + b|^2 averaged over the batch: it keeps C's logistic
             outputs out of saturation, where no other gradient reaches them.
         share_goal: see `Encoder`.
-        vision: whether images of at least 16 x 16 pixels are encoded by a `Vision`, an autoencoder that learns from those
-            of the first `model_steps`; M and V begin to learn then. Else their pixels are numbers like all others.
-            None: unless `online`, or under a VecNormalize of observations.
+        vision: whether images of at least 16 x 16 pixels are encoded by a `Vision`, an autoencoder that learns from
+            those of the first `model_steps`; M and V begin to learn then. Else their pixels are numbers like all
+            others. None: unless `online`, or under a VecNormalize of observations.
         vision_kwargs: keywords of `Vision`.
         core, core_kwargs: C's core, a name in `agents.CORES`, and its keywords.
         model_core, model_core_kwargs: M's.
