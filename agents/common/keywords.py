@@ -60,14 +60,28 @@ def check_keywords(kind: type, given: Mapping[str, Any]) -> None:
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             _require(whole and least <= value <= LARGEST, name, f"a whole number from {least} to {LARGEST}", value)
         elif choices := [choice for part in parts for choice in (part, *get_args(part)) if isinstance(choice, str)]:
-            _require(isinstance(value, str) and value in choices, name, " or ".join(map(repr, choices)), value)
-        elif str not in parts and (classes := [part for part in parts if getattr(part, "__origin__", None) is type]):
-            parent = get_args(classes[0])[0]
+            parents = _parents(parts)
+            good = isinstance(value, str) and value in choices
             _require(
-                isinstance(value, type) and issubclass(value, parent), name, f"a subclass of {parent.__name__}", value
+                good or _is_one_of(value, parents), name, " or ".join([*map(repr, choices), *_said(parents)]), value
             )
+        elif str not in parts and (parents := _parents(parts)):
+            _require(_is_one_of(value, parents), name, " or ".join(_said(parents)), value)
         elif _is_mapping(parts):
             _require(isinstance(value, Mapping), name, "a dict", value)
+
+
+def _parents(parts: tuple[Any, ...]) -> tuple[type, ...]:
+    """Classes whose subclasses a keyword takes."""
+    return tuple(get_args(part)[0] for part in parts if getattr(part, "__origin__", None) is type)
+
+
+def _is_one_of(value: Any, parents: tuple[type, ...]) -> bool:
+    return isinstance(value, type) and issubclass(value, parents)
+
+
+def _said(parents: tuple[type, ...]) -> list[str]:
+    return [f"a subclass of {parent.__name__}" for parent in parents]
 
 
 def _check_real(name: str, value: Any, scheduled: bool) -> None:

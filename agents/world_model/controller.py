@@ -202,7 +202,7 @@ class WorldModelController(Agent):
         core_kwargs: dict[str, Any] | None = None,
         model_core: str = "feedforward",
         model_core_kwargs: dict[str, Any] | None = None,
-        model_class: str | type[WorldModel] | None = None,
+        model_class: Literal["WorldModel", "Ensemble"] | type[WorldModel] | None = None,
         model_kwargs: dict[str, Any] | None = None,
         head_weights: dict[str, float] | None = None,
         evaluator_kwargs: dict[str, Any] | None = None,
@@ -277,7 +277,7 @@ class WorldModelController(Agent):
         self.core_kwargs = core_kwargs
         self.model_core = model_core
         self.model_core_kwargs = model_core_kwargs
-        self.model_class = next((name for name, kind in MODELS.items() if kind is model_class), model_class)
+        self.model_class: Any = next((name for name, kind in MODELS.items() if kind is model_class), model_class)
         self.model_kwargs = model_kwargs
         self.head_weights = head_weights
         self.evaluator_kwargs = evaluator_kwargs
@@ -342,7 +342,7 @@ class WorldModelController(Agent):
         if not draws and (self.ent_coef or self.gradient in ("mixed", "reinforce")):
             raise ValueError(f"gradient={self.gradient!r} and ent_coef need actions that are drawn: probabilistic=True")
         told = signal_keys(self.signals)
-        self.world_model = self._model_kind()(
+        self.world_model = MODELS.get(self.model_class or "WorldModel", self.model_class)(
             encoder,
             self.policy.actions.size,
             output=self.model_output,
@@ -381,15 +381,6 @@ class WorldModelController(Agent):
             self.policy_optimizer.param_groups[0]["eps"] = self.adam_eps
         self.exploring, self._warned = True, False
         self._setup_lanes()
-
-    def _model_kind(self) -> type[WorldModel]:
-        """M's class."""
-        kind = MODELS.get(self.model_class or "WorldModel", self.model_class)  # type: ignore[arg-type]
-        if not (isinstance(kind, type) and issubclass(kind, WorldModel)):
-            raise ValueError(
-                f"model_class must be {', '.join(map(repr, MODELS))} or a subclass of WorldModel, got {kind!r}"
-            )
-        return kind
 
     def _settle(self, **choices: Any) -> None:
         """Sets what was left open, so that what was decided is what is saved."""
@@ -456,14 +447,15 @@ class WorldModelController(Agent):
             optimizer.param_groups[0]["lr"] = rate
 
     def _warn_of_long_windows(self) -> None:
-        """Warns, once, where random moves are over and no window fits into what there is."""
+        """Warns, once, where no window will ever fit into the steps of this training."""
         length = self.burn_in + self.window + (self.gradient != "real")
-        if self.exploring or self.online or self._warned or len(self.replay) >= length:
+        steps = len(self.replay) + max(0, self._total_timesteps - self.num_timesteps) // self.lanes
+        if self.online or self._warned or steps >= length:
             return
         self._warned = True
         warnings.warn(
-            f"nothing is learned before there are {length} steps a lane, burn_in={self.burn_in} and "
-            f"window={self.window} together; there are {len(self.replay)}: use a shorter window, or train longer",
+            f"nothing is learned: a window takes {length} steps a lane, burn_in={self.burn_in} and "
+            f"window={self.window} together, and there will be {steps}: use a shorter window, or train longer",
             stacklevel=3,
         )
 

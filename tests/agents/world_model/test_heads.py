@@ -191,8 +191,11 @@ def test_objectives():
         ({"objective": "signals"}, "column: desired value"),
         ({"signals": {"7": 0.0}}, "column"),
         ({"model_class": Ensemble, "model_kwargs": {"members": 1}}, "members must be at least 2"),
-        ({"model_class": torch.nn.Linear}, "model_class must be 'WorldModel', 'Ensemble' or a subclass of WorldModel"),
-        ({"model_class": "Linear"}, "model_class must be 'WorldModel', 'Ensemble' or a subclass of WorldModel"),
+        (
+            {"model_class": torch.nn.Linear},
+            "model_class must be 'WorldModel' or 'Ensemble' or a subclass of WorldModel",
+        ),
+        ({"model_class": "Linear"}, "model_class must be 'WorldModel' or 'Ensemble' or a subclass of WorldModel"),
         ({"evaluator_kwargs": {"members": 0}}, "members must be at least 1"),
         ({"evaluator_kwargs": {"rate": 2.0}}, "rate above 0 and at most 1"),
         ({"gradient": "reinforce"}, "probabilistic=True"),
@@ -275,7 +278,7 @@ def test_a_window_longer_than_what_there_is_warns():
     agent = WorldModelController(
         "MlpPolicy", make_sb3("CartPole-v1", 2, seed=0), **{**SMALL, "n_steps": 10, "window": 100}
     )
-    with pytest.warns(UserWarning, match="nothing is learned before there are 101 steps a lane"):
+    with pytest.warns(UserWarning, match="nothing is learned: a window takes 101 steps a lane"):
         agent.learn(agent.model_steps + 40, log_interval=None)
     assert "train/model_loss" not in agent.measures
 
