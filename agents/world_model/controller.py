@@ -447,10 +447,10 @@ class WorldModelController(Agent):
             optimizer.param_groups[0]["lr"] = rate
 
     def _warn_of_long_windows(self) -> None:
-        """Warns, once, where no window will ever fit into the steps of this training."""
+        """Warns, once, where random moves are over and no window will ever fit into the steps of this training."""
         length = self.burn_in + self.window + (self.gradient != "real")
         steps = len(self.replay) + max(0, self._total_timesteps - self.num_timesteps) // self.lanes
-        if self.online or self._warned or steps >= length:
+        if self.exploring or self.online or self._warned or steps >= length:
             return
         self._warned = True
         warnings.warn(
