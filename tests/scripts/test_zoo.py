@@ -9,9 +9,11 @@ import gymnasium as gym
 import pytest
 
 from foveal_envs.registration import OWN
+from scripts.evaluate import evaluate
 from scripts.recipes import ZOO, find_recipe, recipes, zoo_folder
 from scripts.shared.runs import Run, read_config
 from scripts.shared.suite import run, task_of
+from scripts.train import recipe_or_default
 
 IDS = [f"Foveal/{name}-v0" for name in OWN]
 EPISODES = 40
@@ -19,6 +21,18 @@ EPISODES = 40
 
 def test_every_id_has_a_recipe_and_the_zoo_is_small() -> None:
     assert {find_recipe(env_id).id for env_id in IDS} == set(IDS)
+
+
+def test_a_flat_twin_has_the_recipe_the_agent_and_the_scores_of_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    for env_id in (id for id in gym.registry if "-flat-" in id):
+        assert recipe_or_default(env_id, {}).env_id == find_recipe(env_id).id == env_id.replace("-flat", "")
+        assert zoo_folder(env_id) == zoo_folder(env_id.replace("-flat", ""))
+    tables = []
+    for env_id in ("Foveal/HQMaze-v0", "Foveal/HQMaze-flat-v0"):
+        evaluate(env_id, episodes=5, json_output=True)
+        evaluate(env_id, episodes=5, seeds=2, suite=True, json_output=True)
+        tables.append(capsys.readouterr().out.replace("-flat", ""))
+    assert tables[0] == tables[1]
     assert {path.name for path in ZOO.glob("*-v*")} == {env_id.partition("/")[2] for env_id in IDS}
     assert sum(path.stat().st_size for path in ZOO.rglob("*") if path.is_file()) < 8_000_000
 
