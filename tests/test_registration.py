@@ -67,22 +67,16 @@ def test_a_flat_twin_is_the_same_world(twin: str) -> None:
     check_env(other.unwrapped, skip_render_check=True)
     assert isinstance(other.observation_space, gym.spaces.Box)
     assert len(other.observation_space.shape) == 1
-    (obs, _), (flat, _) = one.reset(seed=3), other.reset(seed=3)
-    one.action_space.seed(0)
-    for _ in range(4):
-        np.testing.assert_array_equal(flattened(one.observation_space, obs), flat)
-        action = one.action_space.sample()
-        (obs, *outcome, _), (flat, *same, _) = one.step(action), other.step(action)
-        assert outcome == same
-    lanes, flats = (gym.make_vec(name, 3, autoreset_mode="next_step") for name in (id, twin))
-    (obs, _), (flat, _) = lanes.reset(seed=3), flats.reset(seed=3)
-    lanes.action_space.seed(0)
-    for _ in range(4):
-        np.testing.assert_array_equal(flattened(lanes.single_observation_space, obs), flat)
-        actions = lanes.action_space.sample()
-        (obs, *outcome, _), (flat, *same, _) = lanes.step(actions), flats.step(actions)
-        for first, second in zip(outcome, same, strict=True):
-            np.testing.assert_array_equal(first, second)
+    lanes = [gym.make_vec(name, 3, autoreset_mode="next_step") for name in (id, twin)]
+    for world, twin_world in ((one, other), lanes):
+        (obs, _), (flat, _) = world.reset(seed=3), twin_world.reset(seed=3)
+        world.action_space.seed(0)
+        for _ in range(4):
+            np.testing.assert_array_equal(flattened(one.observation_space, obs), flat)
+            action = world.action_space.sample()
+            (obs, *outcome, _), (flat, *same, _) = world.step(action), twin_world.step(action)
+            for first, second in zip(outcome, same, strict=True):
+                np.testing.assert_array_equal(first, second)
 
 
 @pytest.fixture

@@ -97,9 +97,9 @@ class Encoder:
     def as_in_space(self, key: str, array: np.ndarray) -> np.ndarray:
         """Observations (B, ...) of a key; images that have their channels at the other end are turned."""
         shape = self.parts[key].shape
-        if key not in self.images or array.ndim != 4 or array.shape[1:] == shape:
+        if self.eye is None or key not in self.images or array.ndim != 4 or array.shape[1:] == shape:
             return array
-        turned = np.moveaxis(array, *((1, -1) if shape[-1] <= shape[0] else (-1, 1)))
+        turned = np.moveaxis(array, *((1, -1) if self.eye.channels_last else (-1, 1)))
         return turned if turned.shape[1:] == shape else array
 
     def observation(self, obs: Any) -> Tensor:

@@ -30,6 +30,10 @@ class Vision(nn.Module):
         updates: minibatches that it learns from.
         batch_size: images in a minibatch.
         learning_rate: Adam's at the beginning; it falls linearly to 0.
+
+    Attributes:
+        channels_last: whether the images of the space have their channels last.
+        seen: whether it has learned.
     """
 
     mean: Tensor
@@ -55,8 +59,8 @@ class Vision(nn.Module):
                 raise ValueError(f"{name} must be at least 1, not {number}")
         self.shape, self.codes = space.shape, codes
         self.updates, self.batch_size, self.learning_rate = updates, batch_size, learning_rate
-        self._last = space.shape[-1] <= space.shape[0]  # whether channels come last
-        sides, channels = (space.shape[:2], space.shape[2]) if self._last else (space.shape[1:], space.shape[0])
+        self.channels_last = space.shape[-1] <= space.shape[0]
+        sides, channels = (space.shape[:2], space.shape[2]) if self.channels_last else (space.shape[1:], space.shape[0])
         self.side = 64 if max(sides) >= 64 else 32
         patch, wide = self.side // FINE, 2 * width
         self.encoder = nn.Sequential(
@@ -91,7 +95,7 @@ class Vision(nn.Module):
     def _squares(self, images: Tensor) -> Tensor:
         """Images (B, ...), with channels first or last, as squares (B, channels, side, side)."""
         images = images.to(self.mean.device, torch.float32) / 255
-        if self._last == (images.shape[1:] == self.shape):
+        if self.channels_last == (images.shape[1:] == self.shape):
             images = images.movedim(-1, 1)
         return _resized(images, self.mean.shape[-2:])
 
@@ -109,8 +113,8 @@ class Vision(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, ...) of the space, floats from 0 to 255, from codes (B, K)."""
         images = self.mean + self.spread * self.decoder(codes * self.unit + self.centre)
-        images = _resized(images, self.shape[:2] if self._last else self.shape[1:]).clamp(0, 1) * 255
-        return images.movedim(1, -1) if self._last else images
+        images = _resized(images, self.shape[:2] if self.channels_last else self.shape[1:]).clamp(0, 1) * 255
+        return images.movedim(1, -1) if self.channels_last else images
 
     def learn(self, images: Tensor, generator: torch.Generator | None = None) -> float:
         """Learns from images.

@@ -622,7 +622,7 @@ class WorldModelController(Agent):
         if told := signal_keys(self.signals):
             outcome["signals"] = signals_in(step.infos, told)
         self.replay.record(act, self.core_states, self.encoder.percept(step.next_obs), **outcome)
-        if self._sees_first_time():
+        if "obs" in step.act:
             self.album.add(step.act["obs"], step.next_obs)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, ...]:

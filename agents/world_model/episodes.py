@@ -61,8 +61,9 @@ def read_images(dataset: Iterable[Any], encoder: Encoder) -> Tensor:
     images = []
     for episode in dataset:
         observations = _field(episode, "observations")
-        images += [observations[key] for key in encoder.images] if encoder.is_dict else [observations]
-    return torch.cat([torch.as_tensor(np.asarray(part)) for part in images])
+        named = observations if encoder.is_dict else {"observation": observations}
+        images += [encoder.as_in_space(key, np.asarray(named[key])) for key in encoder.images]
+    return torch.from_numpy(np.concatenate(images))
 
 
 def _read(episode: Any, encoder: Encoder, actions: Actions) -> Episode:

@@ -165,15 +165,15 @@ class Attendant(BaseCallback):
             save_checkpoint(self.model, self.folder / "checkpoints" / self.phase, KEPT)
         self.model.save(self.folder / ".next.zip")
         (self.folder / ".next.zip").replace(self.folder / "model.zip")
-        if self.phase == PHASES[-1] and self.best.steps > self.about.get("best", {}).get("steps", 0):
-            self.best.save(self.folder / ".next.zip")
-            (self.folder / ".next.zip").replace(self.folder / BEST)
+        if self.phase == PHASES[-1]:
+            if self.best.steps > self.about.get("best", {}).get("steps", 0):
+                self.best.save(self.folder / ".next.zip")
+                (self.folder / ".next.zip").replace(self.folder / BEST)
+            self.about["best"] = self.best.get_state()
         self.write_about("running")
 
     def write_about(self, ended: str) -> None:
         """Write about.json: under what circumstances the run ran, how far it got and how it ended."""
-        if self.phase == PHASES[-1]:
-            self.about["best"] = self.best.get_state()
         self.about |= {
             "environment_steps": self.steps,
             "cpu_seconds": round(self._spent, 2),

@@ -142,7 +142,7 @@ class StreamPictures:
         before = sum(encoder.sizes[other] for other in encoder.keys[: encoder.keys.index(key)])
         codes = torch.from_numpy(self._imagined[-1][None, before : before + encoder.sizes[key]])
         seen = torch.as_tensor(observation[key] if encoder.is_dict else observation)
-        pictures = [upright(image[0]) for image in (seen, encoder.eye.decode(codes.to(encoder.device)))]
+        pictures = [_upright(image[0]) for image in (seen, encoder.eye.decode(codes.to(encoder.device)))]
         height, width = pictures[0].shape[:2]
         most = WIDTH - 2 * MARGIN, (HEIGHT - 2 * MARGIN - TITLE - GAP) // 2
         share = min(most[0] / width, most[1] / height)
@@ -224,7 +224,7 @@ class StreamPictures:
         return low, np.where(high > low, high, low + 1.0)
 
 
-def upright(image: torch.Tensor) -> np.ndarray:
+def _upright(image: torch.Tensor) -> np.ndarray:
     """An image with its channels first or last, as (H, W, 3) uint8."""
     array = image.cpu().numpy()
     array = np.moveaxis(array, 0, -1) if array.shape[0] < array.shape[-1] else array

@@ -21,6 +21,8 @@ EPISODES = 40
 
 def test_every_id_has_a_recipe_and_the_zoo_is_small() -> None:
     assert {find_recipe(env_id).id for env_id in IDS} == set(IDS)
+    assert {path.name for path in ZOO.glob("*-v*")} == {env_id.partition("/")[2] for env_id in IDS}
+    assert sum(path.stat().st_size for path in ZOO.rglob("*") if path.is_file()) < 8_000_000
 
 
 def test_a_flat_twin_has_the_recipe_the_agent_and_the_scores_of_its_id(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,8 +35,6 @@ def test_a_flat_twin_has_the_recipe_the_agent_and_the_scores_of_its_id(capsys: p
         evaluate(env_id, episodes=5, seeds=2, suite=True, json_output=True)
         tables.append(capsys.readouterr().out.replace("-flat", ""))
     assert tables[0] == tables[1]
-    assert {path.name for path in ZOO.glob("*-v*")} == {env_id.partition("/")[2] for env_id in IDS}
-    assert sum(path.stat().st_size for path in ZOO.rglob("*") if path.is_file()) < 8_000_000
 
 
 @pytest.mark.parametrize("env_id", IDS)

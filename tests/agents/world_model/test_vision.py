@@ -175,6 +175,9 @@ def test_a_model_alone_learns_to_see_from_episodes() -> None:
     turned = [{**episode, "observations": np.moveaxis(episode["observations"], -1, 1)} for episode in episodes]
     torch.manual_seed(0)
     other = WorldModel.of(SPOTS, Spot.action_space, vision_kwargs={"codes": 4, "width": 4, "updates": 20})
+    assert other.fit([*episodes[:3], *turned[3:]], epochs=2, batch_size=4) == history
+    torch.manual_seed(0)
+    other = WorldModel.of(SPOTS, Spot.action_space, vision_kwargs={"codes": 4, "width": 4, "updates": 20})
     assert other.fit(turned, epochs=2, batch_size=4) == history
     wrong = {**episodes[1], "observations": episodes[1]["observations"] / 255}
     with pytest.raises(ValueError, match="episode 1: observations are images, which must be uint8, not float64"):
