@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
@@ -19,11 +19,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from ..cores import State
+from .archive import File
 from .encoder import GOAL_KEYS
+from .group import Group, all_agree, exchanging
 from .saving import SavedAlgorithm
 from .sequences import true_next
 from .vec_env import GymnasiumVecEnv
-from .workers import all_go_on
+from .workers import Workers, leads, working
 
 
 class Step(NamedTuple):
@@ -63,7 +65,8 @@ class Agent(SavedAlgorithm):
 
     measures: dict[str, Any]
     core_states: tuple[State, ...]
-    workers: int = 1  # processes that collect and train together
+    workers: Workers = 1  # processes that collect and train together
+    processes: int = 1  # of this call of `learn`
     iterations: int = 0  # rollouts learned from in this call of `learn`
     collecting: bool = False  # whether a rollout has begun that has not been learned from
 
@@ -112,8 +115,10 @@ class Agent(SavedAlgorithm):
     ) -> Self:
         """Trains for at least `total_timesteps` environment steps and returns itself.
 
+        With several `workers`, all processes end with the same parameters, and callbacks run in the first alone.
+
         Args:
-            total_timesteps: steps of all lanes together.
+            total_timesteps: steps of all lanes, and of all workers, together.
             callback: Stable-Baselines3's callbacks.
             log_interval: rollouts between two log entries; None: no log.
             tb_log_name: name of the run for TensorBoard.
@@ -122,8 +127,32 @@ class Agent(SavedAlgorithm):
 
         Raises:
             FloatingPointError: a reward or an observation is not finite; nothing has been learned from it.
+            ConnectionError: another worker was lost, or did not come.
         """
         _ = self.training_env  # there must be one
+        if self.workers != 1:
+            self.check_workers()
+        with working(
+            self, self.workers, total_timesteps=total_timesteps, reset_num_timesteps=reset_num_timesteps
+        ) as group:
+            return self.learn_in(
+                group, total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar
+            )
+
+    def learn_in(
+        self,
+        group: Group,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int | None = 10,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """`learn` in a group that has met; only its first process calls back and logs."""
+        if group.rank:
+            callback, log_interval, progress_bar = None, None, False
+        self.processes = group.size
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )
@@ -134,11 +163,13 @@ class Agent(SavedAlgorithm):
                 callback.on_rollout_start()
                 self.collecting = True
                 steps = self.collect(callback)
-                if not all_go_on(steps is not None):
-                    break
+                with exchanging(group):
+                    if not all_agree(steps is not None):
+                        break
                 callback.on_rollout_end()
                 self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-                self.train(cast(int, steps))
+                with exchanging(group):
+                    self.train(cast(int, steps))
                 self.collecting = False
                 self.iterations += 1
                 if log_interval is not None and self.iterations % log_interval == 0:
@@ -169,7 +200,7 @@ class Agent(SavedAlgorithm):
             obs, rewards, ends, infos = env.step(actions)
             next_obs, terminated = true_next(obs, ends, infos)
             steps += 1
-            self.num_timesteps += self.lanes * self.workers
+            self.num_timesteps += self.lanes * self.processes
             if self._vec_normalize_env is not None:  # whose statistics spread one bad number over all lanes
                 check_finite("reward", self._vec_normalize_env.get_original_reward(), self.num_timesteps)
                 check_finite("observation", self._vec_normalize_env.get_original_obs(), self.num_timesteps)
@@ -243,6 +274,16 @@ class Agent(SavedAlgorithm):
         self._refuse_scaled_goals()
         if before != wrapped.num_envs:
             self._setup_lanes()
+
+    def check_workers(self) -> None:
+        """Raises ValueError if the agent cannot share its work."""
+        if self._vec_normalize_env is not None:
+            raise ValueError("VecNormalize would scale differently in each worker: use workers=1")
+
+    def save(self, path: File, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None) -> None:
+        """See `SavedAlgorithm.save`; of the processes of torchrun, only the first writes."""
+        if leads(self.workers):
+            super().save(path, exclude, include)
 
     @property
     def resumes_exactly(self) -> bool:

@@ -30,6 +30,7 @@ from .archive import (
 )
 from .data import not_data
 from .snapshot import restore_snapshot, take_snapshot
+from .workers import leads
 
 AgentType = TypeVar("AgentType", bound=Agent)
 NAME = re.compile(r"step-\d{9,}(\.\d+)?")
@@ -39,7 +40,8 @@ LATEST = "latest"
 def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
     """Adds a checkpoint to the folder `path`: nets, optimizers, settings, experience, running episodes, random states.
 
-    Call it between two rollouts: before or after `learn`, or through `SaveCheckpoint`.
+    Call it between two rollouts: before or after `learn`, or through `SaveCheckpoint`. Of the processes of torchrun,
+    only the first writes.
 
     Args:
         agent: any of `AGENTS`.
@@ -56,6 +58,8 @@ def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
     """
     if keep < 1:
         raise ValueError(f"keep must be at least 1, got {keep}")
+    if not leads(agent.workers):
+        return False
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     snapshot, complete = take_snapshot(agent)

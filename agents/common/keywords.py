@@ -49,6 +49,7 @@ def check_keywords(kind: type, given: Mapping[str, Any]) -> None:
     hints = _hints(kind)
     for name, value in given.items():
         parts = hints.get(name, ())
+        choices = [choice for part in parts for choice in (part, *get_args(part)) if isinstance(choice, str)]
         if value is None and type(None) in parts:
             continue
         if bool in parts:
@@ -58,8 +59,10 @@ def check_keywords(kind: type, given: Mapping[str, Any]) -> None:
         elif int in parts:
             least = WHOLES.get(name, 1)
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            _require(whole and least <= value <= LARGEST, name, f"a whole number from {least} to {LARGEST}", value)
-        elif choices := [choice for part in parts for choice in (part, *get_args(part)) if isinstance(choice, str)]:
+            allowed = " or ".join([f"a whole number from {least} to {LARGEST}", *map(repr, choices)])
+            named = isinstance(value, str) and value in choices
+            _require(named or (whole and least <= value <= LARGEST), name, allowed, value)
+        elif choices:
             parents = _parents(parts)
             good = isinstance(value, str) and value in choices
             _require(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .workers import average
+from .group import average
 
 
 def goal_error(achieved: Tensor, desired: Tensor) -> Tensor:

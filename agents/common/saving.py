@@ -126,6 +126,22 @@ class SavedAlgorithm(BaseAlgorithm):
         spaces = {"observation_space": self.observation_space, "action_space": self.action_space}
         return {"class": type(self).__name__, **spaces, **kept}
 
+    def take(self, content: Mapping[str, Any]) -> None:
+        """Takes over nets, optimizers and progress from the `content` of an agent with the same settings.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        parameters = {**self.get_parameters(), **content["parameters"]}  # its own where they were left out
+        self.set_parameters(parameters, exact_match=True, device=self.device)
+        for name in parameters:
+            if isinstance(getattr(self, name), torch.optim.Optimizer):
+                fit_moments(getattr(self, name))
+        for name in self.PROGRESS:
+            if name in content["progress"]:
+                self.check_state(name, content["progress"][name])
+                setattr(self, name, content["progress"][name])
+
     @classmethod
     def load(
         cls,
@@ -193,15 +209,7 @@ class SavedAlgorithm(BaseAlgorithm):
         try:
             check_class(cls, content)
             agent = cls._made(content, archive.not_data, env, device, given)
-            parameters = {**agent.get_parameters(), **content["parameters"]}  # its own where they were left out
-            agent.set_parameters(parameters, exact_match=True, device=agent.device)
-            for name in parameters:
-                if isinstance(getattr(agent, name), torch.optim.Optimizer):
-                    fit_moments(getattr(agent, name))
-            for name in cls.PROGRESS:
-                if name in content["progress"]:
-                    agent.check_state(name, content["progress"][name])
-                    setattr(agent, name, content["progress"][name])
+            agent.take(content)
         except Exception as error:  # a damaged file may raise anything
             raise ArchiveError(f"{source}: {one_line(error)}") from error
         return agent

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from .group import summed
 from .losses import check_losses, descend
 
 SMALLEST = 16  # side of an image, pixels
@@ -142,8 +143,10 @@ class Vision(nn.Module):
             losses.append(float(loss.detach()))
         self.requires_grad_(False)
         codes = self.encode(images)
-        self.centre.copy_(codes.mean(0))
-        self.unit.copy_((2 * (codes - self.centre).square().sum(1).mean()).sqrt().clamp(min=1e-6))
+        total, count = summed([codes.sum(0), torch.tensor([float(len(codes))], device=codes.device)])
+        self.centre.copy_(total / count)
+        (square,) = summed([(codes - self.centre).square().sum()])
+        self.unit.copy_((2 * square / count).sqrt().clamp(min=1e-6).squeeze())
         self.seen.fill_(True)
         last = losses[-max(1, len(losses) // 10) :]
         return sum(last) / len(last)
@@ -155,7 +158,8 @@ class Vision(nn.Module):
         for part in torch.split(images, CHUNK):
             squares = self._squares(part).double()
             sums += torch.stack((squares.sum(0), squares.square().sum(0)))
-        mean, square = sums / len(images)
+        sums, count = summed([sums, torch.tensor([float(len(images))], dtype=sums.dtype, device=sums.device)])
+        mean, square = sums / count
         variance = (square - mean.square()).clamp(min=0)
         square = variance + variance.mean().clamp(min=1e-8)
         self.mean.copy_(mean)

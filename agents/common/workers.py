@@ -1,50 +1,90 @@
-"""Data-parallel training: copies of an agent in separate processes, with averaged gradients."""
+"""Data-parallel training: copies of an agent in several processes, with averaged gradients."""
 
 from __future__ import annotations
 
+import io
+import itertools
 import multiprocessing
+import os
 import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cloudpickle
+import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from stable_baselines3.common.logger import Logger
 
+from .archive import read_zip, write_zip
+from .group import ALONE, Group, Joined
 from .saving import SavedAlgorithm
 
-APART = 1_000_003  # gap between the seeds of two workers' environments
+Workers = int | Literal["torchrun"]
+PATIENCE = timedelta(minutes=5)  # until the processes of torchrun have found each other
+OWN = ("seed", "verbose", "tensorboard_log", "stats_window_size")  # settings that may differ between processes
+_meetings = itertools.count()
 
 
 @contextmanager
-def working(agent: SavedAlgorithm, count: int, **learn: Any) -> Iterator[None]:
+def working(agent: SavedAlgorithm, workers: Workers, **learn: Any) -> Iterator[Group]:
+    """The group that trains `agent` during the block.
+
+    Args:
+        agent: with its environment.
+        workers: how many processes, this one included; "torchrun": those that it started.
+        learn: keywords of `Agent.learn_in` for the copies.
+
+    Raises:
+        ValueError: the environment cannot be pickled, the agent is on a GPU, this process is itself a worker of
+            torchrun or, with "torchrun", is none; or the agents of torchrun's processes differ.
+        RuntimeError: a process ended before training began, as all do if the script that started this one trains as
+            soon as it is imported.
+        ConnectionError: a process was lost, or did not come.
+    """
+    if workers == 1:
+        yield ALONE
+        return
+    together = under_torchrun(agent) if workers == "torchrun" else spawned(agent, workers, learn)
+    with together as group:
+        yield group
+
+
+# ---------------------------------------------------------------------------------- processes that are started here
+
+
+@contextmanager
+def spawned(agent: SavedAlgorithm, count: int, learn: dict[str, Any]) -> Iterator[Group]:
     """Runs `count` - 1 copies of `agent` in other processes during the block, which must train `agent`.
 
     Each process has one thread and its own environment, a copy of the agent's with other seeds. They find each other
-    through a file and exchange tensors with gloo.
-
-    Args:
-        agent: with its environment, which is pickled.
-        count: processes, this one included.
-        learn: keywords of `agent.learn` for the copies.
-
-    Raises:
-        ValueError: the environment cannot be pickled.
-        RuntimeError: a process ended before training began, as all do if the script that started this one trains as
-            soon as it is imported.
+    through a file and exchange tensors with gloo. See `working`.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(
+            f"this is one of {os.environ['WORLD_SIZE']} processes that torchrun started, and workers={count} would add "
+            'more to each of them: use workers="torchrun" or 1'
+        )
+    if agent.device.type != "cpu":
+        raise ValueError(
+            f'workers={count} train on the CPU, and this agent is on {agent.device}: use device="cpu", or workers='
+            '"torchrun" with a device for each process'
+        )
     try:
         copy = cloudpickle.dumps((type(agent), agent.env, agent.not_data(), learn))
     except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise ValueError(f"workers = {count} needs an environment that can be pickled: {error}") from error
+        raise ValueError(f"workers={count} needs an environment that can be pickled: {error}") from error
     context = multiprocessing.get_context("spawn")
     threads = torch.get_num_threads()
+    group: Group | None = None
+    meeting = next(_meetings)
     with tempfile.TemporaryDirectory() as name:
         folder, others = Path(name), []
         # Files, because a process that does not read all of its arguments would keep this one waiting.
@@ -52,19 +92,16 @@ def working(agent: SavedAlgorithm, count: int, **learn: Any) -> Iterator[None]:
         (folder / "copy").write_bytes(copy)
         try:
             for rank in range(1, count):
-                other = context.Process(target=_work, args=(rank, count, folder, agent.seed or 0), daemon=True)
+                other = context.Process(target=_work, args=(rank, count, folder, meeting), daemon=True)
                 other.start()
                 others.append(other)
             _wait_for(others, folder)
-            _join(0, count, folder)
-            yield
+            with _meet(0, count, folder) as group:
+                yield group
         finally:
-            joined = dist.is_initialized()
-            if joined:
-                dist.destroy_process_group()
             torch.set_num_threads(threads)
             for other in others:
-                other.join(timeout=10 if joined else 0)
+                other.join(timeout=0 if group is None else 10)
                 other.terminate()
 
 
@@ -78,33 +115,92 @@ def _wait_for(others: Sequence[SpawnProcess], folder: Path) -> None:
             )
 
 
-def _work(rank: int, count: int, folder: Path, seed: int) -> None:
+def _work(rank: int, count: int, folder: Path, meeting: int) -> None:
     """Runs in another process: loads the agent, gives it its own seeds, and trains it."""
     agent_class, env, not_data, learn = cloudpickle.loads((folder / "copy").read_bytes())
     agent = agent_class.load(folder / "agent.zip", env=env, device="cpu", **not_data)
-    agent.env.seed(seed + rank * APART)
-    torch.manual_seed(seed + rank * APART)
+    _seed(agent, rank, meeting)
     (folder / str(rank)).touch()
-    _join(rank, count, folder)
-    agent.share_work(**learn)
-    dist.destroy_process_group()
+    with _meet(rank, count, folder) as group:
+        agent.learn_in(group, log_interval=None, **learn)
 
 
-def _join(rank: int, count: int, folder: Path) -> None:
+def _meet(rank: int, count: int, folder: Path) -> Joined:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=(folder / "meeting").as_uri(), rank=rank, world_size=count)
+    store = dist.FileStore(str(folder / "meeting"), count)  # type: ignore[attr-defined]
+    return Joined(store, rank, count)
 
 
-def average(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The mean of each tensor over all workers, in one exchange; without workers, the tensors themselves."""
-    if not dist.is_initialized():
-        return list(tensors)
-    flat = torch.cat([tensor.flatten() for tensor in tensors])
-    dist.all_reduce(flat)
-    parts = (flat / dist.get_world_size()).split_with_sizes([tensor.numel() for tensor in tensors])
-    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+def _seed(agent: SavedAlgorithm, rank: int, meeting: int) -> None:
+    """Seeds that no other process has, nor this one at another meeting."""
+    agent.set_random_seed(int(np.random.SeedSequence((agent.seed or 0, rank, meeting)).generate_state(1)[0]))
 
 
-def all_go_on(goes_on: bool) -> bool:
-    """Whether every worker continues."""
-    return bool(average([torch.tensor(float(goes_on))])[0] == 1)
+# ---------------------------------------------------------------------------------- processes that torchrun started
+
+
+@contextmanager
+def under_torchrun(agent: SavedAlgorithm) -> Iterator[Group]:
+    """This process and the others of torchrun. All begin with the nets, optimizers and progress of the first.
+
+    See `working`.
+    """
+    store, rank, size = _torchrun()
+    if size == 1:
+        yield ALONE
+        return
+    meeting = next(_meetings)
+    place = f"foveal-envs/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{meeting}"
+    own = dist.PrefixStore(place, store)  # type: ignore[attr-defined]
+    with Joined(own, rank, size, agent.device) as group:
+        if rank:
+            agent.set_logger(Logger(folder=None, output_formats=[]))
+            _seed(agent, rank, meeting)
+        _take_over(agent, group)
+        yield group
+
+
+def leads(workers: Workers) -> bool:
+    """Whether this process is the one that logs and saves."""
+    return workers != "torchrun" or os.environ.get("RANK", "0") == "0"
+
+
+@cache
+def _torchrun() -> tuple[Any, int, int]:
+    """Where torchrun's processes meet, the rank of this one, and their number."""
+    missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f'workers="torchrun" needs processes that torchrun starts, which sets {", ".join(missing)}: '
+            "torchrun --nproc-per-node 2 your_script.py"
+        )
+    try:
+        store, rank, size = next(dist.rendezvous("env://", timeout=PATIENCE))  # type: ignore[attr-defined]
+    except (RuntimeError, ValueError) as error:
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise ConnectionError(
+            f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']} found no others at {address}: start them all, "
+            "with the address of the first"
+        ) from error
+    return store, rank, size
+
+
+def _take_over(agent: SavedAlgorithm, group: Group) -> None:
+    """Gives the agent the nets, optimizers and progress of the first process's."""
+    own = _packed(agent)
+    first, mine = (read_zip(io.BytesIO(content), "agent").content for content in (group.share(own), own))
+    theirs, settings = ({"lanes": content["lanes"], **content["settings"]} for content in (first, mine))
+    for name in settings.keys() - set(OWN):
+        if settings[name] != theirs[name]:
+            raise ValueError(
+                f"process {group.rank} has {name}={settings[name]!r}, process 0 has {theirs[name]!r}: make the agent "
+                "and its environment alike in all processes; only seeds may differ"
+            )
+    if group.rank:
+        agent.take(first)
+
+
+def _packed(agent: SavedAlgorithm) -> bytes:
+    file = io.BytesIO()
+    write_zip(file, "agent", {**agent.content(), "lanes": agent.n_envs})
+    return file.getvalue()

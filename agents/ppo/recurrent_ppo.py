@@ -13,9 +13,10 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
 from ..common.agent import Agent, Step
+from ..common.group import average
 from ..common.losses import check_losses, clipped_surrogate, descend, lambda_returns
 from ..common.sequences import Rollout, each
-from ..common.workers import average, working
+from ..common.workers import Workers
 from ..cores import State
 from .field_policy import FieldPolicy
 from .grid_policy import GridPolicy
@@ -46,8 +47,9 @@ class RecurrentPPO(Agent):
         max_grad_norm: largest norm of the gradient, which is scaled down to it.
         target_kl: stop the passes over a rollout once the policy has moved by more than 1.5 times this; None: never.
         bptt: "full": gradients go back through the whole rollout; "cut": through one step, as in Irie et al. 2021.
-        workers: number of processes that train in parallel, each with one thread and its own copy of `env`; gradients
-            are averaged. The steps of all of them count; callbacks run in the first process.
+        workers: processes that train in parallel with averaged gradients, each with its own copy of `env` and other
+            seeds: a number, of which all but this one are started by `learn` and run on the CPU; or "torchrun", for
+            scripts that it starts. The steps of all of them count; callbacks run, and files are written, in the first.
         compile: whether to compile the pass over a minibatch with `torch.compile`, which takes a minute.
         core: name in `agents.CORES`.
         core_kwargs: the core's other keywords, including `form`; `policy.core.form` is the one in use.
@@ -90,7 +92,7 @@ class RecurrentPPO(Agent):
         max_grad_norm: float = 0.5,
         target_kl: float | None = None,
         bptt: Literal["full", "cut"] = "full",
-        workers: int = 1,
+        workers: Workers = 1,
         compile: bool = False,
         core: str = "lstm",
         core_kwargs: dict[str, Any] | None = None,
@@ -169,24 +171,6 @@ class RecurrentPPO(Agent):
         self.rollout.count = 0
         (self._first_state,) = self.core_states
 
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int | None = 10,
-        tb_log_name: str = "run",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> Self:
-        """See `Agent.learn`; with several `workers`, the other processes run only during this call."""
-        arguments = (callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
-        if self.workers == 1:
-            return super().learn(total_timesteps, *arguments)
-        if self._vec_normalize_env is not None:
-            raise ValueError("VecNormalize would scale differently in each worker: use workers=1")
-        with working(self, self.workers, total_timesteps=total_timesteps, reset_num_timesteps=reset_num_timesteps):
-            return super().learn(total_timesteps, *arguments)
-
     def imitate(
         self,
         teacher: Teacher,
@@ -235,10 +219,6 @@ class RecurrentPPO(Agent):
             self._lessons, self.lr_schedule, self.rollout = None, schedule, Rollout(self.n_steps)
             spread.data.copy_(self._own_spread)
             self._teacher_state = self._own_spread = None
-
-    def share_work(self, total_timesteps: int, reset_num_timesteps: bool) -> None:
-        """Learns alongside the first of several workers."""
-        super().learn(total_timesteps, log_interval=None, reset_num_timesteps=reset_num_timesteps)
 
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """Actions sampled from the policy; see `Agent.act`."""

@@ -18,6 +18,7 @@ from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
 from ..common.sequences import Replay
 from ..common.snapshot import keeps_nothing
+from ..common.workers import Workers
 from ..cores import State
 from .generator import SubgoalGenerator, Topology
 from .leg_evaluator import LegEvaluator, regress
@@ -141,6 +142,9 @@ class HierarchicalController(Agent):
         batch_size: legs, or problems, in each.
         buffer_size: capacity of the replay, in moves of all lanes together.
         policy_kwargs: other keywords of `HierarchicalPolicy`.
+        workers: processes that train in parallel with averaged gradients, each with its own copy of `env` and other
+            seeds: a number, of which all but this one are started by `learn` and run on the CPU; or "torchrun", for
+            scripts that it starts. The steps of all of them count; callbacks run, and files are written, in the first.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, except that it always
             runs on the CPU.
         _init_setup_model: whether to build the nets at once.
@@ -169,6 +173,7 @@ class HierarchicalController(Agent):
         updates: int = 200,
         batch_size: int = 256,
         buffer_size: int = 128_000,
+        workers: Workers = 1,
         policy_kwargs: dict[str, Any] | None = None,
         seed: int | None = None,
         device: torch.device | str = "cpu",
@@ -187,6 +192,7 @@ class HierarchicalController(Agent):
         self.updates = updates
         self.batch_size = batch_size
         self.buffer_size = buffer_size
+        self.workers = workers
         if _init_setup_model:
             self._setup_model()
 
@@ -238,9 +244,10 @@ class HierarchicalController(Agent):
     def train(self, steps: int) -> None:
         """Takes `updates` steps of E on the legs seen, then as many of S along E."""
         rate = self.lr_schedule(self._current_progress_remaining)
-        evaluator, generator = self.policy.evaluator.requires_grad_(True), self.policy.generator
+        evaluator, generator = self.policy.evaluator, self.policy.generator
+        evaluator.net.requires_grad_(True)
         errors = regress(evaluator, self._legs, self.updates, self.batch_size, rate)
-        evaluator.requires_grad_(False)
+        evaluator.net.requires_grad_(False)
         costs = generator.fit(evaluator, self._problems, self.updates, self.batch_size, rate)
         self.measures |= {"train/evaluator_error": np.mean(errors[-20:]), "train/path_cost": np.mean(costs[-20:])}
 

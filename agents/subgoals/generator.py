@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..common.losses import descend
 from ..cores.feedforward import Activation, FeedForward
 
 LegCost = Callable[[Tensor, Tensor, Tensor], Tensor]  # start (B, P), goal (B, P), context (B, C) -> costs (B,)
@@ -133,10 +134,7 @@ class SubgoalGenerator(nn.Module):
         for _ in range(updates):
             start, goal, context = sample(batch_size)
             mean = path_cost(cost, path(start, self(start, goal, context), goal), context).mean()
-            optimizer.zero_grad()
-            torch.autograd.backward(mean)
-            nn.utils.clip_grad_norm_(self.parameters(), 1.0)
-            optimizer.step()
+            descend(optimizer, mean, 1.0)
             schedule.step()
             costs.append(mean.item())
         return costs

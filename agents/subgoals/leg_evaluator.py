@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..common.losses import descend, learned
 from ..cores.feedforward import Activation, FeedForward
 
 
@@ -158,16 +159,14 @@ def regress(
     Returns:
         The weighted mean error at each update.
     """
-    optimizer = torch.optim.Adam(evaluator.parameters(), learning_rate)
+    optimizer = torch.optim.Adam(learned(evaluator.parameters()), learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     errors = []
     for _ in range(updates):
         *leg, costs = sample(batch_size)
         expected = evaluator(*leg)
         error = ((expected - costs).square() / (1 + relative * expected.detach())).mean()
-        optimizer.zero_grad()
-        error.backward()
-        optimizer.step()
+        descend(optimizer, error)
         schedule.step()
         errors.append(error.item())
     return errors

@@ -365,10 +365,11 @@ class MapNavigator(Agent):
             return
         if not self._count:
             return
-        evaluator = self.policy.evaluator.requires_grad_(True)
+        evaluator = self.policy.evaluator
+        evaluator.net.requires_grad_(True)
         rate = self.lr_schedule(self._current_progress_remaining)
         errors = regress(evaluator, self._squares, self.updates, self.batch_size, rate)
-        evaluator.requires_grad_(False)
+        evaluator.net.requires_grad_(False)
         self.measures["train/evaluator_error"] = np.mean(errors[-50:])
 
     def _squares(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 
 from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
+from ..common.group import all_agree, largest
 from ..common.losses import check_losses, descend, learned
 from ..common.sequences import Sequence, exchange_goals
 from ..common.vision import Vision
+from ..common.workers import Workers
 from ..cores import Core, State
 from .album import Album
 from .dream_env import HORIZON, DreamVectorEnv
@@ -126,6 +128,9 @@ class WorldModelController(Agent):
         final_rate: share of the learning rates that is left at the end of training; they fall linearly.
         weight_range: weights and biases are initialised uniformly in +- this; None: PyTorch's default.
         max_grad_norm: largest norm of C's gradient, which is scaled down to it; None: no limit.
+        workers: processes that train in parallel with averaged gradients, each with its own copy of `env` and other
+            seeds: a number, of which all but this one are started by `learn` and run on the CPU; or "torchrun", for
+            scripts that it starts. The steps of all of them count; callbacks run, and files are written, in the first.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3.
         _init_setup_model: whether to build the nets at once.
 
@@ -215,6 +220,7 @@ class WorldModelController(Agent):
         final_rate: float = 0.02,
         weight_range: float | None = None,
         max_grad_norm: float | None = None,
+        workers: Workers = 1,
         seed: int | None = None,
         device: torch.device | str = "cpu",
         verbose: int = 0,
@@ -289,6 +295,7 @@ class WorldModelController(Agent):
         self.final_rate = final_rate
         self.weight_range = weight_range
         self.max_grad_norm = max_grad_norm
+        self.workers = workers
         if _init_setup_model:
             self._setup_model()
 
@@ -409,6 +416,15 @@ class WorldModelController(Agent):
         self.exploration = Exploration(self.policy.actions, self.lanes, self.device)
         self.album = Album()
 
+    def check_workers(self) -> None:
+        """See `Agent.check_workers`."""
+        super().check_workers()
+        if self.online or self.n_steps is None:
+            raise ValueError(
+                "workers average their gradients, so each must take as many updates: leave online=False, and n_steps a "
+                "number"
+            )
+
     def rollout_length(self) -> int | None:
         """`n_steps`."""
         return self.n_steps
@@ -419,7 +435,8 @@ class WorldModelController(Agent):
         if self._sees_first_time():
             if self.exploring and self.num_timesteps < self.model_steps:
                 return
-            updates *= -(-len(self.album) // steps)  # those that were put off
+            (kept,) = largest([torch.tensor(len(self.album))])
+            updates *= -(-int(kept) // steps)  # those that were put off
             steps = self._open_eye()
         learns_model = self.exploring or self.schedule == "alternating"
         imagined = partial(unrolled_in_model, gradient=self.gradient)
@@ -545,7 +562,7 @@ class WorldModelController(Agent):
             return
         real = self.gradient == "real"
         length = self.burn_in + self.window + (not real)  # imagination starts after a first step
-        for _ in range(updates if len(self.replay) >= length else 0):
+        for _ in range(updates if all_agree(len(self.replay) >= length) else 0):
             sequence = self.policy.scale.scaled(self.replay.windows(length, self.batch_size, ends=self.end_share))
             recent = sequence
             if real:

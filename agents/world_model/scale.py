@@ -8,6 +8,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from ..common.group import largest, summed
 from ..common.sequences import Sequence
 
 SMALLEST = 1e-5  # standard deviation that is told from 0, as a share of the mean
@@ -23,8 +24,8 @@ class Scale(nn.Module):
     """Mean and spread of every observed number, of its change in a step, and the size of the rewards other than 0.
 
     Nets read (x - mean) / spread; M's residual units predict changes in units of their own spread. `update` takes in
-    what a rollout brought, so the scales settle as experience grows. `paid` is the range of the rewards so far: row 0
-    where the episode went on, row 1 at its end.
+    what a rollout brought, that of every worker, so the scales settle as experience grows. `paid` is the range of the
+    rewards so far: row 0 where the episode went on, row 1 at its end.
 
     Args:
         size: D.
@@ -114,14 +115,15 @@ class Scale(nn.Module):
         """Takes in steps: observations (T, N, D) before and after them, rewards and ends of episodes (T, N, 1)."""
         if self.fixed:
             return
-        self.count += before.shape[:2].numel()
+        self.count += summed([torch.tensor(float(before.shape[:2].numel()), dtype=self.count.dtype)])[0]
         if self.observations:
             self._take_observations(before.flatten(0, 1).double(), (after - before).flatten(0, 1).double())
         if self.rewards:
             self._take_rewards(reward, terminated > 0.5)
 
     def _take_observations(self, seen: Tensor, change: Tensor) -> None:
-        self._sums += torch.stack((seen.sum(0), seen.square().sum(0), change.square().sum(0)))
+        (sums,) = summed([torch.stack((seen.sum(0), seen.square().sum(0), change.square().sum(0)))])
+        self._sums += sums
         mean, square, change = self._sums / self.count
         spread = (square - mean.square()).clamp(min=0).sqrt()
         self.mean.copy_(mean)
@@ -130,10 +132,14 @@ class Scale(nn.Module):
 
     def _take_rewards(self, reward: Tensor, at_end: Tensor) -> None:
         pay = reward.double()
-        self._pay += torch.stack((pay.square().sum(), (pay != 0).sum()))
+        self._pay += summed([torch.stack((pay.square().sum(), (pay != 0).sum()))])[0]
         square, paid = self._pay
         self.reward.fill_((square / paid).sqrt() if square > 0 else 1.0)
-        for known, now in zip(self.paid, (reward[~at_end], reward[at_end]), strict=True):
-            if now.numel():
-                both = torch.cat((now, known[known.isfinite()]))
-                known.copy_(torch.stack((both.min(), both.max())))
+        parts = zip(self.paid, (reward[~at_end], reward[at_end]), strict=True)
+        pools = [torch.cat((part, known[known.isfinite()])) for known, part in parts]
+        nothing = reward.new_full((2,), -math.inf)
+        (ranges,) = largest([torch.stack([
+            torch.stack((-pool.min(), pool.max())) if pool.numel() else nothing for pool in pools
+        ])])  # fmt: skip
+        known = ranges.isfinite()
+        self.paid.copy_(torch.where(known, ranges * ranges.new_tensor([-1.0, 1.0]), self.paid))

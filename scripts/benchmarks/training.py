@@ -19,7 +19,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
-from agents import GymnasiumVecEnv, RecurrentPPO
+from agents import GymnasiumVecEnv, RecurrentPPO, WorldModelController
 
 from ..baselines.loop_ppo import LoopPPO
 from .timing import Claim, keep, new_folder, ratio, report, seconds
@@ -68,6 +68,8 @@ def workers(
 ) -> None:
     """Wall time of an environment step in training with one worker and with two, which need two idle processors.
 
+    RecurrentPPO, and WorldModelController with its default keywords.
+
     Args:
         lanes: parallel environments of each worker.
         rounds: turns of each.
@@ -76,18 +78,33 @@ def workers(
         output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
     torch.set_num_threads(1)
-    spent: dict[str, list[float]] = {"one worker": [], "two workers": []}
+    spent: dict[str, list[float]] = {f"{name}, {count}": [] for name in parallel() for count in ("one", "two")}
     for _ in tqdm(range(rounds), unit="round", file=sys.stderr, disable=None):
-        for count, times in enumerate(spent.values(), 1):
-            clock = _Clock()
-            steps = count * lanes * STEPS
-            settings = {"core": "lstm", "core_kwargs": {"size": HIDDEN}, "n_minibatches": MINIBATCHES, **SHARED}
-            agent = RecurrentPPO("MlpPolicy", _lanes(lanes), workers=count, **settings)
-            agent.learn(steps * (rollouts + 2), callback=clock, log_interval=None)
-            times += [1e9 * (end - begin) / steps for begin, end in pairwise(clock.times[1:])]
+        for name, make in parallel().items():
+            for count, said in enumerate(("one", "two"), 1):
+                clock, agent = _Clock(), make(lanes, count)
+                steps = count * lanes * agent.rollout_length()
+                agent.learn(steps * (rollouts + 2), callback=clock, log_interval=None)
+                spent[f"{name}, {said}"] += [1e9 * (end - begin) / steps for begin, end in pairwise(clock.times[1:])]
     nanoseconds = {name: np.array(times) for name, times in spent.items()}
-    bar = ratio(nanoseconds, f"one worker / two workers, N = {lanes} each", "one worker", "two workers", ">=", 1.7)
-    report(nanoseconds, [bar], json_output, output or new_folder("workers"), clock="Wall")
+    said = f"one worker / two workers, N = {lanes} each"
+    bars = [
+        ratio(nanoseconds, f"{name}: {said}", f"{name}, one", f"{name}, two", ">=", 1.7) for name in parallel()
+    ]  # fmt: skip
+    report(nanoseconds, bars, json_output, output or new_folder("workers"), clock="Wall")
+
+
+def parallel() -> dict[str, Callable[[int, int], Any]]:
+    """Agents that share their work, made for a number of lanes and one of workers."""
+
+    def recurrent(lanes: int, count: int) -> RecurrentPPO:
+        settings = {"core": "lstm", "core_kwargs": {"size": HIDDEN}, "n_minibatches": MINIBATCHES, **SHARED}
+        return RecurrentPPO("MlpPolicy", _lanes(lanes), workers=count, **settings)
+
+    def through_model(lanes: int, count: int) -> WorldModelController:
+        return WorldModelController("MlpPolicy", _lanes(lanes), workers=count, model_steps=0)
+
+    return {"RecurrentPPO": recurrent, "WorldModelController": through_model}
 
 
 class _Clock(BaseCallback):

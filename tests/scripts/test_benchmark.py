@@ -161,10 +161,10 @@ def test_memory_is_measured_in_processes_of_their_own(tmp_path, capsys, monkeypa
 
 def test_workers_are_timed_by_the_wall_clock(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
-    monkeypatch.setattr(training_speed, "STEPS", 4)
     training_speed.workers(lanes=4, rounds=1, rollouts=2, json_output=True, output=tmp_path)
     printed = json.loads(capsys.readouterr().out)
-    assert {row["name"] for row in printed["timings"]} == {"one worker", "two workers"}
+    names = {f"{agent}, {count}" for agent in ("RecurrentPPO", "WorldModelController") for count in ("one", "two")}
+    assert {row["name"] for row in printed["timings"]} == names
     assert all(row["least"] > 0 for row in printed["timings"])
 
 

@@ -1,43 +1,192 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 from torch import multiprocessing
 
+from agents import RecurrentPPO, WorldModelController, make_sb3
+from agents.common.group import ALONE, all_agree, average, exchanging, largest, summed
 from agents.common.losses import descend
 from agents.common.vec_env import NO_INFO
-from agents.common.workers import _join, _wait_for, all_go_on, average
+from agents.common.workers import _meet, _wait_for
+from agents.world_model.scale import Scale
+
+ROOT = Path(__file__).parents[3]
+STEPS = torch.tensor([[1.0, 10.0], [2.0, 10.0], [4.0, 30.0]])[:, None]  # observations (T, N, D)
+
+
+def _scale(rank: int | None) -> Scale:
+    """Scales of three steps, of which the first process sees one, and the second the others."""
+    own = slice(None) if rank is None else (slice(0, 1), slice(1, 3))[rank]
+    scale = Scale(2)
+    reward, ended = torch.tensor([-3.0, 5.0, 2.0])[:, None, None], torch.tensor([0.0, 0.0, 1.0])[:, None, None]
+    scale.update(STEPS[own], STEPS[own] ** 2, reward[own], ended[own])
+    return scale
 
 
 def _exchange(rank: int, folder: Path) -> None:
-    _join(rank, 2, folder)
     weight = torch.nn.Parameter(torch.zeros(2, 3))
     bias = torch.nn.Parameter(torch.zeros(()))
     loss = (rank + 1.0) * weight.sum() + 10.0 * rank * bias
-    descend(torch.optim.SGD([weight, bias], 1.0), loss)
-    torch.save((weight, bias, all_go_on(True), all_go_on(rank == 0)), folder / str(rank))
+    with _meet(rank, 2, folder) as group, exchanging(group):
+        descend(torch.optim.SGD([weight, bias], 1.0), loss)
+        found = {
+            "weight": weight.detach(),
+            "bias": bias.detach(),
+            "agree": (all_agree(True), all_agree(rank == 0)),
+            "largest": largest([torch.tensor([rank, -rank])])[0],
+            "summed": summed([torch.tensor(rank + 1)])[0],
+            "shared": group.share(b"of the first" if rank == 0 else b"not read"),
+            "scale": _scale(rank).state_dict(),
+        }
+    torch.save(found, folder / f"found{rank}")
 
 
-def test_gradients_are_averaged_and_one_can_stop_all(tmp_path) -> None:
+def test_what_is_exchanged(tmp_path) -> None:
     multiprocessing.spawn(_exchange, (tmp_path,), nprocs=2)
     for rank in range(2):
-        weight, bias, both, first = torch.load(tmp_path / str(rank), weights_only=False)
-        assert torch.equal(weight, torch.full((2, 3), -1.5))
-        assert bias == -5.0
-        assert (both, first) == (True, False)
+        found = torch.load(tmp_path / f"found{rank}", weights_only=False)
+        assert torch.equal(found["weight"], torch.full((2, 3), -1.5))  # the mean of their gradients
+        assert found["bias"] == -5.0
+        assert found["agree"] == (True, False)
+        assert found["largest"].tolist() == [1, 0]
+        assert found["summed"] == 3
+        assert found["shared"] == b"of the first"
+        torch.testing.assert_close(found["scale"], _scale(None).state_dict())  # as if one had seen all
 
 
 def test_alone_nothing_is_exchanged() -> None:
     tensors = [torch.ones(2)]
-    assert average(tensors)[0] is tensors[0]
-    assert all_go_on(True)
-    assert not all_go_on(False)
+    assert average(tensors)[0] is summed(tensors)[0] is largest(tensors)[0] is tensors[0]
+    assert all_agree(True)
+    assert not all_agree(False)
+    assert ALONE.share(b"own") == b"own"
+
+
+def _lose(rank: int, folder: Path) -> None:
+    with _meet(rank, 3, folder) as group:
+        if rank == 1:
+            os._exit(0)  # as a process that is killed: it says nothing
+        try:
+            group.reduce(torch.ones(2))
+        except ConnectionError as error:
+            (folder / f"said{rank}").write_text(str(error))
+            os._exit(0)
+
+
+def test_a_process_that_is_lost_is_named_by_the_others(tmp_path) -> None:
+    multiprocessing.spawn(_lose, (tmp_path,), nprocs=3)
+    for rank in (0, 2):
+        assert (tmp_path / f"said{rank}").read_text().startswith("lost worker 1 of 3")
+
+
+TORCHRUN = """
+import json, os, sys
+import torch
+import torch.distributed as dist
+from stable_baselines3.common.callbacks import BaseCallback
+from agents import RecurrentPPO, WorldModelController, make_sb3, save_checkpoint
+
+torch.set_num_threads(1)
+folder, rank = sys.argv[1], int(os.environ["RANK"])
+dist.init_process_group("gloo")  # for a purpose of the script's own: no agent may use it
+env_id = "foveal_envs:Foveal/TargetDetection-v0"
+
+class Count(BaseCallback):
+    calls = 0
+    def _on_step(self):
+        self.calls += 1
+        return True
+
+def train(agent, steps):
+    count = Count()
+    agent.learn(steps, callback=count, log_interval=1)
+    agent.learn(steps // 2, callback=count, log_interval=1, reset_num_timesteps=False)
+    agent.save(f"{folder}/{type(agent).__name__}{rank}.zip")
+    save_checkpoint(agent, f"{folder}/{type(agent).__name__}{rank}")
+    nets = [value for name, net in agent.get_parameters().items() if "optimizer" not in name for value in net.values()]
+    seen = agent._last_obs
+    return {
+        "parameters": sum(value.double().abs().sum().item() for value in nets),
+        "seen": [float(part.sum()) for part in (seen.values() if isinstance(seen, dict) else [seen])],
+        "steps": agent.num_timesteps,
+        "calls": count.calls,
+    }
+
+found = {}
+log = f"{folder}/log" if rank == 0 else None
+agent = RecurrentPPO(env=make_sb3(env_id, 4, seed=0), n_steps=8, seed=rank, workers="torchrun", tensorboard_log=log)
+found["ppo"] = train(agent, 256)
+env = make_sb3("Pendulum-v1", 2, seed=0)
+agent = WorldModelController(env=env, seed=rank, workers="torchrun", updates=2, model_steps=40, burn_in=2)
+found["world model"] = train(agent, 200)
+if rank == 0:  # the other does not train: whoever asked the default group would wait for it
+    RecurrentPPO(env=make_sb3(env_id, 4, seed=0), n_steps=8, seed=0).learn(64)
+try:
+    RecurrentPPO(env=make_sb3(env_id, 4, seed=0), workers=2).learn(64)
+except ValueError as error:
+    found["more"] = str(error)
+try:
+    RecurrentPPO(env=make_sb3(env_id, 4 + 4 * rank, seed=0), workers="torchrun", n_steps=8).learn(64)
+except (ValueError, ConnectionError) as error:
+    found["unlike"] = f"{type(error).__name__}: {error}"
+dist.barrier()
+with open(f"{folder}/found{rank}.json", "w") as file:
+    json.dump(found, file)
+"""
+
+
+def test_processes_of_torchrun_train_one_agent(tmp_path) -> None:
+    (tmp_path / "script.py").write_text(TORCHRUN)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        place = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path)]
+        processes.append(
+            subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT), **place}, stderr=subprocess.PIPE)
+        )
+    said = [process.communicate(timeout=240)[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    first, second = (json.loads((tmp_path / f"found{rank}.json").read_text()) for rank in range(2))
+    for name, least in (("ppo", 384), ("world model", 300)):
+        assert first[name]["parameters"] == second[name]["parameters"]  # although they began with other seeds
+        assert first[name]["seen"] != second[name]["seen"]  # other episodes, although the seed of the env is the same
+        assert first[name]["steps"] == second[name]["steps"] >= least  # of both
+        assert first[name]["calls"] > 0
+        assert second[name]["calls"] == 0
+    assert [path.name for path in tmp_path.glob("*.zip")] == ["RecurrentPPO0.zip", "WorldModelController0.zip"]
+    assert not [*tmp_path.glob("*1")]
+    assert len([*(tmp_path / "log").iterdir()]) == 1
+    assert "2 processes that torchrun started" in first["more"] == second["more"]
+    assert first["unlike"].startswith("ConnectionError: lost worker 1 of 2")
+    assert second["unlike"].startswith("ValueError: process 1 has lanes=8, process 0 has 4")
+
+
+def test_workers_that_cannot_work_are_refused(monkeypatch) -> None:
+    agent = RecurrentPPO(env=make_sb3("CartPole-v1", 2), workers="torchrun")
+    with pytest.raises(ValueError, match="torchrun --nproc-per-node 2"):
+        agent.learn(64)
+    monkeypatch.setattr("agents.common.workers.PATIENCE", timedelta(seconds=1))
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "9")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConnectionError, match=r"process 1 of 2 found no others at 127.0.0.1:9"):
+        agent.learn(64)
+    with pytest.raises(ValueError, match=r"workers must be a whole number from 1 to .* or 'torchrun', got 'mpi'"):
+        RecurrentPPO(env=make_sb3("CartPole-v1", 2), workers="mpi")
+    with pytest.raises(ValueError, match="n_steps a number"):
+        WorldModelController(env=make_sb3("Pendulum-v1", 2), workers=2, n_steps=None).learn(64)
 
 
 def test_the_empty_info_stays_one_object() -> None:
@@ -55,9 +204,8 @@ RecurrentPPO("RecurrentPolicy", env, n_steps=8, core="elman", core_kwargs={"size
 def test_a_script_that_trains_when_imported_is_told_so(tmp_path) -> None:
     (tmp_path / "script.py").write_text(UNGUARDED)
     command = [sys.executable, str(tmp_path / "script.py")]
-    root = Path(__file__).parents[3]
     out = subprocess.run(
-        command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, timeout=120
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120
     )
     assert out.returncode == 1
     assert b"must do so under `if __name__ == '__main__':`" in out.stderr.splitlines()[-1]
