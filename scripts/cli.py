@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train an agent by the recipe of an id, and leave a run folder",
     "evaluate": "compare agents and reference policies on equal episodes",
     "watch": "show a policy in a window, or as GIF, MP4 or still picture",
+    "record": "write episodes of an agent or a reference as a Minari dataset",
     "play": "steer the fovea yourself with mouse and keys",
     "benchmark": "measure speed",
     "reproduce": "repeat a published result",

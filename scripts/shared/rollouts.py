@@ -23,15 +23,19 @@ class Move:
     Attributes:
         number: of the move, 0 for the reset.
         obs: (N, ...) as the environment gave it.
+        actions: (N, ...) that led here; None for the reset.
         rewards: (N,), 0 for the reset.
-        ended: (N,) bool, whether an episode ended, terminated or truncated.
+        terminated: (N,) bool, whether an episode ended for any reason but a time limit.
+        ended: (N,) bool, whether it ended for any reason.
         running: (N,) bool, whether the lane's first episode went on until this move.
         infos: of the environment.
     """
 
     number: int
     obs: Any
+    actions: Any
     rewards: np.ndarray
+    terminated: np.ndarray
     ended: np.ndarray
     running: np.ndarray
     infos: dict[str, Any]
@@ -73,13 +77,14 @@ def rollout(
     lanes = getattr(env, "num_envs", 1)
     obs, infos = env.reset(seed=seed, options=options)
     state, start, running, number = None, np.ones(lanes, bool), np.ones(lanes, bool), 0
-    yield Move(0, obs, np.zeros(lanes), np.zeros(lanes, bool), running, infos)
+    nothing = np.zeros(lanes, bool)
+    yield Move(0, obs, None, np.zeros(lanes), nothing, nothing, running, infos)
     while running.any():
         actions, state = policy.predict(obs, state, start, deterministic=deterministic)
         obs, rewards, terminated, truncated, infos = env.step(actions)
         start = np.atleast_1d(np.logical_or(terminated, truncated))
         number += 1
-        yield Move(number, obs, np.atleast_1d(rewards), start, running, infos)
+        yield Move(number, obs, actions, np.atleast_1d(rewards), np.atleast_1d(terminated), start, running, infos)
         running = running & ~start
 
 
