@@ -111,7 +111,8 @@ def test_no_family_imports_another(package: str) -> None:
         for other in others:
             ends = family(own), family(other)
             between = all(end.startswith(floor) and end != floor and end not in SHARED[floor] for end in ends)
-            assert not between or ends[0] == ends[1] or ends in MAY, f"{own} imports {other}"
+            may = ends[0] == ends[1] or ends in MAY or ends[0] == "agents.adapters"
+            assert not between or may, f"{own} imports {other}"
 
 
 @PACKAGES

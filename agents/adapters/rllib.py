@@ -38,8 +38,8 @@ MODULE = "default_policy"  # RLlib's name of the only module
 class RecurrentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
     """A `RecurrentPolicy`, the attribute ``policy``, with any core and its observations as they are.
 
-    ``model_config`` holds keywords of `RecurrentPolicy`; RLlib's own settings there are passed over. Actions are those of
-    the environment: leave ``normalize_actions`` off.
+    ``model_config`` holds keywords of `RecurrentPolicy`; RLlib's own settings there are passed over. Actions are those
+    of the environment: leave ``normalize_actions`` off.
 
     Raises:
         NotImplementedError: actions that are neither Box, Discrete nor MultiDiscrete.
