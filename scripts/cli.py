@@ -11,6 +11,7 @@ from .shared.command import Refusal, choose, refusals_in_one_line
 
 COMMANDS = {
     "train": "train an agent by the recipe of an id, and leave a run folder",
+    "train-rllib": "the same with RLlib's PPO, on any number of machines",
     "evaluate": "compare agents and reference policies on equal episodes",
     "watch": "show a policy in a window, or as GIF, MP4 or still picture",
     "record": "write episodes of an agent or a reference as a Minari dataset",
@@ -36,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> None:
             return
         sys.path.append(os.getcwd())  # where a user's "module:id" is looked for, after everything installed
         try:
-            command = importlib.import_module(f".{name}", __package__)
+            command = importlib.import_module(f".{name.replace('-', '_')}", __package__)
         except ModuleNotFoundError as error:
             raise Refusal(f"foveal {name} needs {error.name}: pip install 'foveal-envs[agents]'") from error
         command.main(words[1:])

@@ -108,22 +108,26 @@ def ppo_config(
     learners: int = 0,
     total_timesteps: int | None = None,
 ) -> PPOConfig:
-    """RLlib's PPO with the settings of a local agent: its net, losses, lanes a runner, and steps of a rollout.
+    """RLlib's PPO with the settings of a local agent: net, losses, and rollouts, however many processes share them.
 
     Args:
         agent: as it would be trained here.
         env_id: "module:id", so that every node imports the module that registers it.
         env_config: keywords of the environment.
-        runners: processes that play, each with as many lanes as the agent has; 0: the driver plays.
-        learners: processes that learn; 0: the driver learns.
+        runners: processes that play, which share the agent's lanes; 0: the driver plays.
+        learners: processes that learn, which share a rollout; 0: the driver learns.
         total_timesteps: over which a learning rate falls that is a schedule; None: it stays as it begins.
 
     Raises:
-        ValueError: the agent has a policy or a loss of its own, which RLlib knows nothing of.
+        ValueError: the agent has a policy or a loss of its own, which RLlib knows nothing of; or its lanes cannot be
+            shared evenly.
     """
     if type(agent) is not RecurrentPPO or type(agent.policy) is not RecurrentPolicy:
         raise ValueError(f"RLlib's PPO has the loss of RecurrentPPO with RecurrentPolicy, not that of {agent.policy}")
-    batch = agent.lanes * agent.n_steps * max(1, runners) // max(1, learners)
+    for name, count in (("runners", runners), ("learners", learners)):
+        if count and agent.lanes % count:
+            raise ValueError(f"{agent.lanes} lanes cannot be shared evenly by {count} {name}")
+    batch = agent.lanes * agent.n_steps // max(1, learners)
     rate = agent.lr_schedule
     points = [[total_timesteps * tenth // 10, rate(1 - tenth / 10)] for tenth in range(11)] if total_timesteps else []
     config = PPOConfig().environment(
@@ -131,7 +135,7 @@ def ppo_config(
     )
     config.env_runners(
         num_env_runners=runners,
-        num_envs_per_env_runner=agent.lanes,
+        num_envs_per_env_runner=agent.lanes // max(1, runners),
         gym_env_vectorize_mode="vector_entry_point",
         rollout_fragment_length=agent.n_steps,
     )

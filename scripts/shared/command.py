@@ -45,10 +45,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def program(command: str) -> str:
-    """How a command is called, as this one was: ``foveal train`` or ``python -m scripts.train``."""
+    """How a command is called, as this one was: ``foveal train-rllib`` or ``python -m scripts.train_rllib``."""
     if Path(sys.argv[0]).stem in ("foveal", "__main__"):
         return f"foveal {command}".removesuffix(" foveal").removesuffix(" __main__")
-    return f"python -m scripts.{command}"
+    return f"python -m scripts.{command.replace('-', '_')}"
 
 
 def run_command(

@@ -1,0 +1,249 @@
+"""Train the net of a RecurrentPPO with RLlib, on one machine or many. ``python -m scripts.train_rllib --help``."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from agents import RecurrentPPO
+from agents.common.saving import merged
+
+from .shared.about import circumstances
+from .shared.command import Refusal, program, run_command
+from .shared.environments import is_native, parse_keywords
+from .shared.logs import STEPS
+from .shared.runs import Run, create_folder, read_config, write_json
+from .shared.tables import numeric, read_rows, write_rows
+from .train import recipe_or_default, words_for
+
+ALGORITHM = "RecurrentPPO"
+STATE = "rllib"  # folder of RLlib's own checkpoint in a run folder
+REACH = 5.0  # seconds until a cluster's address must answer
+MEASURES = {"return": "episode_return_mean", "length": "episode_len_mean"}
+
+
+def train_rllib(
+    environment: str | None = None,
+    env: tuple[str, ...] = (),
+    core: str | None = None,
+    agent: tuple[str, ...] = (),
+    steps: int | None = None,
+    lanes: int | None = None,
+    seed: int | None = None,
+    runners: int = 0,
+    learners: int = 0,
+    address: str | None = None,
+    minutes: float = 3.0,
+    folder: Path | None = None,
+    overwrite: bool = False,
+    resume: Path | None = None,
+    progress_bar: bool = True,
+) -> None:
+    """Train by the recipe of an id with RLlib's PPO, and leave a run folder that evaluate, watch and train read.
+
+    The net, the losses and the rollouts are those of RecurrentPPO; RLlib spreads them over processes and machines. A
+    recipe of another agent gives way to RecurrentPPO with its defaults.
+
+    Args:
+        environment: an environment's id; "module:id" imports the module first, on every node.
+        env: keywords of the environment, KEY=VALUE.
+        core: name in agents.CORES.
+        agent: keywords of RecurrentPPO, KEY=VALUE.
+        steps: environment steps.
+        lanes: parallel lanes of all runners together.
+        seed: of nets, exploration and environment (default: 0).
+        runners: processes that play; 0: this one.
+        learners: processes that learn; 0: this one.
+        address: of a Ray cluster, "auto" or host:port; default: one of its own on this machine.
+        minutes: between checkpoints.
+        folder: the run folder; default: a new one under runs/.
+        overwrite: replace the run in --folder.
+        resume: go on with the run in this folder; --steps may be raised.
+        progress_bar: show rate and time left.
+    """
+    torch.set_num_threads(1)
+    if importlib.util.find_spec("ray") is None:
+        raise Refusal("RLlib is missing; it pins Gymnasium, so in an environment of its own: "
+                      "pip install 'foveal-envs[agents,rllib]'")  # fmt: skip
+    if runners < 0 or learners < 0:
+        raise Refusal(f"--runners and --learners must be at least 0, got {runners} and {learners}")
+    given = {name: value for name, value in (("steps", steps), ("lanes", lanes), ("seed", seed)) if value is not None}
+    if resume is not None:
+        if environment or env or core or agent or folder or given.keys() - {"steps"}:
+            raise Refusal(
+                "--resume takes everything from the folder; only --steps, and who shares the work, may change"
+            )
+        run = replace(Run.from_config(read_config(resume)), **given)
+        folder = resume
+        if not (folder / STATE).is_dir():
+            raise Refusal(f"{folder} has no checkpoint of RLlib to go on from")
+    else:
+        own = {**parse_keywords(agent, "--agent"), **({"core": core} if core else {})}
+        run = run_of(environment or "Foveal/TargetDetection-v0", parse_keywords(env, "--env"), own, given)
+    run.check()
+    local_env = run.make_env()
+    local: Any = run.make_agent(local_env)
+    begin(address, 1 + runners + learners)
+    import ray
+
+    try:
+        if resume is None:
+            folder = create_folder(run, folder, overwrite)
+        learn(run, local, Path(str(folder)), runners, learners, minutes, resume is not None, progress_bar)
+    finally:
+        local_env.close()
+        ray.shutdown()
+    print(f"run folder {folder}")
+    print(f"score it: {program('evaluate')} {words_for(run, Path(str(folder)))}")
+
+
+def run_of(env_id: str, env_kwargs: dict[str, Any], agent_kwargs: dict[str, Any], given: dict[str, Any]) -> Run:
+    """The recipe of an id, if it is one of RecurrentPPO; else RecurrentPPO with its defaults."""
+    run = recipe_or_default(env_id, env_kwargs, ALGORITHM)
+    if run.algorithm != ALGORITHM:
+        run = Run(run.env_id, run.env_kwargs, ALGORITHM, steps=run.steps, lanes=run.lanes)
+    if run.lessons:
+        print("the lessons of the recipe are left out: RLlib's PPO has no teacher", file=sys.stderr)
+    return replace(
+        run,
+        env_kwargs={**run.env_kwargs, **env_kwargs},
+        agent_kwargs=merged(run.agent_kwargs, agent_kwargs),
+        lessons={},
+        **given,
+    )
+
+
+def begin(address: str | None, processes: int) -> None:
+    """Join the cluster at an address, or start a Ray of one's own, and look at every node.
+
+    Raises:
+        Refusal: nothing answers there, it has too few processors, or a node lacks these packages.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    import ray
+
+    host, _, port = (address or "").rpartition(":")
+    try:
+        if port.isdigit():
+            socket.create_connection((host, int(port)), REACH).close()
+        own = {"num_cpus": max(processes, os.cpu_count() or 1)} if address is None else {}
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error", **own)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise Refusal(
+            f"no Ray cluster answers at {address}: start one with `ray start --head`, and on the other machines "
+            "`ray start --address HOST:PORT`"
+        ) from error
+    wrong = [f"node {node}: {said}" for node, said in look_at_nodes().items() if said]
+    if (there := int(ray.cluster_resources().get("CPU", 0))) < processes:
+        wrong.append(f"{processes} processes need as many processors, and the cluster has {there}")
+    if wrong:
+        ray.shutdown()
+        raise Refusal(wrong[0])
+
+
+def look_at_nodes() -> dict[str, str]:
+    """What is wrong with each node of the cluster, by its address; "" where nothing is."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from foveal_envs import __version__
+
+    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    look = ray.remote(num_cpus=0)(_look)
+    asked = {
+        address: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(__version__)
+        for node, address in nodes.items()
+    }
+    return {address: ray.get(answer) for address, answer in asked.items()}
+
+
+def _look(version: str) -> str:
+    """Runs on a node, whose packages may be others."""
+    install = f"pip install 'foveal-envs[agents,rllib]=={version}' on every node"
+    try:
+        import foveal_envs
+    except ImportError as error:
+        return f"{error}: {install}"
+    if foveal_envs.__version__ != version:
+        return f"it has foveal-envs {foveal_envs.__version__}, this machine {version}: {install}"
+    import agents
+
+    if not hasattr(agents, "AGENTS"):
+        return f"`import agents` finds another package, {agents.__file__}: {install}, in an environment of its own"
+    return ""
+
+
+def learn(
+    run: Run,
+    local: RecurrentPPO,
+    folder: Path,
+    runners: int,
+    learners: int,
+    minutes: float,
+    resumes: bool,
+    progress_bar: bool,
+) -> None:
+    """Train with RLlib, and write progress.csv, checkpoints and, at last, the local agent."""
+    import ray
+
+    from agents.adapters.rllib import ppo_config, to_local, to_rllib
+
+    env_id = f"foveal_envs:{run.env_id}" if is_native(run.env_id) and ":" not in run.env_id else run.env_id
+    try:
+        config = ppo_config(
+            local, env_id, {**run.env_kwargs, **run.train_kwargs}, runners=runners, learners=learners,
+            total_timesteps=run.steps,
+        )  # fmt: skip
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    algorithm = config.build_algo()
+    about, saved, started = circumstances("cpu"), time.monotonic(), time.monotonic()
+    rows: list[dict[str, Any]] = []
+    try:
+        if resumes:
+            algorithm.restore_from_path(str((folder / STATE).resolve()))
+        else:
+            to_rllib(local, algorithm)
+        done = int(algorithm.metrics.peek(("env_runners", "num_env_steps_sampled_lifetime"), default=0))
+        if resumes:
+            rows = [row for row in numeric(read_rows(folder / "progress.csv")) if row[STEPS] <= done]
+            started -= rows[-1]["seconds"]
+        with tqdm(total=run.steps, initial=done, unit="step", file=sys.stderr, disable=not progress_bar or None) as bar:
+            while done < run.steps:
+                played = algorithm.train()["env_runners"]
+                done = int(played["num_env_steps_sampled_lifetime"])
+                bar.update(done - bar.n)
+                measures = {name: float(played.get(key, np.nan)) for name, key in MEASURES.items()}
+                rows.append({STEPS: done, "seconds": round(time.monotonic() - started, 2), **measures})
+                if time.monotonic() - saved >= 60 * minutes or done >= run.steps:
+                    algorithm.save_to_path(str((folder / STATE).resolve()))
+                    write_rows(folder / "progress.csv", rows)
+                    saved = time.monotonic()
+        to_local(algorithm, local)
+        local.num_timesteps = done
+        local.save(folder / "model.zip")
+        write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
+        about |= {"ended": "finished", "engine": f"RLlib {ray.__version__}", "runners": runners, "learners": learners}
+        write_json(folder / "about.json", about)
+    finally:
+        algorithm.stop()
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The command."""
+    run_command(train_rllib, program("train-rllib"), words)
+
+
+if __name__ == "__main__":
+    main()
