@@ -33,6 +33,7 @@ LOGGED = 100  # rows of progress.csv
 KEPT = 2  # checkpoints of a phase
 JUDGED = 5  # training episodes, or one a lane where there are more
 PHASES = ("lessons", "learning")
+Judge = Callable[[dict[str, float]], None]
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -46,6 +47,7 @@ class Attendant(BaseCallback):
         folder: of the run.
         minutes: between two checkpoints.
         about: contents of about.json.
+        judge: called with every point of the learning curve; what it raises ends the training.
 
     Attributes:
         points: of the learning curve.
@@ -54,9 +56,11 @@ class Attendant(BaseCallback):
         trouble: whether an attempt to write has failed since the last checkpoint.
     """
 
-    def __init__(self, run: Run, folder: Path, minutes: float, about: dict[str, Any]) -> None:
+    def __init__(
+        self, run: Run, folder: Path, minutes: float, about: dict[str, Any], judge: Judge | None = None
+    ) -> None:
         super().__init__()
-        self.run, self.folder, self.minutes, self.about = run, folder, minutes, about
+        self.run, self.folder, self.minutes, self.about, self.judge = run, folder, minutes, about, judge
         self.points: list[dict[str, float]] = []
         self.best = KeepBest(max(JUDGED, run.lanes))
         self.phase = PHASES[-1]
@@ -136,6 +140,8 @@ class Attendant(BaseCallback):
         spent = {"environment_steps": self.steps, "cpu_seconds": round(self._spent, 2)}
         self.points.append({"seed": self.run.seed, **spent, **own})
         self.attempt(self.write_curve)
+        if self.judge is not None:
+            self.judge(self.points[-1])
 
     def _starts(self) -> int:
         """Episodes a point; those of foreign environments take about as many steps, together, as the training."""

@@ -16,7 +16,7 @@ from agents import Agent, load_checkpoint
 from agents.common.checkpoint import checkpoints
 
 from .about import circumstances, read_about
-from .attendant import PHASES, STOPPING, Attendant
+from .attendant import PHASES, STOPPING, Attendant, Judge
 from .command import Refusal
 from .lessons import teach
 from .logs import make_logger
@@ -35,6 +35,7 @@ def fit(
     formats: Sequence[str] = ("csv",),
     minutes: float = MINUTES,
     resume: bool = False,
+    judge: Judge | None = None,
 ) -> tuple[BaseAlgorithm, Attendant]:
     """Train the agent of a run in its folder, or go on with a training that was stopped.
 
@@ -49,6 +50,7 @@ def fit(
         formats: of the log, see `make_logger`.
         minutes: between checkpoints.
         resume: go on from the newest checkpoint, if there is one.
+        judge: see `Attendant`.
 
     Returns:
         The agent, and what attended to its training; its ``stop`` is the signal that ended it.
@@ -66,7 +68,7 @@ def fit(
     agent = agent or run.make_agent(env, **controller)
     about = circumstances(str(agent.device))
     with refusing_damage(folder, "cannot go on with "):
-        attendant = Attendant(run, folder, minutes, {**read_about(folder), **about} if begun else about)
+        attendant = Attendant(run, folder, minutes, {**read_about(folder), **about} if begun else about, judge)
     phases = [name for name in PHASES if name == PHASES[-1] or run.lessons]
     phases = phases[phases.index(phase) :] if phase else phases
     attendant.phase = phases[0]
