@@ -26,6 +26,10 @@ JOURNAL, SWEEP = "trials.log", "sweep.json"  # Optuna's storage, and what is sea
 FIRST = 5  # trials that nothing prunes
 
 
+class UnknownMeasure(Refusal):
+    """No trial can be judged by it."""
+
+
 @dataclass(frozen=True)
 class Range:
     """Values of one setting: from `low` to `high`, evenly in the value or in its logarithm, or one of `choices`."""
@@ -164,9 +168,9 @@ def search(
         place = create_folder(own, folder / f"trial{trial.number}", overwrite=True)
         try:
             _, attendant = fit(own, place, progress_bar=False, judge=judged(trial))
+        except UnknownMeasure:
+            raise
         except Refusal as refusal:  # settings that do not go together
-            if not trial.number:
-                raise
             print(refusal, file=sys.stderr)
             raise optuna.TrialPruned from refusal
         if attendant.stop is not None:
@@ -191,7 +195,7 @@ def search(
 
 def _of(point: dict[str, float], measure: str) -> float:
     if measure not in point:
-        raise Refusal(f"there is no measure {measure!r}; there are {', '.join(sorted(point))}")
+        raise UnknownMeasure(f"there is no measure {measure!r}; there are {', '.join(sorted(point))}")
     return point[measure]
 
 
