@@ -112,7 +112,7 @@ def play(
                 "actions": np.stack([move.actions[lane] for move in own]),
                 "rewards": np.array([move.rewards[lane] for move in own]),
                 "terminations": np.array([move.terminated[lane] for move in own]),
-                "truncations": np.array([move.ended[lane] and not move.terminated[lane] for move in own]),
+                "truncations": np.array([move.truncated[lane] for move in own]),
             }
 
 

@@ -26,6 +26,7 @@ class Move:
         actions: (N, ...) that led here; None for the reset.
         rewards: (N,), 0 for the reset.
         terminated: (N,) bool, whether an episode ended for any reason but a time limit.
+        truncated: (N,) bool, whether one ran into its time limit; both are true of a last step that is also the limit's.
         ended: (N,) bool, whether it ended for any reason.
         running: (N,) bool, whether the lane's first episode went on until this move.
         infos: of the environment.
@@ -36,6 +37,7 @@ class Move:
     actions: Any
     rewards: np.ndarray
     terminated: np.ndarray
+    truncated: np.ndarray
     ended: np.ndarray
     running: np.ndarray
     infos: dict[str, Any]
@@ -78,13 +80,14 @@ def rollout(
     obs, infos = env.reset(seed=seed, options=options)
     state, start, running, number = None, np.ones(lanes, bool), np.ones(lanes, bool), 0
     nothing = np.zeros(lanes, bool)
-    yield Move(0, obs, None, np.zeros(lanes), nothing, nothing, running, infos)
+    yield Move(0, obs, None, np.zeros(lanes), nothing, nothing, nothing, running, infos)
     while running.any():
         actions, state = policy.predict(obs, state, start, deterministic=deterministic)
         obs, rewards, terminated, truncated, infos = env.step(actions)
-        start = np.atleast_1d(np.logical_or(terminated, truncated))
+        rewards, terminated, truncated = np.atleast_1d(rewards, terminated, truncated)
+        start = terminated | truncated
         number += 1
-        yield Move(number, obs, actions, np.atleast_1d(rewards), np.atleast_1d(terminated), start, running, infos)
+        yield Move(number, obs, actions, rewards, terminated, truncated, start, running, infos)
         running = running & ~start
 
 
