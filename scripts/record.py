@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .shared.command import Refusal, program, run_command
-from .shared.environments import find_spec, make_lanes, parse_keywords
+from .shared.environments import find_spec, is_native, make_lanes, parse_keywords, refusing
 from .shared.policies import Predictor, load_agent
 from .shared.rollouts import rollout
 from .shared.runs import find_environment
@@ -72,7 +72,7 @@ def record(
         if not overwrite:
             raise Refusal(f"there is a dataset {dataset} already: --overwrite replaces it")
         minari.delete_dataset(dataset)
-    lanes = make_lanes(env_id, keywords, min(episodes, LANES))
+    lanes = seeded_lanes(env_id, keywords, min(episodes, LANES))
     policy = load_agent(name, lanes, seed, trust, algorithm)
     played = tqdm(play(lanes, policy, episodes, seed), total=episodes, unit="episode", file=sys.stderr, disable=None)
     single = gym.make(find_spec(env_id), **keywords)
@@ -86,6 +86,14 @@ def record(
     )
     lanes.close()
     print(f"{made.total_episodes:,} episodes, {made.total_steps:,} steps: minari.load_dataset({dataset!r})")
+
+
+def seeded_lanes(env_id: str, keywords: dict[str, Any], count: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Lanes of which lane i plays the episode of seed + i: a foreign environment's own vector form may not."""
+    if is_native(env_id):
+        return make_lanes(env_id, keywords, count)
+    with refusing(env_id):
+        return gym.make_vec(find_spec(env_id), count, vectorization_mode="sync", **keywords)
 
 
 def play(

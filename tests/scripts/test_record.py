@@ -6,14 +6,13 @@ import pytest
 
 import foveal_envs  # noqa: F401
 from foveal_envs.reference import RandomPolicy
-from scripts.record import play, record
+from scripts.record import play, record, seeded_lanes
 from scripts.shared.command import Refusal
-from scripts.shared.environments import make_lanes
 
 
 @pytest.mark.parametrize("env_id", ["Foveal/TargetDetection-v0", "Foveal/HQMaze-v0", "CartPole-v1"])
 def test_episodes_are_those_of_their_seeds(env_id: str) -> None:
-    lanes = make_lanes(env_id, {}, 3)
+    lanes = seeded_lanes(env_id, {}, 3)
     episodes = list(play(lanes, RandomPolicy(lanes, seed=0), 5, seed=11))
     assert len(episodes) == 5
     for number in (0, 2, 4):
