@@ -19,6 +19,7 @@ from foveal_envs import IDS
 
 from .baselines.usual_way import ImageYardstick, Yardstick
 from .benchmarks.cores import cores
+from .benchmarks.libraries import libraries
 from .benchmarks.load_limit import lines_of_a_glimpse, load_limit
 from .benchmarks.timing import Claim, keep, new_folder, ratio, report, seconds
 from .benchmarks.training import memory, training, workers
@@ -226,7 +227,7 @@ def _child(code: str, **variables: str) -> float:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command."""
-    run_one_of((envs, images, suite, training, workers, memory, cores, models), program("benchmark"), words)
+    run_one_of((envs, images, suite, training, workers, memory, cores, models, libraries), program("benchmark"), words)
 
 
 if __name__ == "__main__":

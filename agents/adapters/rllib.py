@@ -18,14 +18,14 @@ from ..ppo.recurrent_ppo import RecurrentPPO
 try:
     from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.columns import Columns
-    from ray.rllib.core.rl_module.apis import ValueFunctionAPI
-    from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-    from ray.rllib.core.rl_module.torch import TorchRLModule
-    from ray.rllib.models.torch.torch_distributions import (
+    from ray.rllib.core.distribution.torch.torch_distribution import (
         TorchCategorical,
         TorchDiagGaussian,
         TorchMultiCategorical,
     )
+    from ray.rllib.core.rl_module.apis import ValueFunctionAPI
+    from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+    from ray.rllib.core.rl_module.torch import TorchRLModule
 except ImportError as error:
     raise ImportError(
         "agents.adapters.rllib needs RLlib, which pins Gymnasium, so give it an environment of its own: "

@@ -44,7 +44,7 @@ class SavedAlgorithm(BaseAlgorithm):
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
         """Refuses unknown keywords and lists the known ones; refuses values of a wrong kind or out of range."""
         for name in cls.RENAMED.keys() & keywords.keys():
-            raise TypeError(f"{cls.__name__}() got the keyword {name!r}, which is now called {cls.RENAMED[name]!r}")
+            raise TypeError(f"{cls.__name__}() got the keyword {name!r}, which is called {cls.RENAMED[name]!r} here")
         refuse_unknown(cls, keywords)
         check_keywords(cls, keywords)
         return super().__new__(cls)

@@ -152,6 +152,7 @@ class WorldModelController(Agent):
         "replay_size": "buffer_size",
         "trace": "td_lambda",
         "discount": "gamma",
+        "learning_starts": "model_steps",
     }
     policy: ControllerPolicy
     policy_class: type[ControllerPolicy]

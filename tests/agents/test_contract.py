@@ -235,7 +235,7 @@ def test_unknown_and_former_keywords_are_refused(name: str) -> None:
     with pytest.raises(TypeError, match=r"got an unexpected keyword argument 'colour'; it takes .*learning_rate"):
         make(name, colour="red")
     for former, present in agent_class.RENAMED.items():
-        with pytest.raises(TypeError, match=rf"{former!r}, which is now called {present!r}"):
+        with pytest.raises(TypeError, match=rf"{former!r}, which is called {present!r} here"):
             make(name, **{former: 1})
         assert present in make(name).settings
 

@@ -15,6 +15,7 @@ from scripts import benchmark
 from scripts.baselines.loop_ppo import LoopPPO
 from scripts.baselines.usual_way import ImageYardstick, Yardstick
 from scripts.benchmarks import cores as core_speed
+from scripts.benchmarks import libraries as library_speed
 from scripts.benchmarks import load_limit, timing
 from scripts.benchmarks import training as training_speed
 from scripts.benchmarks import world_model as model_speed
@@ -181,3 +182,21 @@ def test_models_are_timed_beside_their_matrix_products(tmp_path, capsys, monkeyp
     assert len(products) == 4 * once
     assert once > nets
     assert {tuple(one.shape) for one in products} >= {(16, 8), (32, 8), (16, 2)}
+
+
+def test_libraries_that_are_there_are_timed_and_the_others_named(tmp_path, capsys, monkeypatch):
+    def absent(form, lanes):
+        raise ImportError("no such library")
+
+    made = []
+    monkeypatch.setattr(
+        library_speed,
+        "LIBRARIES",
+        {"TorchRL, random": absent, "PufferLib, random": lambda form, lanes: lambda: made.append(form) or lanes},
+    )
+    library_speed.libraries(lanes=4, rounds=2, json_output=True, output=tmp_path)
+    out = capsys.readouterr()
+    printed = json.loads(out.out)
+    assert {row["name"] for row in printed["timings"]} == {"PufferLib, random, native", "PufferLib, random, sync"}
+    assert "TorchRL, random: left out" in out.err
+    assert made == ["native", "sync"] * 3
