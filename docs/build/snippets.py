@@ -1,8 +1,8 @@
 """Run the Python of the documentation: every block fenced as ``python``, in order, in one namespace a page.
 
 A block with a title, ``python title="my_tasks.py"``, is a file: it is written, for later blocks to import. Blocks that
-are not meant to run are fenced as ``py``. Pages of libraries that the project's own environment lacks run only where they
-are named. Usage: ``python docs/build/snippets.py [page ...]``.
+are not meant to run are fenced as ``py``. Pages of libraries that the project's own environment lacks run only when
+named. Usage: ``python docs/build/snippets.py [page ...]``.
 """
 
 from __future__ import annotations
