@@ -5,15 +5,17 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+INTEGRATIONS := .venv-integrations
+LIBRARIES := $(filter-out docs/libraries/rllib.md, $(wildcard docs/libraries/*.md))
 
 # The documentation theme would print a notice about other products on every build.
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format docs serve bench clean
+.PHONY: help install demo test test-slow test-integrations lint format docs serve bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## create .venv with the pinned versions (the other targets do this by themselves)
 
@@ -36,6 +38,17 @@ test: lint  ## all that CI runs: lint, types, fast tests, strict docs with their
 test-slow: $(INSTALLED)  ## every test, the slow ones included
 	$(RUN) -m pytest -n 2 -m "slow or not slow"
 
+# Not with constraints.txt: some of these libraries need older pandas. PufferLib pins a PyTorch that it does not need.
+$(INTEGRATIONS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(INTEGRATIONS)
+	$(INTEGRATIONS)/bin/python -m pip install --editable '.[agents,integrations]'
+	$(INTEGRATIONS)/bin/python -m pip install --no-deps pufferlib-core==3.0.23
+	@touch $@
+
+test-integrations: $(INTEGRATIONS)/.installed  ## other libraries with our environments, in .venv-integrations (minutes)
+	$(INTEGRATIONS)/bin/python -m pytest -W ignore -m "slow or not slow" tests/integrations --ignore tests/integrations/test_rllib.py
+	$(INTEGRATIONS)/bin/python docs/build/snippets.py $(LIBRARIES)
+
 lint: $(INSTALLED)  ## ruff and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -55,5 +68,5 @@ bench: $(INSTALLED)  ## measure the speed of the environments
 	$(RUN) -m scripts.benchmark envs
 
 clean:  ## remove the environment, the built site and all caches (runs/ stays)
-	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(INTEGRATIONS) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

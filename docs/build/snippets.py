@@ -1,7 +1,8 @@
 """Run the Python of the documentation: every block fenced as ``python``, in order, in one namespace a page.
 
 A block with a title, ``python title="my_tasks.py"``, is a file: it is written, for later blocks to import. Blocks that
-are not meant to run are fenced as ``py``. Usage: ``python docs/build/snippets.py [page ...]``.
+are not meant to run are fenced as ``py``. Pages of libraries that the project's own environment lacks run only when
+named. Usage: ``python docs/build/snippets.py [page ...]``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+LIBRARIES = ROOT / "docs" / "libraries"
+HERE = {"cleanrl.md", "index.md", "sb3.md"}  # of these, the pages that need no more than this project does
 FENCE = re.compile(r'^```python(?: title="(\w+\.py)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
@@ -50,7 +53,7 @@ def on_path(folder: str) -> Iterator[None]:
 def main() -> int:
     pages = [Path(name).resolve() for name in sys.argv[1:]] or [
         ROOT / "README.md",
-        *sorted((ROOT / "docs").rglob("*.md")),
+        *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent != LIBRARIES or page.name in HERE),
     ]
     failed = []
     for page in pages:

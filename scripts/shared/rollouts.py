@@ -26,7 +26,7 @@ class Move:
         actions: (N, ...) that led here; None for the reset.
         rewards: (N,), 0 for the reset.
         terminated: (N,) bool, whether an episode ended for any reason but a time limit.
-        truncated: (N,) bool, whether one ran into its time limit, which may be where it terminated, too.
+        truncated: (N,) bool, whether it ran into its time limit; a last step at the limit is both.
         ended: (N,) bool, whether it ended for any reason.
         running: (N,) bool, whether the lane's first episode went on until this move.
         infos: of the environment.

@@ -1,4 +1,4 @@
-"""Minari: its collector records and recovers every id, and datasets of `record` replay exactly and teach a world model."""
+"""Minari: its collector takes every id, and datasets of `record` replay exactly and teach a world model."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ import foveal_envs
 from .learning import ID, LEARNED, mean_return
 
 LANES = 3
+QUIET = {"headless": True, "disable_progressbar": True, "close_environment_at_exit": False}
 
 
 @pytest.mark.parametrize("env_id", foveal_envs.IDS)
@@ -76,9 +77,7 @@ def test_ppo_learns():
     settings.experiment.write_interval = settings.experiment.checkpoint_interval = 0
     memory = RandomMemory(memory_size=32, num_envs=64, device=env.device)
     agent = PPO(models=models, memory=memory, cfg=settings, **spaces)
-    SequentialTrainer(
-        env=env, agents=agent, cfg={"timesteps": 160, "headless": True, "disable_progressbar": True}
-    ).train()
+    SequentialTrainer(env=env, agents=agent, cfg={"timesteps": 160, **QUIET}).train()
 
     def act(obs):
         seen = flatten_tensorized_space(tensorize_space(env.observation_space, obs, device=env.device))
