@@ -6,7 +6,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INTEGRATIONS := .venv-integrations
-LIBRARIES := $(filter-out docs/libraries/rllib.md, $(wildcard docs/libraries/*.md))
+RLLIB := .venv-rllib
+PAGES := $(wildcard docs/libraries/*.md)
 
 # The documentation theme would print a notice about other products on every build.
 export NO_MKDOCS_2_WARNING := 1
@@ -45,9 +46,17 @@ $(INTEGRATIONS)/.installed: pyproject.toml
 	$(INTEGRATIONS)/bin/python -m pip install --no-deps pufferlib-core==3.0.23
 	@touch $@
 
-test-integrations: $(INTEGRATIONS)/.installed  ## other libraries with our environments, in .venv-integrations (minutes)
+$(RLLIB)/.installed: pyproject.toml
+	@echo "Setting up $(RLLIB), once: this takes several minutes."
+	$(PYTHON) -m venv $(RLLIB)
+	$(RLLIB)/bin/python -m pip install --editable '.[agents,rllib]' pytest torch==2.13.0
+	@touch $@
+
+test-integrations: $(INTEGRATIONS)/.installed $(RLLIB)/.installed  ## other libraries with our environments and agents, in environments of their own (half an hour)
 	$(INTEGRATIONS)/bin/python -m pytest -W ignore -m "slow or not slow" tests/integrations --ignore tests/integrations/test_rllib.py
-	$(INTEGRATIONS)/bin/python docs/build/snippets.py $(LIBRARIES)
+	$(INTEGRATIONS)/bin/python docs/build/snippets.py $(filter-out docs/libraries/rllib.md, $(PAGES))
+	$(RLLIB)/bin/python -m pytest -W ignore -m "slow or not slow" tests/integrations/test_rllib.py
+	$(RLLIB)/bin/python docs/build/snippets.py docs/libraries/rllib.md
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(RUN) -m ruff check .
