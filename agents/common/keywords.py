@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv  # which its GymEnv names by
 
 MOST = 1e9
 LARGEST = 2**31 - 1
+LARGEST_SEED = 2**32 - 1  # of NumPy's legacy generator, which Stable-Baselines3 seeds
 # Ranges of real numbers, both ends included; all others lie between 0 and MOST.
 REALS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
@@ -59,9 +60,10 @@ def check_keywords(kind: type, given: Mapping[str, Any]) -> None:
         elif int in parts:
             least = WHOLES.get(name, 1)
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            allowed = " or ".join([f"a whole number from {least} to {LARGEST}", *map(repr, choices)])
+            most = LARGEST_SEED if name == "seed" else LARGEST
+            allowed = " or ".join([f"a whole number from {least} to {most}", *map(repr, choices)])
             named = isinstance(value, str) and value in choices
-            _require(named or (whole and least <= value <= LARGEST), name, allowed, value)
+            _require(named or (whole and least <= value <= most), name, allowed, value)
         elif choices:
             parents = _parents(parts)
             good = isinstance(value, str) and value in choices

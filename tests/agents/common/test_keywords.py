@@ -71,3 +71,9 @@ def test_what_a_subclass_passes_on_is_checked_too() -> None:
 
     with pytest.raises(ValueError, match="bptt must be 'full' or 'cut', got 'half'"):
         Mine("RecurrentPolicy", make_sb3("foveal_envs:Foveal/Catch-v0", 2))
+
+
+def test_seeds_are_those_of_numpys_legacy_generator() -> None:
+    check_keywords(AGENTS["RecurrentPPO"], {"seed": 2**32 - 1})
+    with pytest.raises(ValueError, match="seed must be a whole number from 0 to 4294967295, got 4294967296"):
+        check_keywords(AGENTS["RecurrentPPO"], {"seed": 2**32})

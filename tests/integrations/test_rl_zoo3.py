@@ -1,0 +1,55 @@
+"""RL Zoo: our agents train by its script, and its Optuna searches their settings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from rl_zoo3.train import train
+
+from agents import AGENTS
+from agents.adapters.rl_zoo3 import ENTRIES, convert, register
+
+SETTINGS = {
+    "foveal_ppo": "{policy: MultiInputPolicy, n_envs: 8, n_steps: 16, n_timesteps: 256}",
+    "world_model": "{policy: MultiInputPolicy, n_envs: 8, model_steps: 80, n_timesteps: 256}",
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize(
+    "more", [[], ["--optimize", "--n-trials", "2", "--n-startup-trials", "1", "--n-evaluations", "1"]]
+)
+def test_training_and_search(name: str, more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register()
+    monkeypatch.chdir(tmp_path)
+    Path("settings.yml").write_text(f"Foveal/TargetDetection-v0: {SETTINGS[name]}")
+    words = ["--algo", name, "--env", "Foveal/TargetDetection-v0", "--gym-packages", "foveal_envs"]
+    words += [
+        "--conf-file",
+        "settings.yml",
+        "--seed",
+        str(2**32 - 1),
+        "--eval-episodes",
+        "2",
+        "--n-eval-envs",
+        "1",
+        *more,
+    ]
+    monkeypatch.setattr(sys, "argv", ["train", *words])
+    train()
+    assert list(Path("logs", name).iterdir())
+
+
+def test_samplers_and_what_they_stand_for_agree() -> None:
+    import optuna
+
+    for agent, sample in ENTRIES.values():
+        trial = optuna.create_study().ask()
+        drawn = sample(trial, 2, 8, {})
+        stands_for = convert(trial.params)
+        assert stands_for.keys() == drawn.keys()
+        numbers = {name: value for name, value in drawn.items() if not isinstance(value, str)}
+        assert {name: stands_for[name] for name in numbers} == pytest.approx(numbers)
+        AGENTS[agent](env="CartPole-v1", **drawn)
