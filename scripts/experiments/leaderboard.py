@@ -1,0 +1,154 @@
+"""Every id by its recipe, and by what one would try first, at the recipe's lanes and steps."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from foveal_envs import IDS
+
+from ..recipes import find_recipe
+from ..shared.environments import make_lanes
+from ..shared.runs import Run, create_folder
+from ..shared.suite import reference_heights, score_suite
+from ..shared.tables import numeric, read_rows
+from ..shared.training import fit
+from .shared.claims import Claim, Row, make_claim, mean_of, median_of, numbers, select
+from .shared.jobs import Job, jobs_of_parts
+
+TITLE = "leaderboard: every id by its recipe and by what one would try first, at the recipe's steps"
+RECIPE = "recipe"
+REACHED = 0.9  # of the way from random to what the recipe is expected to reach: a trained agent
+SEEDS, EPISODES = 3, 1000
+SCORES = Path(__file__).parents[2] / "docs" / "results" / "recipes" / "scores.csv"
+ON_POLICY: dict[str, Any] = {"n_epochs": 4, "learning_rate": "lin_1e-3"}
+NET = [128, 128]
+OFF_POLICY: dict[str, Any] = {"learning_rate": 1e-3, "learning_starts": 5_000, "policy_kwargs": {"net_arch": NET}}
+OFF_LANES = 8  # an update per 8 environment steps
+CONTRIB = "RecurrentPPO of sb3-contrib"
+
+
+def learners(env_id: str) -> dict[str, Run]:
+    """The recipe of an id, and the peers that fit its spaces, with the recipe's discount, lanes and steps."""
+    recipe = find_recipe(env_id)
+    own = recipe.run()
+    envs = make_lanes(env_id, {}, 1)
+    observes, acts = envs.single_observation_space, envs.single_action_space
+    envs.close()
+    goals = isinstance(observes, gym.spaces.Dict)
+    gamma = own.agent_kwargs.get("gamma", 0.95 if goals else 0.99)
+    steps = own.agent_kwargs.get("n_steps") or 32
+    keywords = {**ON_POLICY, "gamma": gamma, "n_steps": steps, "batch_size": max(32, own.lanes * steps // 4)}
+    memory = {"policy": "MultiInputLstmPolicy" if goals else "MlpLstmPolicy"}
+
+    def peer(algorithm: str, lanes: int = own.lanes, **more: Any) -> Run:
+        plain = replace(own, lessons={}, preset="default", steps=own.total)
+        return replace(plain, algorithm=algorithm, lanes=lanes, agent_kwargs=more)
+
+    found = {
+        RECIPE: own,
+        "PPO": peer("PPO", **keywords, policy_kwargs={"net_arch": NET}),
+        CONTRIB: peer("sb3_contrib:RecurrentPPO", **memory, **keywords, policy_kwargs={"lstm_hidden_size": NET[0]}),
+    }
+    if isinstance(acts, gym.spaces.Discrete):
+        found["DQN"] = peer("DQN", OFF_LANES, gamma=gamma, **OFF_POLICY)
+    elif isinstance(acts, gym.spaces.Box):
+        relabelled = {"replay_buffer_class": "HerReplayBuffer"} if goals else {}
+        found["SAC with HER" if goals else "SAC"] = peer("SAC", OFF_LANES, gamma=gamma, **OFF_POLICY, **relabelled)
+    return found
+
+
+def learn(job: Job) -> list[Row]:
+    """Train one learner; its normalised score, and when it had learned most of what the recipe reaches."""
+    run: Run = job.arguments["run"]
+    recipe = find_recipe(run.env_id)
+    random, goal = _heights(run.env_id, recipe.measure)
+    with tempfile.TemporaryDirectory() as name:
+        folder = create_folder(run, Path(name) / "run")
+        _, attendant = fit(run, folder, progress_bar=False, minutes=1e6)
+        line = score_suite([run.env_id], [str(folder)], EPISODES, 1, trust=True)[-1]
+    shares = [(point[recipe.measure] - random) / (goal - random) for point in attendant.points]
+    first = next((point for point, share in zip(attendant.points, shares, strict=True) if share >= REACHED), {})
+    last = attendant.points[-1]
+    return [
+        {
+            "unit": line.unit,
+            "value": float(line.values[0]),
+            "score": float(line.scores[0]),
+            "solved_steps": first.get("environment_steps", np.inf),
+            "solved_cpu_seconds": first.get("cpu_seconds", np.inf),
+            "environment_steps": last["environment_steps"],
+            "cpu_seconds": last["cpu_seconds"],
+        }
+    ]
+
+
+def refer(job: Job) -> list[Row]:
+    """Scores of the random policy and of the references of an id, from one set of starts."""
+    env_id = job.conditions["id"]
+    lines = score_suite([env_id], [], EPISODES, 1, seed=10**9 + EPISODES * job.seed)
+    return [
+        {"policy": line.policy, "unit": line.unit, "value": float(line.values[0]), "score": float(line.scores[0])}
+        for line in lines
+    ]
+
+
+@cache
+def _heights(env_id: str, measure: str) -> tuple[float, float]:
+    """The measure of a recipe by the random policy, and as the recipe's recorded seeds reach it on average."""
+    rows = select(numeric(read_rows(SCORES)), id=env_id)
+    reached = float(np.mean([row["measured"] for row in rows]))
+    return reference_heights(env_id, {}, measure)["random"], reached
+
+
+def part(env_id: str, seeds: int, quick: bool) -> list[Job]:
+    """All learners of an id."""
+    made = []
+    for name, run in learners(env_id).items():
+        if quick:
+            run = replace(run, steps=min(run.steps, 20_000))
+        made += [
+            Job("leaderboard", {"id": env_id, "agent": name}, seed, learn, {"run": replace(run, seed=seed)})
+            for seed in range(1 if quick else min(seeds, SEEDS))
+        ]
+    references = [Job("references", {"id": env_id}, seed, refer) for seed in range(1 if quick else SEEDS)]
+    return references + sorted(made, key=lambda job: job.seed)
+
+
+NAMES = {env_id.partition("/")[2].removesuffix("-v0"): env_id for env_id in IDS}
+QUICK = ("Parking",)
+PARTS: dict[str, Any] = {name: partial(part, env_id) for name, env_id in NAMES.items()}
+
+
+def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
+    """Jobs of the given ids, all if none is given; quick: one that takes seconds."""
+    return jobs_of_parts(PARTS, parts or (QUICK if quick else ()), seeds, quick)
+
+
+def claims(rows: list[Row]) -> list[Claim]:
+    """Scores, and the CPU seconds until an agent is trained, over those of the best peer."""
+    made = []
+    for name, env_id in NAMES.items():
+        own = select(rows, table="leaderboard", id=env_id)
+        agents = dict.fromkeys(row["agent"] for row in own)
+        seconds = {}
+        for agent in agents:
+            mine = select(own, agent=agent)
+            made.append(make_claim(f"{name}, {agent}: normalised score", "score", mine, mean_of("score")))
+            seconds[agent] = median_of("solved_cpu_seconds")(mine)
+        peers = [seconds[agent] for agent in agents if agent != RECIPE]
+        if RECIPE in seconds and peers:
+            text = f"{name}: CPU seconds to a trained agent, recipe / best peer"
+            made.append(make_claim(text, "times", select(own, agent=RECIPE), partial(_over, min(peers)), None, 1 / 3))
+    return made
+
+
+def _over(best: float, rows: list[Row]) -> float:
+    own = float(np.median(numbers(rows, "solved_cpu_seconds")))
+    return own / best if np.isfinite(best) or np.isfinite(own) else float("nan")
