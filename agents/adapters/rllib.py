@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
 from ..common.saving import constructor_keywords
@@ -68,7 +69,9 @@ class RecurrentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """V (B, T), or (B,) where the core has no state."""
-        return self.policy._value(self._hidden(batch)[0] if embeddings is None else embeddings)
+        h = self._hidden(batch)[0] if embeddings is None else embeddings
+        value: Tensor = self.policy.value_net(self.policy.critic(h))
+        return value.squeeze(-1)
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         h, state = self._hidden(batch)
@@ -147,7 +150,7 @@ def ppo_config(
         lr=points if len({value for _, value in points}) > 1 else rate(1.0),
         gamma=agent.gamma,
         lambda_=agent.gae_lambda,
-        clip_param=agent._clip_schedule(1.0),
+        clip_param=FloatSchedule(agent.clip_range)(1.0),
         vf_clip_param=float("inf"),
         vf_loss_coeff=agent.vf_coef,
         entropy_coeff=agent.ent_coef,

@@ -81,11 +81,13 @@ class Run:
         return self.steps + int(self.lessons.get("steps", 0))
 
     def check(self) -> None:
-        """Refuse numbers that no run can have.
+        """Refuse what no run can have.
 
         Raises:
-            Refusal: names the number.
+            Refusal: names it.
         """
+        if self.agent_kwargs.get("workers") == "torchrun":
+            raise Refusal('workers="torchrun" is for scripts of your own; here workers=4 trains in four processes')
         for name, least in (("steps", 0 if self.lessons else 1), ("lanes", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise Refusal(f"--{name} must be at least {least}, got {getattr(self, name)}")

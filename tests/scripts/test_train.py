@@ -224,3 +224,9 @@ def test_killed_runs_resume_to_the_bits_of_uninterrupted_ones() -> None:
     """A process of its own, as it forks: see there."""
     done = subprocess.run([sys.executable, "-m", "tests.scripts.kills_of_train", "5", "0"], check=False)
     assert done.returncode == 0
+
+
+def test_processes_of_torchrun_are_for_scripts(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="workers=4 trains in four processes"):
+        train("Foveal/Parking-v0", agent=("workers=torchrun",), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
