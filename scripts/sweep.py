@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.common.saving import merged
 
+from .shared.attendant import Judge
 from .shared.command import Refusal, program, run_command
 from .shared.environments import parse_keywords
 from .shared.runs import Run, create_folder, write_json
@@ -155,8 +157,8 @@ def search(
     if not study.trials and (known := _within(run, ranges)):
         study.enqueue_trial(known)
 
-    def judged(trial: Any) -> Callable[[dict[str, float]], None]:
-        def judge(point: dict[str, float]) -> None:
+    def judged(trial: Any) -> Judge:
+        def judge(point: dict[str, float], agent: BaseAlgorithm) -> None:
             trial.report(_of(point, measure), int(point["environment_steps"]))
             if trial.should_prune():
                 raise optuna.TrialPruned

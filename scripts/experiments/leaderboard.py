@@ -15,8 +15,10 @@ from foveal_envs import IDS
 
 from ..recipes import find_recipe
 from ..shared.environments import make_lanes
+from ..shared.rollouts import EVALUATION_SEED
 from ..shared.runs import Run, create_folder
-from ..shared.suite import reference_heights, score_suite
+from ..shared.suite import run as play
+from ..shared.suite import score_suite, task_of
 from ..shared.tables import numeric, read_rows
 from ..shared.training import fit
 from .shared.claims import Claim, Row, make_claim, mean_of, median_of, numbers, select
@@ -24,8 +26,8 @@ from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "leaderboard: every id by its recipe and by what one would try first, at the recipe's steps"
 RECIPE = "recipe"
-REACHED = 0.9  # of the way from random to what the recipe is expected to reach: a trained agent
-SEEDS, EPISODES = 3, 1000
+REACHED = 0.9  # of the recipe's recorded score: a trained agent
+SEEDS, EPISODES, CURVE = 3, 1000, 200  # episodes of a final score, and of a point on the way
 SCORES = Path(__file__).parents[2] / "docs" / "results" / "recipes" / "scores.csv"
 ON_POLICY: dict[str, Any] = {"n_epochs": 4, "learning_rate": "lin_1e-3"}
 NET = [128, 128]
@@ -67,22 +69,27 @@ def learners(env_id: str) -> dict[str, Run]:
 def learn(job: Job) -> list[Row]:
     """Train one learner; its normalised score, and when it had learned most of what the recipe reaches."""
     run: Run = job.arguments["run"]
-    recipe = find_recipe(run.env_id)
-    random, goal = _heights(run.env_id, recipe.measure)
+    (unit, measure), *_ = task_of(run.env_id)
+    zero, one, wanted = _heights(run.env_id)
+    reached: dict[str, float] = {}
+
+    def judge(point: dict[str, float], agent: Any) -> None:
+        value = measure(play(agent, run.env_id, {}, CURVE, EVALUATION_SEED))
+        if not reached and (value - zero) / (one - zero) >= wanted:
+            reached.update(point)
+
     with tempfile.TemporaryDirectory() as name:
         folder = create_folder(run, Path(name) / "run")
-        _, attendant = fit(run, folder, progress_bar=False, minutes=1e6)
+        _, attendant = fit(run, folder, progress_bar=False, minutes=1e6, judge=judge)
         line = score_suite([run.env_id], [str(folder)], EPISODES, 1, trust=True)[-1]
-    shares = [(point[recipe.measure] - random) / (goal - random) for point in attendant.points]
-    first = next((point for point, share in zip(attendant.points, shares, strict=True) if share >= REACHED), {})
     last = attendant.points[-1]
     return [
         {
-            "unit": line.unit,
+            "unit": unit,
             "value": float(line.values[0]),
             "score": float(line.scores[0]),
-            "solved_steps": first.get("environment_steps", np.inf),
-            "solved_cpu_seconds": first.get("cpu_seconds", np.inf),
+            "solved_steps": reached.get("environment_steps", np.inf),
+            "solved_cpu_seconds": reached.get("cpu_seconds", np.inf),
             "environment_steps": last["environment_steps"],
             "cpu_seconds": last["cpu_seconds"],
         }
@@ -100,11 +107,12 @@ def refer(job: Job) -> list[Row]:
 
 
 @cache
-def _heights(env_id: str, measure: str) -> tuple[float, float]:
-    """The measure of a recipe by the random policy, and as the recipe's recorded seeds reach it on average."""
-    rows = select(numeric(read_rows(SCORES)), id=env_id)
-    reached = float(np.mean([row["measured"] for row in rows]))
-    return reference_heights(env_id, {}, measure)["random"], reached
+def _heights(env_id: str) -> tuple[float, float, float]:
+    """An id's unit by the random policy and by the best reference, and the normalised score of a trained agent."""
+    (_, measure), best, _ = task_of(env_id)
+    zero, one = (measure(play(name, env_id, {}, CURVE, EVALUATION_SEED)) for name in ("random", best))
+    scores = [row["score"] for row in select(numeric(read_rows(SCORES)), id=env_id)]
+    return zero, one, REACHED * float(np.mean(scores))
 
 
 def part(env_id: str, seeds: int, quick: bool) -> list[Job]:

@@ -33,7 +33,7 @@ LOGGED = 100  # rows of progress.csv
 KEPT = 2  # checkpoints of a phase
 JUDGED = 5  # training episodes, or one a lane where there are more
 PHASES = ("lessons", "learning")
-Judge = Callable[[dict[str, float]], None]
+Judge = Callable[[dict[str, float], BaseAlgorithm], None]
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -47,7 +47,7 @@ class Attendant(BaseCallback):
         folder: of the run.
         minutes: between two checkpoints.
         about: contents of about.json.
-        judge: called with every point of the learning curve; what it raises ends the training.
+        judge: called with every point of the learning curve and the agent; what it raises ends the training.
 
     Attributes:
         points: of the learning curve.
@@ -141,7 +141,7 @@ class Attendant(BaseCallback):
         self.points.append({"seed": self.run.seed, **spent, **own})
         self.attempt(self.write_curve)
         if self.judge is not None:
-            self.judge(self.points[-1])
+            self.judge(self.points[-1], self.model)
 
     def _starts(self) -> int:
         """Episodes a point; those of foreign environments take about as many steps, together, as the training."""

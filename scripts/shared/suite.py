@@ -15,7 +15,7 @@ from foveal_envs import IDS
 
 from .environments import make_lanes, untwinned
 from .groups import Group, group_runs, name_groups
-from .policies import load_agent
+from .policies import Predictor, load_agent
 from .rollouts import EVALUATION_SEED, measured, rollout
 from .tables import Row, numeric, read_rows
 
@@ -196,12 +196,14 @@ def _score_task(
     return lines
 
 
-def run(policy: str, env_id: str, keywords: dict[str, Any], episodes: int, seed: int, trust: bool = False) -> Outcome:
-    """One episode in each of so many lanes of a native vector environment."""
+def run(
+    policy: Predictor | str, env_id: str, keywords: dict[str, Any], episodes: int, seed: int, trust: bool = False
+) -> Outcome:
+    """One episode in each of so many lanes of a native vector environment, by an agent or what `load_agent` names."""
     env = make_lanes(env_id, keywords, episodes, info="step")
     env.action_space.seed(seed)
     looks = "gaze" in (env.unwrapped.task.world.names or ())
-    agent = load_agent(policy, env, seed, trust)
+    agent = load_agent(policy, env, seed, trust) if isinstance(policy, str) else policy
     returns, fixations = np.zeros(episodes), np.ones(episodes)
     measures: dict[str, np.ndarray] = {}
     distances, success, gazes = [], [], []
