@@ -23,7 +23,7 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
     """A vector environment of N lanes for Tianshou's collectors.
 
     Dict observations become a Batch of arrays. A vector environment cannot step some of its lanes alone, so a step of
-    some moves the others too, by actions from their space. Collectors do this at the end of ``collect(n_episode=...)``,
+    some moves the others too, by the first of its actions. Collectors do this at the end of ``collect(n_episode=...)``,
     and then reset every lane.
 
     Args:
@@ -47,7 +47,7 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
         self._seeds: list[int | None] | None = None
         self._begun = False  # whether every lane has been reset
         self._ended = np.zeros(self.env_num, bool)
-        self._astray = np.zeros(self.env_num, bool)  # moved by an action that nobody chose
+        self._astray = np.zeros(self.env_num, bool)  # moved by a step that left them out
 
     def reset(self, env_id: int | Sequence[int] | np.ndarray | None = None, **keywords: Any) -> tuple[Any, np.ndarray]:
         """Begins an episode in K lanes.
@@ -138,7 +138,7 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
         if (self._ended & others).any():
             self.env.reset(options={"reset_mask": self._ended & others})
         self._astray |= others
-        actions = np.array(self.env.action_space.sample())
+        actions = np.repeat(action[:1], self.env_num, 0)
         actions[lanes] = action
         return actions
 
