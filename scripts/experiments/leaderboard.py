@@ -31,6 +31,7 @@ SEEDS, EPISODES, CURVE = 3, 1000, 200  # episodes of a final score, and of a poi
 SCORES = Path(__file__).parents[2] / "docs" / "results" / "recipes" / "scores.csv"
 ON_POLICY: dict[str, Any] = {"n_epochs": 4, "learning_rate": "lin_1e-3"}
 NET = [128, 128]
+EPISODE = 25  # moves of most tasks with a fovea: with rollouts of 32 PPO comes and goes there
 OFF_POLICY: dict[str, Any] = {"learning_rate": 1e-3, "learning_starts": 5_000, "policy_kwargs": {"net_arch": NET}}
 OFF_LANES = 8  # an update per 8 environment steps
 CONTRIB = "RecurrentPPO of sb3-contrib"
@@ -45,7 +46,8 @@ def learners(env_id: str) -> dict[str, Run]:
     envs.close()
     goals = isinstance(observes, gym.spaces.Dict)
     gamma = own.agent_kwargs.get("gamma", 0.95 if goals else 0.99)
-    steps = own.agent_kwargs.get("n_steps") or 32
+    steps = own.agent_kwargs.get("n_steps") or EPISODE
+    spread = {"log_std_init": -0.5} if isinstance(acts, gym.spaces.Box) else {}
     keywords = {**ON_POLICY, "gamma": gamma, "n_steps": steps, "batch_size": max(32, own.lanes * steps // 4)}
     memory = {"policy": "MultiInputLstmPolicy" if goals else "MlpLstmPolicy"}
 
@@ -55,8 +57,10 @@ def learners(env_id: str) -> dict[str, Run]:
 
     found = {
         RECIPE: own,
-        "PPO": peer("PPO", **keywords, policy_kwargs={"net_arch": NET}),
-        CONTRIB: peer("sb3_contrib:RecurrentPPO", **memory, **keywords, policy_kwargs={"lstm_hidden_size": NET[0]}),
+        "PPO": peer("PPO", **keywords, policy_kwargs={"net_arch": NET, **spread}),
+        CONTRIB: peer(
+            "sb3_contrib:RecurrentPPO", **memory, **keywords, policy_kwargs={"lstm_hidden_size": NET[0], **spread}
+        ),
     }
     if isinstance(acts, gym.spaces.Discrete):
         found["DQN"] = peer("DQN", OFF_LANES, gamma=gamma, **OFF_POLICY)
