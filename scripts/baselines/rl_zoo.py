@@ -66,20 +66,22 @@ TUNED: dict[tuple[str, str], Tuned] = {
         policy_kwargs={"log_std_init": -3.29, "ortho_init": False},
     ),
     ("DQN", "CartPole-v1"): Tuned(
-        200_000,
+        50_000,
         {
-            "learning_rate": 2.5e-4, "batch_size": 512, "buffer_size": 100_000, "learning_starts": 0, "gamma": 0.99,
-            "target_update_interval": 5000, "train_freq": 16, "gradient_steps": 4, "exploration_fraction": 0.06,
-            "exploration_final_eps": 0.11,
+            "learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1000, "gamma": 0.99,
+            "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
+            "exploration_final_eps": 0.04,
         },
+        policy_kwargs={"net_arch": [256, 256]},
     ),
     ("DQN", "Acrobot-v1"): Tuned(
-        150_000,
+        100_000,
         {
-            "learning_rate": 2.5e-4, "batch_size": 512, "buffer_size": 100_000, "learning_starts": 0, "gamma": 0.99,
-            "target_update_interval": 5000, "train_freq": 16, "gradient_steps": 4, "exploration_fraction": 0.06,
-            "exploration_final_eps": 0.11,
+            "learning_rate": 6.3e-4, "batch_size": 128, "buffer_size": 50_000, "learning_starts": 0, "gamma": 0.99,
+            "target_update_interval": 250, "train_freq": 4, "gradient_steps": -1, "exploration_fraction": 0.12,
+            "exploration_final_eps": 0.1,
         },
+        policy_kwargs={"net_arch": [256, 256]},
     ),
     ("SAC", "Pendulum-v1"): PENDULUM_SAC,
     ("SAC", "MountainCarContinuous-v0"): Tuned(
@@ -88,7 +90,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
             "learning_rate": 3e-4, "buffer_size": 50_000, "batch_size": 512, "ent_coef": 0.1, "train_freq": 32,
             "gradient_steps": 32, "gamma": 0.9999, "tau": 0.01, "learning_starts": 0, "use_sde": True,
         },
-        policy_kwargs={"log_std_init": -3.67, "net_arch": [64, 64]},
+        policy_kwargs={"log_std_init": -3.67, "net_arch": [64, 64], "use_expln": True},
     ),
 }  # fmt: skip
 

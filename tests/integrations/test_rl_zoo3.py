@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import rl_zoo3
+import yaml
 from rl_zoo3.train import train
 
 from agents import AGENTS
 from agents.adapters.rl_zoo3 import ENTRIES, convert, register
+from scripts.baselines.rl_zoo import TUNED
 
 SETTINGS = {
     "foveal_ppo": "{policy: MultiInputPolicy, n_envs: 8, n_steps: 16, n_timesteps: 256}",
@@ -53,3 +56,23 @@ def test_samplers_and_what_they_stand_for_agree() -> None:
         numbers = {name: value for name, value in drawn.items() if not isinstance(value, str)}
         assert {name: stands_for[name] for name in numbers} == pytest.approx(numbers)
         AGENTS[agent](env="CartPole-v1", **drawn)
+
+
+@pytest.mark.parametrize(("algorithm", "env_id"), TUNED)
+def test_our_copy_of_the_zoos_settings_is_exact(algorithm: str, env_id: str) -> None:
+    text = (Path(rl_zoo3.__file__).parent / "hyperparams" / f"{algorithm.lower()}.yml").read_text()
+    theirs, ours = yaml.safe_load(text)[env_id], TUNED[algorithm, env_id]
+    assert theirs.pop("policy") == "MlpPolicy"
+    assert theirs.pop("n_timesteps") == ours.steps
+    assert theirs.pop("n_envs", 1) == ours.n_envs
+    assert theirs.pop("normalize", False) == ours.normalised
+    assert eval(theirs.pop("policy_kwargs", "{}")) == ours.policy_kwargs
+    kept = {name: str(value).replace("falling ", "lin_") for name, value in ours.keywords.items()}
+    assert {name: _number(value) for name, value in kept.items()} == {
+        name: _number(str(value)) for name, value in theirs.items()
+    }
+
+
+def _number(said: str) -> object:
+    kind, _, number = said.rpartition("_")
+    return (kind, float(number)) if number.replace(".", "").replace("e-", "").replace("-", "").isdigit() else said
