@@ -79,6 +79,7 @@ def load_agent(
             agent: Predictor = agent_class.load(path, device="cpu", trust=trust, **keywords)
         else:
             own = {} if trust else unpickled(path, config, agent_class, env)
+            own |= {"replay_buffer_class": None, "replay_buffer_kwargs": {}}  # HER's wants the environment of training
             agent = agent_class.load(path, device="cpu", custom_objects=own)
     _check_spaces(path, agent, env)
     return agent

@@ -230,3 +230,11 @@ def test_processes_of_torchrun_are_for_scripts(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="workers=4 trains in four processes"):
         train("Foveal/Parking-v0", agent=("workers=torchrun",), folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_an_agent_that_relabelled_goals_is_scored_without_its_environment(trust: bool, tmp_path: Path) -> None:
+    settings = ("replay_buffer_class=HerReplayBuffer", "learning_starts=50", "buffer_size=500")
+    words = {"steps": 120, "lanes": 2, "folder": tmp_path / "run", "progress_bar": False}
+    train("Foveal/TargetDetection-v0", algorithm="SAC", agent=settings, **words)
+    evaluate(str(tmp_path / "run"), episodes=4, trust=trust)
