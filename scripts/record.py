@@ -50,8 +50,8 @@ def record(
         trust: also load a file whose loading runs code that it holds.
         overwrite: replace a dataset of this id.
     """
-    if episodes < 1 or seed < 0:
-        raise Refusal(f"at least 1 episode and a seed from 0 on, got {episodes} and {seed}")
+    if episodes < 1 or not 0 <= seed < 2**32:
+        raise Refusal(f"at least 1 episode and a seed from 0 to 2^32 - 1, got {episodes} and {seed}")
     if importlib.util.find_spec("minari") is None:
         raise Refusal("datasets are written by Minari: pip install 'minari[hdf5,create]'")
     import minari
@@ -64,21 +64,25 @@ def record(
     dataset = dataset or f"{own}/{Path(name).stem.lower()}-v0"
     try:
         version = parse_dataset_id(dataset)[2]
-    except ValueError:
+    except (TypeError, ValueError):
         version = None
     if version is None:
         raise Refusal(f"an id of a dataset ends in a version, as foveal/parking/oracle-v0, not {dataset!r}")
-    if dataset in minari.list_local_datasets():
-        if not overwrite:
-            raise Refusal(f"there is a dataset {dataset} already: --overwrite replaces it")
-        minari.delete_dataset(dataset)
+    there = dataset in minari.list_local_datasets()
+    if there and not overwrite:
+        raise Refusal(f"there is a dataset {dataset} already: --overwrite replaces it")
     lanes = seeded_lanes(env_id, keywords, min(episodes, LANES))
     policy = load_agent(name, lanes, seed, trust, algorithm)
+    if isinstance(lanes.single_observation_space, gym.spaces.Tuple):
+        raise Refusal(f"{env_id} observes a Tuple, which is not recorded: wrap it to observe a Box or a Dict")
     played = tqdm(play(lanes, policy, episodes, seed), total=episodes, unit="episode", file=sys.stderr, disable=None)
     single = gym.make(find_spec(env_id), **keywords)
+    recorded = [EpisodeBuffer(id=number, seed=seed + number, **episode) for number, episode in enumerate(played)]
+    if there:
+        minari.delete_dataset(dataset)
     made = minari.create_dataset_from_buffers(
         dataset,
-        [EpisodeBuffer(id=number, seed=seed + number, **episode) for number, episode in enumerate(played)],
+        recorded,
         env=single,
         eval_env=single,
         algorithm_name=name,

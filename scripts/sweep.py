@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from agents.common.saving import merged
+from agents.common.saving import constructor_keywords, merged
 
 from .shared.attendant import Judge
 from .shared.command import Refusal, program, run_command
 from .shared.environments import parse_keywords
+from .shared.policies import algorithm_class
 from .shared.runs import Run, create_folder, write_json
 from .shared.signals import Stopped
 from .shared.tables import write_rows
@@ -26,6 +27,7 @@ from .train import recipe_or_default
 
 JOURNAL, SWEEP = "trials.log", "sweep.json"  # Optuna's storage, and what is searched
 FIRST = 5  # trials that nothing prunes
+LARGEST = 1e12
 
 
 class UnknownMeasure(Refusal):
@@ -93,6 +95,8 @@ def sweep(
     if not tune or trials < 1:
         raise Refusal("give at least one range, as --tune learning_rate=1e-4..1e-2:log, and at least 1 trial")
     ranges = dict(parse_range(word) for word in tune)
+    if len(ranges) < len(tune):
+        raise Refusal("--tune names a setting twice")
     given = {name: value for name, value in (("steps", steps), ("lanes", lanes)) if value is not None}
     run = recipe_or_default(environment or "Foveal/TargetDetection-v0", parse_keywords(env), algorithm)
     if algorithm is not None and algorithm != run.algorithm:
@@ -105,9 +109,16 @@ def sweep(
         **given,
     )
     run.check()
+    known = constructor_keywords(algorithm_class(run.algorithm))
+    if unknown := [name for name in ranges if name.partition(".")[0] not in known or name == "seed"]:
+        raise Refusal(f"{run.algorithm} has no {' and no '.join(unknown)} to tune; it has {', '.join(known)}")
     folder = _begun(run, folder, ranges, measure, minimize)
     torch.set_num_threads(1)
-    search(run, folder, ranges, trials, measure, minimize, prune)
+    try:
+        search(run, folder, ranges, trials, measure, minimize, prune)
+    except Stopped as stop:
+        print(f"go on with the same command and --folder {folder}", file=sys.stderr)
+        raise SystemExit(128 + stop.number) from None
 
 
 def parse_range(word: str) -> tuple[str, Range]:
@@ -122,7 +133,7 @@ def parse_range(word: str) -> tuple[str, Range]:
         if "|" in said and not scale:
             return name, Range(choices=tuple(parse_keywords((f"x={part}",))["x"] for part in said.split("|")))
         low, high = (json.loads(part) for part in said.split(".."))
-        if name and scale in ("", "log") and low < high and (low > 0 or not scale):
+        if name and scale in ("", "log") and -LARGEST < low < high < LARGEST and (low > 0 or not scale):
             return name, Range(low, high, bool(scale))
     except (ValueError, TypeError):
         pass
@@ -146,14 +157,16 @@ def search(
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name="sweep",
-        storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-        load_if_exists=True,
-        direction="minimize" if minimize else "maximize",
-        sampler=optuna.samplers.TPESampler(seed=run.seed),
-        pruner=optuna.pruners.MedianPruner(FIRST, interval_steps=1) if prune else optuna.pruners.NopPruner(),
-    )
+    try:
+        study = optuna.create_study(
+            study_name="sweep",
+            storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            load_if_exists=True,
+            direction="minimize" if minimize else "maximize",
+            pruner=optuna.pruners.MedianPruner(FIRST, interval_steps=1) if prune else optuna.pruners.NopPruner(),
+        )
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"{folder / JOURNAL} is damaged: {error}") from error
     if not study.trials and (known := _within(run, ranges)):
         study.enqueue_trial(known)
 
@@ -166,6 +179,8 @@ def search(
         return judge
 
     def objective(trial: Any) -> float:
+        # by its number, so that no two trials draw alike, whichever process they are of
+        study.sampler = optuna.samplers.TPESampler(seed=run.seed + 1_000_003 * trial.number)
         own = with_settings(run, {name: values.drawn(trial, name) for name, values in ranges.items()})
         place = create_folder(own, folder / f"trial{trial.number}", overwrite=True)
         try:
@@ -228,7 +243,11 @@ def _begun(run: Run, folder: Path | None, ranges: dict[str, Range], measure: str
     }
     what = json.loads(json.dumps(what))
     if folder is not None and (folder / SWEEP).is_file():
-        if json.loads((folder / SWEEP).read_text()) != what:
+        try:
+            held = json.loads((folder / SWEEP).read_text())
+        except ValueError as error:
+            raise Refusal(f"{folder / SWEEP} is damaged: {error}") from error
+        if held != what:
             raise Refusal(f"{folder} holds a sweep of other settings: name another --folder")
         return folder
     folder = create_folder(run, folder, suffix="sweep")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import socket
 import sys
 import time
@@ -29,6 +30,7 @@ from .train import recipe_or_default, words_for
 
 ALGORITHM = "RecurrentPPO"
 STATE = "rllib"  # folder of RLlib's own checkpoint in a run folder
+PARTS = ("env_runner", "learner_group")  # of it
 REACH = 5.0  # seconds until a cluster's address must answer
 MEASURES = {"return": "episode_return_mean", "length": "episode_len_mean"}
 
@@ -49,6 +51,7 @@ def train_rllib(
     overwrite: bool = False,
     resume: Path | None = None,
     progress_bar: bool = True,
+    trust: bool = False,
 ) -> None:
     """Train by the recipe of an id with RLlib's PPO, and leave a run folder that evaluate, watch and train read.
 
@@ -69,8 +72,9 @@ def train_rllib(
         minutes: between checkpoints.
         folder: the run folder; default: a new one under runs/.
         overwrite: replace the run in --folder.
-        resume: go on with the run in this folder; --steps may be raised.
+        resume: go on with the run in this folder; --steps may be raised. It needs --trust: RLlib pickles them.
         progress_bar: show rate and time left.
+        trust: load a checkpoint, whose loading runs code that it holds, and import the modules that its run names.
     """
     torch.set_num_threads(1)
     if importlib.util.find_spec("ray") is None:
@@ -84,10 +88,12 @@ def train_rllib(
             raise Refusal(
                 "--resume takes everything from the folder; only --steps, and who shares the work, may change"
             )
-        run = replace(Run.from_config(read_config(resume)), **given)
-        folder = resume
-        if not (folder / STATE).is_dir():
-            raise Refusal(f"{folder} has no checkpoint of RLlib to go on from")
+        folder, run = resume, Run.from_config(read_config(resume, trust))
+        run = replace(run, steps=max(run.steps, given.get("steps", 0)))
+        if not all((folder / STATE / part).is_dir() for part in PARTS):
+            raise Refusal(f"{folder} has no whole checkpoint of RLlib to go on from")
+        if not trust:
+            raise Refusal(f"RLlib's checkpoint in {folder} is pickled; if you trust it, pass --trust")
     else:
         own = {**parse_keywords(agent, "--agent"), **({"core": core} if core else {})}
         run = run_of(environment or "Foveal/TargetDetection-v0", parse_keywords(env, "--env"), own, given)
@@ -218,7 +224,7 @@ def learn(
         done = int(algorithm.metrics.peek(("env_runners", "num_env_steps_sampled_lifetime"), default=0))
         if resumes:
             rows = [row for row in numeric(read_rows(folder / "progress.csv")) if row[STEPS] <= done]
-            started -= rows[-1]["seconds"]
+            started -= rows[-1]["seconds"] if rows else 0.0
         with tqdm(total=run.steps, initial=done, unit="step", file=sys.stderr, disable=not progress_bar or None) as bar:
             while done < run.steps:
                 played = algorithm.train()["env_runners"]
@@ -227,7 +233,7 @@ def learn(
                 measures = {name: float(played.get(key, np.nan)) for name, key in MEASURES.items()}
                 rows.append({STEPS: done, "seconds": round(time.monotonic() - started, 2), **measures})
                 if time.monotonic() - saved >= 60 * minutes or done >= run.steps:
-                    algorithm.save_to_path(str((folder / STATE).resolve()))
+                    _save(algorithm, folder)
                     write_rows(folder / "progress.csv", rows)
                     saved = time.monotonic()
         to_local(algorithm, local)
@@ -238,6 +244,18 @@ def learn(
         write_json(folder / "about.json", about)
     finally:
         algorithm.stop()
+
+
+def _save(algorithm: Any, folder: Path) -> None:
+    """Write a checkpoint beside the last one, which it then replaces."""
+    fresh, old = folder / f".{STATE}", folder / f".{STATE}-old"
+    for left in (fresh, old):
+        shutil.rmtree(left, ignore_errors=True)
+    algorithm.save_to_path(str(fresh.resolve()))
+    if (folder / STATE).exists():
+        (folder / STATE).rename(old)
+    fresh.rename(folder / STATE)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def main(words: Sequence[str] | None = None) -> None:

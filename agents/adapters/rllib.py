@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -43,22 +44,21 @@ class RecurrentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
     of the environment: leave ``normalize_actions`` off.
 
     Raises:
-        NotImplementedError: actions that are neither Box, Discrete nor MultiDiscrete.
+        ValueError: actions that are neither Box, nor Discrete or MultiDiscrete that count from 0.
     """
 
     def setup(self) -> None:
         """Builds the policy; called by RLlib."""
         space = self.action_space
+        _check_actions(space)
         if isinstance(space, spaces.MultiDiscrete):
             self.action_dist_cls = TorchMultiCategorical.get_partial_dist_cls(
                 space=space, input_lens=tuple(map(int, space.nvec))
             )
         elif isinstance(space, spaces.Discrete):
             self.action_dist_cls = TorchCategorical
-        elif isinstance(space, spaces.Box):
-            self.action_dist_cls = TorchDiagGaussian
         else:
-            raise NotImplementedError(f"the action space must be Box, Discrete or MultiDiscrete, got {space}")
+            self.action_dist_cls = TorchDiagGaussian
         known = set(constructor_keywords(RecurrentPolicy)) - {"observation_space", "action_space", "lr_schedule"}
         own = {name: value for name, value in self.model_config.items() if name in known}
         self.policy = RecurrentPolicy(self.observation_space, space, **own)
@@ -102,6 +102,13 @@ class RecurrentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         return h.transpose(0, 1), {str(number): part for number, part in enumerate(after)}
 
 
+def _check_actions(space: spaces.Space[Any]) -> None:
+    """Raises ValueError for actions that RLlib does not draw, or draws from 0 on where they begin elsewhere."""
+    kinds = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
+    if not isinstance(space, kinds) or np.any(getattr(space, "start", 0)):
+        raise ValueError(f"the action space must be Box, or Discrete or MultiDiscrete from 0 on, got {space}")
+
+
 def ppo_config(
     agent: RecurrentPPO,
     env_id: str,
@@ -127,11 +134,19 @@ def ppo_config(
     """
     if type(agent) is not RecurrentPPO or type(agent.policy) is not RecurrentPolicy:
         raise ValueError(f"RLlib's PPO has the loss of RecurrentPPO with RecurrentPolicy, not that of {agent.policy}")
+    unlike = {"bptt": "full", "target_kl": None, "normalize_advantage": True, "workers": 1}
+    for name, only in unlike.items():
+        if getattr(agent, name) != only:
+            raise ValueError(f"RLlib's PPO has no {name}={getattr(agent, name)!r}: leave it at {only!r}")
+    clip = FloatSchedule(agent.clip_range)
+    if clip(1.0) != clip(0.0):
+        raise ValueError("RLlib's PPO has no schedule of clip_range: give a number")
+    _check_actions(agent.action_space)
     for name, count in (("runners", runners), ("learners", learners)):
         if count and agent.lanes % count:
             raise ValueError(f"{agent.lanes} lanes cannot be shared evenly by {count} {name}")
     batch = agent.lanes * agent.n_steps // max(1, learners)
-    rate = agent.lr_schedule
+    rate, own_id = agent.lr_schedule, env_id.rpartition(":")[2]
     points = [[total_timesteps * tenth // 10, rate(1 - tenth / 10)] for tenth in range(11)] if total_timesteps else []
     config = PPOConfig().environment(
         env_id, env_config=dict(env_config or {}), normalize_actions=False, clip_actions=True
@@ -139,18 +154,18 @@ def ppo_config(
     config.env_runners(
         num_env_runners=runners,
         num_envs_per_env_runner=agent.lanes // max(1, runners),
-        gym_env_vectorize_mode="vector_entry_point",
+        gym_env_vectorize_mode="vector_entry_point" if gym.spec(own_id).vector_entry_point else "sync",
         rollout_fragment_length=agent.n_steps,
     )
     config.learners(num_learners=learners)
     config.training(
         train_batch_size_per_learner=batch,
-        minibatch_size=batch // agent.minibatches,
+        minibatch_size=max(agent.n_steps, batch // agent.minibatches),
         num_epochs=agent.n_epochs,
         lr=points if len({value for _, value in points}) > 1 else rate(1.0),
         gamma=agent.gamma,
         lambda_=agent.gae_lambda,
-        clip_param=FloatSchedule(agent.clip_range)(1.0),
+        clip_param=clip(1.0),
         vf_clip_param=float("inf"),
         vf_loss_coeff=agent.vf_coef,
         entropy_coeff=agent.ent_coef,

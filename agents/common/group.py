@@ -58,7 +58,7 @@ class Joined(Group):
         self.rank, self.size, self.device, self._store = rank, size, torch.device(device), store
         kind: Any = dist.ProcessGroupNCCL if self.device.type == "cuda" else dist.ProcessGroupGloo
         try:
-            self._processes = kind(store, rank, size, PATIENCE)
+            self._processes: Any = kind(store, rank, size, PATIENCE)
             self.reduce(torch.zeros(1))  # a connection is made when it is first used
         except RuntimeError as error:
             raise ConnectionError(f"worker {rank} of {size} found no others: {_first_line(error)}") from error
@@ -86,14 +86,20 @@ class Joined(Group):
         """Waits until all have come to this point; after an error it parts at once, and the others are told."""
         if kind is None:
             self.reduce(torch.zeros(1))
-        self._processes.abort()
+        self._part()
 
     def _wait(self, begin: Callable[[], dist.Work]) -> None:
         try:
             begin().wait()
         except RuntimeError as error:
-            self._processes.abort()  # so that the others, who may wait for this one, notice it
+            self._part()
             raise ConnectionError(self._who_is_lost()) from error
+
+    def _part(self) -> None:
+        """Closes all connections, so that the others, who may wait for this one, notice it."""
+        if self._processes is not None:
+            self._processes.abort()
+            self._processes = None  # the last reference closes them
 
     def _who_is_lost(self) -> str:
         """Those who are left sign in the store; the message names who did not."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import itertools
 import multiprocessing
 import os
 import pickle
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from .archive import read_zip, write_zip
 from .group import ALONE, Group, Joined
@@ -52,7 +55,7 @@ def working(agent: SavedAlgorithm, workers: Workers, **learn: Any) -> Iterator[G
     if workers == 1:
         yield ALONE
         return
-    together = under_torchrun(agent) if workers == "torchrun" else spawned(agent, workers, learn)
+    together = under_torchrun(agent, learn) if workers == "torchrun" else spawned(agent, workers, learn)
     with together as group:
         yield group
 
@@ -78,7 +81,7 @@ def spawned(agent: SavedAlgorithm, count: int, learn: dict[str, Any]) -> Iterato
             '"torchrun" with a device for each process'
         )
     try:
-        copy = cloudpickle.dumps((type(agent), agent.env, agent.not_data(), learn))
+        copy = pickled((type(agent), agent.env, agent.not_data(), learn))
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         raise ValueError(f"workers={count} needs an environment that can be pickled: {error}") from error
     context = multiprocessing.get_context("spawn")
@@ -102,7 +105,7 @@ def spawned(agent: SavedAlgorithm, count: int, learn: dict[str, Any]) -> Iterato
             torch.set_num_threads(threads)
             for other in others:
                 other.join(timeout=0 if group is None else 10)
-                other.terminate()
+                other.kill()  # it ignores SIGTERM
 
 
 def _wait_for(others: Sequence[SpawnProcess], folder: Path) -> None:
@@ -116,7 +119,13 @@ def _wait_for(others: Sequence[SpawnProcess], folder: Path) -> None:
 
 
 def _work(rank: int, count: int, folder: Path, meeting: int) -> None:
-    """Runs in another process: loads the agent, gives it its own seeds, and trains it."""
+    """Runs in another process: loads the agent, gives it its own seeds, and trains it.
+
+    A signal to all processes, as Ctrl-C, is for the first one, which ends the training for all.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     agent_class, env, not_data, learn = cloudpickle.loads((folder / "copy").read_bytes())
     agent = agent_class.load(folder / "agent.zip", env=env, device="cpu", **not_data)
     _seed(agent, rank, meeting)
@@ -133,14 +142,37 @@ def _meet(rank: int, count: int, folder: Path) -> Joined:
 
 def _seed(agent: SavedAlgorithm, rank: int, meeting: int) -> None:
     """Seeds that no other process has, nor this one at another meeting."""
-    agent.set_random_seed(int(np.random.SeedSequence((agent.seed or 0, rank, meeting)).generate_state(1)[0]))
+    sequence = np.random.SeedSequence(None if agent.seed is None else (agent.seed, rank, meeting))
+    agent.set_random_seed(int(sequence.generate_state(1)[0]))
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles Stable-Baselines3's wrappers without the members of their class, which they keep and which cannot be."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, VecEnvWrapper):
+            return _rebuilt, (type(obj), {name: part for name, part in vars(obj).items() if name != "class_attributes"})
+        return super().reducer_override(obj)
+
+
+def pickled(content: Any) -> bytes:
+    """Content with environments of Stable-Baselines3 in it, for another process."""
+    file = io.BytesIO()
+    _Pickler(file).dump(content)
+    return file.getvalue()
+
+
+def _rebuilt(kind: type[VecEnvWrapper], state: dict[str, Any]) -> VecEnvWrapper:
+    env = kind.__new__(kind)
+    vars(env).update(state, class_attributes=dict(inspect.getmembers(kind)))
+    return env
 
 
 # ---------------------------------------------------------------------------------- processes that torchrun started
 
 
 @contextmanager
-def under_torchrun(agent: SavedAlgorithm) -> Iterator[Group]:
+def under_torchrun(agent: SavedAlgorithm, learn: dict[str, Any]) -> Iterator[Group]:
     """This process and the others of torchrun. All begin with the nets, optimizers and progress of the first.
 
     See `working`.
@@ -156,7 +188,7 @@ def under_torchrun(agent: SavedAlgorithm) -> Iterator[Group]:
         if rank:
             agent.set_logger(Logger(folder=None, output_formats=[]))
             _seed(agent, rank, meeting)
-        _take_over(agent, group)
+        _take_over(agent, group, learn)
         yield group
 
 
@@ -185,22 +217,24 @@ def _torchrun() -> tuple[Any, int, int]:
     return store, rank, size
 
 
-def _take_over(agent: SavedAlgorithm, group: Group) -> None:
+def _take_over(agent: SavedAlgorithm, group: Group, learn: dict[str, Any]) -> None:
     """Gives the agent the nets, optimizers and progress of the first process's."""
-    own = _packed(agent)
+    own = _packed(agent, learn)
     first, mine = (read_zip(io.BytesIO(content), "agent").content for content in (group.share(own), own))
-    theirs, settings = ({"lanes": content["lanes"], **content["settings"]} for content in (first, mine))
-    for name in settings.keys() - set(OWN):
-        if settings[name] != theirs[name]:
+    theirs, settings = ({**content["alike"], **content["settings"]} for content in (first, mine))
+    for name, value in settings.items():
+        if name not in OWN and value != theirs.get(name):
             raise ValueError(
-                f"process {group.rank} has {name}={settings[name]!r}, process 0 has {theirs[name]!r}: make the agent "
-                "and its environment alike in all processes; only seeds may differ"
+                f"process {group.rank} has {name}={value!r}, process 0 has {theirs.get(name)!r}: make the agent, its "
+                "environment and the arguments of learn alike in all processes; only seeds may differ"
             )
     if group.rank:
         agent.take(first)
 
 
-def _packed(agent: SavedAlgorithm) -> bytes:
-    file = io.BytesIO()
-    write_zip(file, "agent", {**agent.content(), "lanes": agent.n_envs})
+def _packed(agent: SavedAlgorithm, learn: dict[str, Any]) -> bytes:
+    file, spaces = io.BytesIO(), {"observations": agent.observation_space, "actions": agent.action_space}
+    alike = {"class": type(agent).__name__, "lanes": agent.n_envs, **learn}
+    alike |= {name: str(space) for name, space in spaces.items()}
+    write_zip(file, "agent", {**agent.content(), "alike": alike})
     return file.getvalue()

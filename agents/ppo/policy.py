@@ -142,12 +142,17 @@ class RecurrentPolicy(Actor):
             distribution: what `step` returned.
         """
         space: Any = self.action_space
-        array = actions.cpu().numpy().reshape(-1, *space.shape)
-        return np.clip(array, space.low, space.high) if isinstance(space, spaces.Box) else array
+        array: np.ndarray = actions.cpu().numpy().reshape(-1, *space.shape)
+        if isinstance(space, spaces.Box):
+            array = np.clip(array, space.low, space.high)
+        elif np.any(getattr(space, "start", 0)):
+            array = array + space.start  # the policy counts from 0
+        return array
 
     def from_env(self, actions: np.ndarray) -> np.ndarray:
         """The policy's part of actions (B, ...) in the environment's form, the inverse of `to_env`."""
-        return actions
+        start = getattr(self.action_space, "start", 0)
+        return actions - start if np.any(start) else actions
 
     def _make_core(self, name: str, width: int, keywords: dict[str, Any]) -> Core:
         return make_core(name, width, **keywords)

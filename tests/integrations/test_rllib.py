@@ -119,7 +119,9 @@ def test_a_node_joins_and_plays(tmp_path: Path) -> None:
 def test_a_run_goes_on_and_other_commands_read_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "run"
     train_rllib("Foveal/Parking-v0", lanes=16, steps=2048, folder=folder, progress_bar=False, agent=("n_steps=32",))
-    train_rllib(resume=folder, steps=4096, progress_bar=False)
+    with pytest.raises(Refusal, match="is pickled; if you trust it, pass --trust"):
+        train_rllib(resume=folder, steps=4096)
+    train_rllib(resume=folder, steps=4096, progress_bar=False, trust=True)
     rows = (folder / "progress.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["environment_steps", "512", "1024", "1536", "2048", "2560", "3072",
                                                    "3584", "4096"]  # fmt: skip
@@ -131,6 +133,8 @@ def test_a_run_goes_on_and_other_commands_read_it(tmp_path: Path, capsys: pytest
 def test_what_cannot_be_done_is_one_line() -> None:
     with pytest.raises(Refusal, match=r"no Ray cluster answers at 127.0.0.1:9"):
         train_rllib("Foveal/Parking-v0", address="127.0.0.1:9")
+    with pytest.raises(ValueError, match=r"RLlib's PPO has no target_kl=0.1: leave it at None"):
+        ppo_config(made(target_kl=0.1), DETECTION)
     with pytest.raises(ValueError, match="8 lanes cannot be shared evenly by 3 runners"):
         ppo_config(made(), DETECTION, runners=3)
 

@@ -9,18 +9,36 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecTransposeImage
 from torch import multiprocessing
 
 from agents import RecurrentPPO, WorldModelController, make_sb3
 from agents.common.group import ALONE, all_agree, average, exchanging, largest, summed
 from agents.common.losses import descend
 from agents.common.vec_env import NO_INFO
-from agents.common.workers import _meet, _wait_for
+from agents.common.workers import _meet, _seed, _wait_for, pickled
 from agents.world_model.scale import Scale
 
 ROOT = Path(__file__).parents[3]
+
+
+class Pictures(gym.Env):
+    """One picture, again and again."""
+
+    observation_space = gym.spaces.Box(0, 255, (16, 16, 1), np.uint8)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.full((16, 16, 1), 7, np.uint8), {}
+
+    def step(self, action):
+        return np.full((16, 16, 1), 7, np.uint8), 0.0, False, False, {}
+
+
 STEPS = torch.tensor([[1.0, 10.0], [2.0, 10.0], [4.0, 30.0]])[:, None]  # observations (T, N, D)
 
 
@@ -107,6 +125,10 @@ class Count(BaseCallback):
         self.calls += 1
         return True
 
+class Fail(BaseCallback):
+    def _on_step(self):
+        raise KeyError("mine")
+
 def train(agent, steps):
     count = Count()
     agent.learn(steps, callback=count, log_interval=1)
@@ -131,10 +153,20 @@ agent = WorldModelController(env=env, seed=rank, workers="torchrun", updates=2, 
 found["world model"] = train(agent, 200)
 if rank == 0:  # the other does not train: whoever asked the default group would wait for it
     RecurrentPPO(env=make_sb3(env_id, 4, seed=0), n_steps=8, seed=0).learn(64)
+failing = RecurrentPPO(env=make_sb3(env_id, 4, seed=0), workers="torchrun", n_steps=8)
+try:
+    failing.learn(64, callback=Fail())  # in the first; the other is told
+except (KeyError, ConnectionError) as error:
+    found["failed"] = type(error).__name__
+found["again"] = failing.learn(64).num_timesteps
 try:
     RecurrentPPO(env=make_sb3(env_id, 4, seed=0), workers=2).learn(64)
 except ValueError as error:
     found["more"] = str(error)
+try:
+    RecurrentPPO(env=make_sb3(env_id, 4, seed=0), workers="torchrun", n_steps=8).learn(64 + 64 * rank)
+except (ValueError, ConnectionError) as error:
+    found["longer"] = f"{type(error).__name__}: {error}"
 try:
     RecurrentPPO(env=make_sb3(env_id, 4 + 4 * rank, seed=0), workers="torchrun", n_steps=8).learn(64)
 except (ValueError, ConnectionError) as error:
@@ -169,8 +201,11 @@ def test_processes_of_torchrun_train_one_agent(tmp_path) -> None:
     assert [path.name for path in tmp_path.glob("*.zip")] == ["RecurrentPPO0.zip", "WorldModelController0.zip"]
     assert not [*tmp_path.glob("*1")]
     assert len([*(tmp_path / "log").iterdir()]) == 1
+    assert (first["failed"], second["failed"]) == ("KeyError", "ConnectionError")
+    assert first["again"] == second["again"] == 64
     assert "2 processes that torchrun started" in first["more"] == second["more"]
     assert first["unlike"].startswith("ConnectionError: lost worker 1 of 2")
+    assert second["longer"].startswith("ValueError: process 1 has total_timesteps=128, process 0 has 64")
     assert second["unlike"].startswith("ValueError: process 1 has lanes=8, process 0 has 4")
 
 
@@ -187,6 +222,23 @@ def test_workers_that_cannot_work_are_refused(monkeypatch) -> None:
         RecurrentPPO(env=make_sb3("CartPole-v1", 2), workers="mpi")
     with pytest.raises(ValueError, match="n_steps a number"):
         WorldModelController(env=make_sb3("Pendulum-v1", 2), workers=2, n_steps=None).learn(64)
+
+
+def test_wrappers_of_stable_baselines_are_pickled() -> None:
+    env = VecTransposeImage(VecFrameStack(DummyVecEnv([lambda: Pictures()]), 2))
+    copy = pickle.loads(pickled(env))
+    np.testing.assert_array_equal(copy.reset(), env.reset())
+    assert copy.observation_space == env.observation_space
+    assert copy.class_attributes.keys() == env.class_attributes.keys()
+
+
+def test_seeds_of_the_others() -> None:
+    drawn = set()
+    for seed in (0, 0, None, None):
+        agent = RecurrentPPO(env=make_sb3("CartPole-v1", 2), seed=seed)
+        _seed(agent, 1, 0)
+        drawn.add(float(torch.rand(())))
+    assert len(drawn) == 3  # equal for equal seeds, fresh without one
 
 
 def test_the_empty_info_stays_one_object() -> None:

@@ -16,6 +16,7 @@ from agents import (
     FieldPolicy,
     GridPolicy,
     GymnasiumVecEnv,
+    RecurrentPolicy,
     RecurrentPPO,
     load_checkpoint,
     make_sb3,
@@ -346,3 +347,12 @@ def test_a_field_policy_needs_fields_and_the_last_saccade() -> None:
     for keywords, message in (({}, "an action per field"), ({"actuators": "fields"}, "the last saccade")):
         with pytest.raises(ValueError, match=message):
             RecurrentPPO("FieldPolicy", make_sb3("Foveal/VisualSearch-v0", 4, **keywords))
+
+
+@pytest.mark.parametrize("space", [gym.spaces.Discrete(3, start=3), gym.spaces.MultiDiscrete([2, 3], start=[1, 5])])
+def test_actions_that_do_not_count_from_0(space: gym.spaces.Space) -> None:
+    policy = RecurrentPolicy(gym.spaces.Box(-1, 1, (2,)), space, core="feedforward")
+    actions, _ = policy.predict(np.zeros((64, 2), np.float32))
+    assert all(space.contains(action) for action in actions.astype(space.dtype))
+    assert len(np.unique(actions, axis=0)) > 1
+    assert policy.from_env(actions).min() == 0
