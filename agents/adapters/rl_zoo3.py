@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import AGENTS
+from ..common.agent import Agent
+from ..ppo.recurrent_ppo import RecurrentPPO
+from ..world_model.controller import WorldModelController
 
 try:
     from rl_zoo3 import ALGOS
@@ -19,7 +21,7 @@ Settings = dict[str, Any]
 def register() -> None:
     """Enters `RecurrentPPO` as "foveal_ppo" and `WorldModelController` as "world_model", for --algo and --optimize."""
     for name, (agent, sample) in ENTRIES.items():
-        ALGOS[name] = AGENTS[agent]
+        ALGOS[name] = agent
         zoo.HYPERPARAMS_SAMPLER[name] = sample
         zoo.HYPERPARAMS_CONVERTER[name] = convert
 
@@ -54,7 +56,7 @@ def convert(drawn: Settings) -> Settings:
     return {inverse.get(name, name): 1 - value if name in inverse else value for name, value in drawn.items()}
 
 
-ENTRIES: dict[str, tuple[str, Callable[[Any, int, int, Settings], Settings]]] = {
-    "foveal_ppo": ("RecurrentPPO", sample_recurrent_ppo),
-    "world_model": ("WorldModelController", sample_world_model),
+ENTRIES: dict[str, tuple[type[Agent], Callable[[Any, int, int, Settings], Settings]]] = {
+    "foveal_ppo": (RecurrentPPO, sample_recurrent_ppo),
+    "world_model": (WorldModelController, sample_world_model),
 }

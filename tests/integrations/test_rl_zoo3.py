@@ -10,7 +10,6 @@ import rl_zoo3
 import yaml
 from rl_zoo3.train import train
 
-from agents import AGENTS
 from agents.adapters.rl_zoo3 import ENTRIES, convert, register
 from scripts.baselines.rl_zoo import TUNED
 
@@ -55,7 +54,7 @@ def test_samplers_and_what_they_stand_for_agree() -> None:
         assert stands_for.keys() == drawn.keys()
         numbers = {name: value for name, value in drawn.items() if not isinstance(value, str)}
         assert {name: stands_for[name] for name in numbers} == pytest.approx(numbers)
-        AGENTS[agent](env="CartPole-v1", **drawn)
+        agent(env="CartPole-v1", **drawn)
 
 
 @pytest.mark.parametrize(("algorithm", "env_id"), TUNED)
