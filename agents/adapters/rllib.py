@@ -19,6 +19,7 @@ from ..ppo.recurrent_ppo import RecurrentPPO
 
 try:
     from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
     from ray.rllib.core.columns import Columns
     from ray.rllib.core.distribution.torch.torch_distribution import (
         TorchCategorical,
@@ -102,6 +103,16 @@ class RecurrentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         return h.transpose(0, 1), {str(number): part for number, part in enumerate(after)}
 
 
+class Learner(PPOTorchLearner):  # type: ignore[misc]
+    """RLlib's PPO with the Adam of `RecurrentPPO`, whose epsilon of 1e-5 counts once gradients are clipped."""
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Makes the optimizer of a module; called by RLlib."""
+        parameters = self.get_parameters(self._module[module_id])
+        adam = torch.optim.Adam(parameters, eps=1e-5)
+        self.register_optimizer(module_id=module_id, optimizer=adam, params=parameters, lr_or_lr_schedule=config.lr)
+
+
 def _check_actions(space: spaces.Space[Any]) -> None:
     """Raises ValueError for actions that RLlib does not draw, or draws from 0 on where they begin elsewhere."""
     kinds = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete)
@@ -159,6 +170,7 @@ def ppo_config(
     )
     config.learners(num_learners=learners)
     config.training(
+        learner_class=Learner,
         train_batch_size_per_learner=batch,
         minibatch_size=max(agent.n_steps, batch // agent.minibatches),
         num_epochs=agent.n_epochs,

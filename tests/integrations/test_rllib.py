@@ -143,14 +143,21 @@ def test_what_cannot_be_done_is_one_line() -> None:
 def test_what_rllib_has_learned_acts_here(nodes: None) -> None:
     from scripts.shared.rollouts import run_episodes
 
-    local = made(lanes=32, core="feedforward", core_kwargs={"hidden": (128, 128)})
+    net = {"core": "feedforward", "core_kwargs": {"hidden": (128, 128)}, "policy_kwargs": {"log_std_init": -0.5}}
+    local = made(lanes=32, gamma=0.9, vf_coef=1e-3, **net)  # large returns, and one core for both losses
     before = run_episodes(local, "Foveal/TargetDetection-v0", 200).returns.mean()
     algorithm = ppo_config(local, DETECTION).build_algo()
     to_rllib(local, algorithm)
-    for _ in range(60):
+    for _ in range(30):
         algorithm.train()
     to_local(algorithm, local)
     algorithm.stop()
     after = run_episodes(local, "Foveal/TargetDetection-v0", 200).returns.mean()
     assert before < -250
     assert after > before + 100
+
+
+def test_an_environment_without_a_native_form(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train_rllib("Pendulum-v1", lanes=2, steps=64, folder=folder, progress_bar=False, agent=("n_steps=8",))
+    assert RecurrentPPO.load(folder / "model.zip").num_timesteps == 64
