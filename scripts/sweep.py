@@ -23,7 +23,7 @@ from .shared.runs import Run, create_folder, write_json
 from .shared.signals import Stopped
 from .shared.tables import write_rows
 from .shared.training import fit
-from .train import recipe_or_default
+from .train import run_of
 
 JOURNAL, SWEEP = "trials.log", "sweep.json"  # Optuna's storage, and what is searched
 FIRST = 5  # trials that nothing prunes
@@ -97,17 +97,9 @@ def sweep(
     ranges = dict(parse_range(word) for word in tune)
     if len(ranges) < len(tune):
         raise Refusal("--tune names a setting twice")
-    given = {name: value for name, value in (("steps", steps), ("lanes", lanes)) if value is not None}
-    run = recipe_or_default(environment or "Foveal/TargetDetection-v0", parse_keywords(env), algorithm)
-    if algorithm is not None and algorithm != run.algorithm:
-        run = replace(run, algorithm=algorithm, agent_kwargs={}, lessons={}, preset="default")
-    run = replace(
-        run,
-        env_kwargs={**run.env_kwargs, **parse_keywords(env)},
-        agent_kwargs=merged(run.agent_kwargs, parse_keywords(agent, "--agent")),
-        seed=seed,
-        **given,
-    )
+    given = {"algorithm": algorithm, "steps": steps, "lanes": lanes, "seed": seed}
+    given = {name: value for name, value in given.items() if value is not None}
+    run = run_of(environment, {"env": parse_keywords(env), "agent": parse_keywords(agent, "--agent")}, given)
     run.check()
     known = constructor_keywords(algorithm_class(run.algorithm))
     if unknown := [name for name in ranges if name.partition(".")[0] not in known or name == "seed"]:

@@ -106,8 +106,8 @@ def train(
             return
     else:
         words = {"env": env, "agent": agent, "lessons": lessons}
-        run = _run_of(environment, from_run, trust, {name: parse_keywords(w, f"--{name}") for name, w in words.items()},
-                      given)  # fmt: skip
+        parsed = {name: parse_keywords(own, f"--{name}") for name, own in words.items()}
+        run = run_of(environment, parsed, given, from_run, trust)
         run.check()
         count = seeds
     formats = [word for words in logger for word in words.split(",")]
@@ -174,14 +174,26 @@ def words_for(run: Run, folder: Path) -> str:
     return f"{own} --trust" if modules - {"", "foveal_envs", "agents"} else own
 
 
-def _run_of(
+def run_of(
     environment: str | None,
-    from_run: Path | None,
-    trust: bool,
     words: dict[str, dict[str, Any]],
     given: dict[str, Any],
+    from_run: Path | None = None,
+    trust: bool = False,
 ) -> Run:
-    """The run that a command line describes."""
+    """The run that a command line describes.
+
+    Args:
+        environment: an id or the name of a recipe; None: TargetDetection, unless ``from_run`` is given.
+        words: keywords under "env", "agent" and "lessons"; what is missing is empty.
+        given: other attributes of the run. Another algorithm than the recipe's takes none of its settings.
+        from_run: a run folder to begin with instead.
+        trust: see `read_config`.
+
+    Raises:
+        Refusal: there is no such environment or folder, or the parts do not go together.
+    """
+    words = {"env": {}, "agent": {}, "lessons": {}, **words}
     if from_run is not None:
         if environment is not None:
             raise Refusal("--from repeats the run of a folder: leave out the environment")

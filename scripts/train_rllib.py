@@ -18,7 +18,6 @@ import torch
 from tqdm import tqdm
 
 from agents import RecurrentPPO
-from agents.common.saving import merged
 
 from .shared.about import circumstances
 from .shared.command import Refusal, program, run_command
@@ -26,7 +25,7 @@ from .shared.environments import is_native, parse_keywords
 from .shared.logs import STEPS
 from .shared.runs import Run, create_folder, read_config, write_json
 from .shared.tables import numeric, read_rows, write_rows
-from .train import recipe_or_default, words_for
+from .train import run_of, words_for
 
 ALGORITHM = "RecurrentPPO"
 STATE = "rllib"  # folder of RLlib's own checkpoint in a run folder
@@ -96,7 +95,11 @@ def train_rllib(
             raise Refusal(f"RLlib's checkpoint in {folder} is pickled; if you trust it, pass --trust")
     else:
         own = {**parse_keywords(agent, "--agent"), **({"core": core} if core else {})}
-        run = run_of(environment or "Foveal/TargetDetection-v0", parse_keywords(env, "--env"), own, given)
+        words = {"env": parse_keywords(env), "agent": own}
+        run = run_of(environment, words, {"algorithm": ALGORITHM, **given})
+        if run.lessons:
+            print("the lessons of the recipe are left out: RLlib's PPO has no teacher", file=sys.stderr)
+            run = replace(run, lessons={})
     run.check()
     local_env = run.make_env()
     local: Any = run.make_agent(local_env)
@@ -106,28 +109,12 @@ def train_rllib(
     try:
         if resume is None:
             folder = create_folder(run, folder, overwrite)
-        learn(run, local, Path(str(folder)), runners, learners, minutes, resume is not None, progress_bar)
+        learn(run, local, folder, runners, learners, minutes, resume is not None, progress_bar)
     finally:
         local_env.close()
         ray.shutdown()
     print(f"run folder {folder}")
-    print(f"score it: {program('evaluate')} {words_for(run, Path(str(folder)))}")
-
-
-def run_of(env_id: str, env_kwargs: dict[str, Any], agent_kwargs: dict[str, Any], given: dict[str, Any]) -> Run:
-    """The recipe of an id, if it is one of RecurrentPPO; else RecurrentPPO with its defaults."""
-    run = recipe_or_default(env_id, env_kwargs, ALGORITHM)
-    if run.algorithm != ALGORITHM:
-        run = Run(run.env_id, run.env_kwargs, ALGORITHM, steps=run.steps, lanes=run.lanes)
-    if run.lessons:
-        print("the lessons of the recipe are left out: RLlib's PPO has no teacher", file=sys.stderr)
-    return replace(
-        run,
-        env_kwargs={**run.env_kwargs, **env_kwargs},
-        agent_kwargs=merged(run.agent_kwargs, agent_kwargs),
-        lessons={},
-        **given,
-    )
+    print(f"score it: {program('evaluate')} {words_for(run, folder)}")
 
 
 def begin(address: str | None, processes: int) -> None:

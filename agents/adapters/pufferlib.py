@@ -8,6 +8,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from ..common.vec_env import autoreset_mode
+
 try:
     import pufferlib
 except ImportError as error:
@@ -26,8 +28,7 @@ class PufferVectorEnv(pufferlib.PufferEnv):  # type: ignore[misc]
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], buf: Any = None) -> None:
-        mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
-        if mode is not AutoresetMode.SAME_STEP:
+        if autoreset_mode(env) is not AutoresetMode.SAME_STEP:
             raise ValueError(f"PufferLib expects a new episode at once: make {env} with autoreset_mode='same_step'")
         if not isinstance(env.single_observation_space, spaces.Box):
             raise ValueError(
@@ -56,10 +57,9 @@ class PufferVectorEnv(pufferlib.PufferEnv):  # type: ignore[misc]
         """
         observations, self.rewards[:], self.terminals[:], self.truncations[:], infos = self.env.step(actions)
         self.observations[:] = observations
-        done = infos.get("final_info", {})
-        named = {name: values for name, values in done.items() if name == "is_success"}
-        ended = np.flatnonzero(self.terminals | self.truncations)
-        told = [{name: float(values[lane]) for name, values in named.items()} for lane in ended] if named else []
+        succeeded = infos.get("final_info", {}).get("is_success")
+        ended = np.flatnonzero(self.terminals | self.truncations) if succeeded is not None else ()
+        told = [{"is_success": float(succeeded[lane])} for lane in ended]
         return self.observations, self.rewards, self.terminals, self.truncations, told
 
     def close(self) -> None:

@@ -75,15 +75,17 @@ class RecurrentModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]
         return value.squeeze(-1)
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        outputs = self._forward_train(batch)
+        del outputs[Columns.EMBEDDINGS]  # which a runner would record
+        return outputs
+
+    def _forward_train(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         h, state = self._hidden(batch)
         net = self.policy.action_net(self.policy.actor(h))
         if isinstance(self.action_space, spaces.Box):
             net = torch.cat((net, self.policy.log_std.expand_as(net)), -1)
-        return {Columns.ACTION_DIST_INPUTS: net, **({Columns.STATE_OUT: state} if state else {})}
-
-    def _forward_train(self, batch: dict[str, Any], **more: Any) -> dict[str, Any]:
-        h = self._hidden(batch)[0]
-        return {**self._forward(batch), Columns.EMBEDDINGS: h}
+        kept = {Columns.STATE_OUT: state} if state else {}
+        return {Columns.ACTION_DIST_INPUTS: net, Columns.EMBEDDINGS: h, **kept}
 
     def _hidden(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """h (B, T, H), or (B, H) of a core without a state, and the states after the last step."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from ..common.vec_env import NO_INFO, spread
+from ..common.vec_env import NO_INFO, autoreset_mode, spread
 
 try:
     from tianshou.data import Batch
@@ -35,7 +35,7 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
 
     # As in Tianshou's own wrappers, there is no super call: it would make a worker per lane.
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
-        mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        mode = autoreset_mode(env)
         if mode is not AutoresetMode.DISABLED:
             raise ValueError(
                 f"Tianshou resets the lanes itself: make {env} with autoreset_mode='disabled' (or "

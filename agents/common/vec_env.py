@@ -58,8 +58,7 @@ class GymnasiumVecEnv(VecEnv):
         self, env: VectorEnv, *, copy: bool = True, monitor: bool = True, accept_reset_steps: bool = False
     ) -> None:
         self.env = env
-        mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-        self.autoreset_mode = AutoresetMode(mode)
+        self.autoreset_mode = autoreset_mode(env)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and not accept_reset_steps:
             raise ValueError(
                 f"{env} resets in NEXT_STEP mode, where the first action of an episode is ignored; make it with "
@@ -272,6 +271,11 @@ def make_sb3(
     if seed is not None:
         vec_env.seed(seed)
     return vec_env
+
+
+def autoreset_mode(env: VectorEnv) -> AutoresetMode:
+    """Who resets a lane whose episode has ended; an environment that does not say so is in NEXT_STEP mode."""
+    return AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
 
 
 def spread(infos: Mapping[str, Any], rows: list[Any]) -> list[Any]:

@@ -131,7 +131,7 @@ def _work(rank: int, count: int, folder: Path, meeting: int) -> None:
     _seed(agent, rank, meeting)
     (folder / str(rank)).touch()
     with _meet(rank, count, folder) as group:
-        agent.learn_in(group, log_interval=None, **learn)
+        agent.learn_in(group, **learn)
 
 
 def _meet(rank: int, count: int, folder: Path) -> Joined:

@@ -176,7 +176,8 @@ def rllib(form: str, count: int) -> Play:
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
     config = ppo_config(RecurrentPPO("MultiInputPolicy", make_sb3(ID, count, seed=0), n_steps=ROLLOUT, seed=0), ID)
-    config.env_runners(gym_env_vectorize_mode="vector_entry_point" if form == "native" else "sync")
+    if form == "sync":
+        config.env_runners(gym_env_vectorize_mode=form)
     algorithm = config.build_algo()
 
     def play() -> int:

@@ -103,7 +103,7 @@ def learn(job: Job) -> list[Row]:
 def refer(job: Job) -> list[Row]:
     """Scores of the random policy and of the references of an id, from one set of starts."""
     env_id = job.conditions["id"]
-    lines = score_suite([env_id], [], EPISODES, 1, seed=10**9 + EPISODES * job.seed)
+    lines = score_suite([env_id], [], EPISODES, 1, seed=EVALUATION_SEED + EPISODES * job.seed)
     return [
         {"policy": line.policy, "unit": line.unit, "value": float(line.values[0]), "score": float(line.scores[0])}
         for line in lines

@@ -27,7 +27,6 @@ class Move:
         rewards: (N,), 0 for the reset.
         terminated: (N,) bool, whether an episode ended for any reason but a time limit.
         truncated: (N,) bool, whether it ran into its time limit; a last step at the limit is both.
-        ended: (N,) bool, whether it ended for any reason.
         running: (N,) bool, whether the lane's first episode went on until this move.
         infos: of the environment.
     """
@@ -38,9 +37,13 @@ class Move:
     rewards: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
-    ended: np.ndarray
     running: np.ndarray
     infos: dict[str, Any]
+
+    @property
+    def ended(self) -> np.ndarray:
+        """(N,) bool, whether an episode ended for any reason."""
+        return self.terminated | self.truncated
 
     def held(self, before: np.ndarray | float, now: np.ndarray) -> np.ndarray:
         """(N,) what is now in lanes whose first episode is running, and what was before in the others."""
@@ -80,14 +83,14 @@ def rollout(
     obs, infos = env.reset(seed=seed, options=options)
     state, start, running, number = None, np.ones(lanes, bool), np.ones(lanes, bool), 0
     nothing = np.zeros(lanes, bool)
-    yield Move(0, obs, None, np.zeros(lanes), nothing, nothing, nothing, running, infos)
+    yield Move(0, obs, None, np.zeros(lanes), nothing, nothing, running, infos)
     while running.any():
         actions, state = policy.predict(obs, state, start, deterministic=deterministic)
         obs, rewards, terminated, truncated, infos = env.step(actions)
-        rewards, terminated, truncated = np.atleast_1d(rewards, terminated, truncated)
-        start = terminated | truncated
         number += 1
-        yield Move(number, obs, actions, rewards, terminated, truncated, start, running, infos)
+        move = Move(number, obs, actions, *np.atleast_1d(rewards, terminated, truncated), running, infos)
+        yield move
+        start = move.ended
         running = running & ~start
 
 

@@ -18,7 +18,7 @@ def test_measures_are_numbers_one_a_lane() -> None:
         "episode_key": np.zeros(2, np.uint64),
     }
     running = np.array([True, False])
-    move = Move(1, None, None, np.zeros(2), *np.zeros((3, 2), bool), running, infos)
+    move = Move(1, None, None, np.zeros(2), *np.zeros((2, 2), bool), running, infos)
     kept = move.measures({"distance": np.array([5.0, 6.0])})
     assert set(kept) == {"distance", "is_success"}
     np.testing.assert_array_equal(kept["distance"], [1.0, 6.0])
