@@ -13,6 +13,7 @@ from .fast_weights_1991 import FastWeights1991
 from .fast_weights_1993 import FastWeights1993
 from .fast_weights_2016 import FastWeights2016
 from .feedforward import FeedForward
+from .front import Convolution, Front, front_size
 from .gated_fast_weights import GatedFastWeights
 from .gru import GRU
 from .linear_attention import LinearAttention
@@ -55,20 +56,29 @@ CORES: dict[str, Callable[..., Core]] = {
 }
 
 
-def make_core(name: str, input_size: int, **keywords: object) -> Core:
+def make_core(
+    name: str, input_size: int, *, convolution: Convolution | None = None, clock: int = 0, **keywords: object
+) -> Core:
     """Makes the core of a name in `CORES`, and checks its shapes with one step.
 
     Args:
         name: key of `CORES`; to use a core of your own, add it to that dictionary.
         input_size: D, width of the input.
+        convolution, clock: what is put before the core, see `Front`; the defaults: nothing.
         keywords: the constructor's other keywords.
 
     Raises:
-        ValueError: the name is unknown, or the core's shapes break the contract, see `check_core`.
+        ValueError: the name is unknown, `Front` has no such options, or the core's shapes break the contract, see
+            `check_core`.
     """
     if name not in CORES:
         raise ValueError(f"core must be one of {sorted(CORES)}, not {name!r}; add your own class to agents.CORES")
-    core = CORES[name](input_size, **keywords)
+    if convolution is None and clock == 0:
+        core = CORES[name](input_size, **keywords)
+    else:
+        core = Front(
+            CORES[name](front_size(input_size, convolution, clock), **keywords), input_size, convolution, clock
+        )
     check_core(core)
     return core
 
@@ -93,6 +103,7 @@ __all__ = [
     "FastWeights2016",
     "FeedForward",
     "Form",
+    "Front",
     "GatedFastWeights",
     "LinearAttention",
     "Recurrence",

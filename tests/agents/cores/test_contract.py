@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agents import FeedForward
-from agents.cores import CORES, Core, EgocentricMap, State, Tiled, make_core
+from agents.cores import CORES, Core, EgocentricMap, Front, State, Tiled, make_core
 
 from ..worlds import Elman
 
@@ -25,6 +25,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [  # keywords that change what is c
     ("window_attention", {"window": 1}),
     ("window_attention", {"window": 5}),
 ]
+FRONTS: list[dict[str, Any]] = [{"convolution": "depthwise", "clock": 3}, {"convolution": "full", "clock": 3}]
+FRONTED = ("feedforward", "lstm", "gated_delta")  # of all, where one front is as good as another
 STATEFUL = [name for name in CORES if make_core(name, D).initial_state(1)]
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -36,7 +38,7 @@ def make(name: str, learned: bool = False, **keywords: Any) -> Core:
         keywords["learn_initial_state"] = learned
     core = make_core(name, D, **keywords).double()
     if learned:
-        for part in core.initial_state(1):
+        for part in (part for name, part in core.named_parameters() if "initial_" in name):
             part.data.add_(0.3 * torch.randn_like(part))
     return core
 
@@ -93,7 +95,12 @@ def gradients(y: Tensor, state: State, wanted: list[Tensor]) -> list[Tensor]:
     ("name", "keywords", "learned"),
     [
         pytest.param(name, keywords, learned, id=f"{name}-{keywords}-{'learned' if learned else 'zero'}")
-        for name, keywords in [*((name, {"form": form}) for name, form in FORMS), *VARIANTS]
+        for name, keywords in [
+            *((name, {"form": form}) for name, form in FORMS),
+            *((name, {"form": form, **FRONTS[0]}) for name, form in FORMS),
+            *((name, {"form": form, **FRONTS[1]}) for name, form in FORMS if name in FRONTED),
+            *VARIANTS,
+        ]
         for learned in ([False, True] if name in STATEFUL else [False])
     ],
 )
@@ -111,7 +118,8 @@ def test_a_sequence_equals_its_steps(name: str, keywords: dict[str, Any], learne
         torch.testing.assert_close(one, other, **CLOSE)
     torch.testing.assert_close([y, *after], results[1][: 1 + len(after)], **CLOSE)
     if learned:
-        assert all(part.grad_fn is not None for part in core.initial_state(2))
+        own = core.core if isinstance(core, Front) else core
+        assert all(part.grad_fn is not None for part in own.initial_state(2))
 
 
 MAPS = {"tiled": lambda: tiled("gru", "loop"), "egocentric": lambda: egocentric("gru", "loop")}
@@ -248,9 +256,13 @@ def test_tiles_that_do_not_fit_are_refused(reads: int, places: int) -> None:
         Tiled(make_core("lstm", reads), 6, places)
 
 
-@pytest.mark.parametrize(("name", "form"), FORMS)
-def test_a_call_split_in_two_equals_the_whole(name: str, form: str) -> None:
-    core = make(name, form=form)
+WITH_FRONTS = [(name, {"form": form}) for name, form in FORMS]
+WITH_FRONTS += [(name, {"form": form, **front}) for name, form in FORMS if name in FRONTED for front in FRONTS]
+
+
+@pytest.mark.parametrize(("name", "keywords"), WITH_FRONTS)
+def test_a_call_split_in_two_equals_the_whole(name: str, keywords: dict[str, Any]) -> None:
+    core = make(name, **keywords)
     (x, starts), state = inputs(), some_state(core)
     y, after = core(x, state, starts)
     first, between = core(x[:13], state, starts[:13])
@@ -259,9 +271,11 @@ def test_a_call_split_in_two_equals_the_whole(name: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("learned", [False, True], ids=["zero", "learned"])
-@pytest.mark.parametrize(("name", "form"), [(name, form) for name, form in FORMS if name in STATEFUL])
-def test_nothing_crosses_a_reset(name: str, form: str, learned: bool) -> None:
-    core = make(name, learned, form=form)
+@pytest.mark.parametrize(
+    ("name", "keywords"), [(name, keywords) for name, keywords in WITH_FRONTS if name in STATEFUL or len(keywords) > 1]
+)
+def test_nothing_crosses_a_reset(name: str, keywords: dict[str, Any], learned: bool) -> None:
+    core = make(name, learned, **keywords)
     (x, starts), state = inputs(), some_state(core)
     starts[20] = True
     y, after = core(x, state, starts)
@@ -311,6 +325,28 @@ def test_a_learned_initial_state_is_a_parameter_and_a_fixed_one_is_kept(name: st
     assert names <= dict(learned.named_parameters()).keys()
     assert not names & dict(fixed.named_parameters()).keys()
     assert names <= fixed.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"convolution": "causal"}, r"convolution must be one of \('depthwise', 'full'\) or None, not 'causal'"),
+        ({"clock": -1}, "clock must be a number of periods from 0 to 12, not -1"),
+        ({"clock": 13}, "from 0 to 12, not 13"),
+        ({"clock": 2.5}, "from 0 to 12, not 2.5"),
+        ({"clock": True}, "from 0 to 12, not True"),
+    ],
+)
+def test_a_front_that_does_not_exist_is_refused(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_core("lstm", D, **keywords)
+
+
+def test_a_front_needs_something_to_do_and_a_core_that_fits() -> None:
+    with pytest.raises(ValueError, match="needs a convolution or a clock"):
+        Front(make_core("lstm", D), D)
+    with pytest.raises(ValueError, match="must read 12 numbers, not 3"):
+        Front(make_core("lstm", D), D, "full")
 
 
 def test_a_core_of_ones_own_needs_only_a_step() -> None:

@@ -387,3 +387,30 @@ def test_vsml_has_one_rule_for_all_weights() -> None:
     permuted, _ = core(x[..., order], tuple(part[:, order] for part in state), NONE[:5, :1])
     torch.testing.assert_close(y, permuted, **EXACT)
     assert not torch.allclose(y[..., 0], y[..., 1])
+
+
+@pytest.mark.parametrize("form", ["compiled", "packed", "loop"])
+@pytest.mark.parametrize("convolution", ["depthwise", "full", None])
+def test_a_front_shows_the_last_inputs_and_the_time(convolution: str | None, form: str) -> None:
+    """The core behind it is replaced by what it reads."""
+    front, x = make("lstm", convolution=convolution, clock=2, form=form), sequence()
+    starts = NONE.clone()
+    starts[3, 1] = starts[60, 0] = starts[62, 0] = True
+    read: list[Tensor] = []
+    front.core.register_forward_pre_hook(lambda core, arguments: read.append(arguments[0]))
+    front(x, front.initial_state(B), starts)
+    rate = float(front.rate.detach().exp())
+    for b, begins in enumerate(([0, 60, 62], [0, 3])):
+        for t in range(T):
+            begin = max(begin for begin in begins if begin <= t)
+            a = t - begin
+            lags = [x[t - j, b] if j <= a else torch.zeros(D, dtype=x.dtype) for j in range(4)]
+            if convolution == "full":
+                seen = torch.cat(lags)
+            elif convolution == "depthwise":
+                seen = sum((front.kernel[j] * lags[j] for j in range(4)), torch.zeros(D, dtype=x.dtype))
+            else:
+                seen = x[t, b]
+            hands = [f(2 * math.pi * a / p) for f in (math.sin, math.cos) for p in (2, 4)]
+            clock = torch.tensor([*hands, math.exp(-rate * a)], dtype=x.dtype)
+            torch.testing.assert_close(read[0][t, b], torch.cat((seen, clock)), rtol=1e-10, atol=2e-7)  # a float32 dial
