@@ -53,6 +53,27 @@ def ordered(rng: np.random.Generator, x: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 @dataclass(frozen=True)
+class StepsBack(SequenceTask):
+    """Random symbols, one a step: give the symbol of n steps ago, over n steps more."""
+
+    levels: tuple[int, ...] = (32,)
+    classes: int = 4
+    level_name = "steps_back"
+
+    @property
+    def input_size(self) -> int:  # type: ignore[override]
+        """The alphabet."""
+        return self.classes
+
+    def sample(self, rng: np.random.Generator, level: int, columns: int) -> Batch:
+        """`level` steps back, in sequences three times as long."""
+        symbols = rng.integers(self.classes, size=(columns, 3 * level))
+        target = np.full_like(symbols, IGNORED)
+        target[:, level:] = symbols[:, :-level]
+        return make_batch([symbols], [self.classes], target)
+
+
+@dataclass(frozen=True)
 class PairRecall(SequenceTask):
     """n pairs of a key and a value, one a step, then every key without its value, in another order: give the value."""
 
