@@ -49,13 +49,13 @@ $(INTEGRATIONS)/.installed: pyproject.toml
 $(RLLIB)/.installed: pyproject.toml
 	@echo "Setting up $(RLLIB), once: this takes several minutes."
 	$(PYTHON) -m venv $(RLLIB)
-	$(RLLIB)/bin/python -m pip install --editable '.[agents,rllib]' pytest torch==2.13.0
+	$(RLLIB)/bin/python -m pip install --editable '.[agents,rllib,sweep]' pytest torch==2.13.0
 	@touch $@
 
 test-integrations: $(INTEGRATIONS)/.installed $(RLLIB)/.installed  ## other libraries with our environments and agents, in environments of their own (half an hour)
-	$(INTEGRATIONS)/bin/python -m pytest -W ignore -m "slow or not slow" tests/integrations --ignore tests/integrations/test_rllib.py
+	$(INTEGRATIONS)/bin/python -m pytest -W ignore -m "slow or not slow" tests/integrations --ignore tests/integrations/test_rllib.py --ignore tests/integrations/test_ray_tune.py
 	$(INTEGRATIONS)/bin/python docs/build/snippets.py $(filter-out docs/libraries/rllib.md, $(PAGES))
-	$(RLLIB)/bin/python -m pytest -W ignore -m "slow or not slow" tests/integrations/test_rllib.py
+	$(RLLIB)/bin/python -m pytest -W ignore -m "slow or not slow" tests/integrations/test_rllib.py tests/integrations/test_ray_tune.py
 	$(RLLIB)/bin/python docs/build/snippets.py docs/libraries/rllib.md
 
 lint: $(INSTALLED)  ## ruff and mypy

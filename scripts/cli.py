@@ -11,7 +11,7 @@ from .shared.command import Refusal, choose, refusals_in_one_line
 
 COMMANDS = {
     "train": "train an agent by the recipe of an id, and leave a run folder",
-    "sweep": "search for better settings of a recipe",
+    "sweep": "search for better settings of a recipe, also on a Ray cluster",
     "train-rllib": "the same with RLlib's PPO, on any number of machines",
     "evaluate": "compare agents and reference policies on equal episodes",
     "watch": "show a policy in a window, or as GIF, MP4 or still picture",

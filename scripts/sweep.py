@@ -1,4 +1,4 @@
-"""Search for better settings of a recipe with Optuna. ``python -m scripts.sweep --help``."""
+"""Search for better settings of a recipe, with Optuna or on a Ray cluster. ``python -m scripts.sweep --help``."""
 
 from __future__ import annotations
 
@@ -6,50 +6,24 @@ import importlib.util
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
 
-from agents.common.saving import constructor_keywords, merged
+from agents.common.saving import constructor_keywords
 
-from .shared.attendant import Judge
+from .shared.attendant import SPENT
+from .shared.cluster import joined, need_ray
 from .shared.command import Refusal, program, run_command
 from .shared.environments import parse_keywords
 from .shared.policies import algorithm_class
+from .shared.rollouts import measured
 from .shared.runs import Run, create_folder, write_json
 from .shared.signals import Stopped
-from .shared.tables import write_rows
-from .shared.training import fit
+from .shared.sweeps import COMPLETE, SWEEP, Sweep, parse_range, trial_folder
+from .shared.tables import Row
 from .train import run_of
-
-JOURNAL, SWEEP = "trials.log", "sweep.json"  # Optuna's storage, and what is searched
-FIRST = 5  # trials that nothing prunes
-LARGEST = 1e12
-
-
-class UnknownMeasure(Refusal):
-    """No trial can be judged by it."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Values of one setting: from `low` to `high`, evenly in the value or in its logarithm, or one of `choices`."""
-
-    low: float = 0.0
-    high: float = 0.0
-    log: bool = False
-    choices: tuple[Any, ...] = ()
-
-    def drawn(self, trial: Any, name: str) -> Any:
-        """A value for a trial of Optuna."""
-        if self.choices:
-            return trial.suggest_categorical(name, self.choices)
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return trial.suggest_int(name, self.low, self.high, log=self.log)
-        return trial.suggest_float(name, self.low, self.high, log=self.log)
 
 
 def sweep(
@@ -66,13 +40,15 @@ def sweep(
     minimize: bool = False,
     prune: bool = True,
     folder: Path | None = None,
+    address: str | None = None,
 ) -> None:
     """Train an agent again and again with other settings, and say which were best.
 
     Every trial is a run folder; the first has the settings of the recipe where they lie in the ranges. A trial that
     lags behind half of the others at the same step is ended. Run the command several times at once with the same
-    --folder to share the trials among processes, or again later to go on. All trials have the same seed: train the best
-    settings with several --seeds before you believe them.
+    --folder to share the trials among processes, or again later to go on. With --address, run it once: Ray Tune spreads
+    the trials over a cluster, one a processor. All trials have the same seed: train the best settings with several
+    --seeds before you believe them.
 
     Args:
         environment: an environment's id, or the name of a recipe.
@@ -89,8 +65,11 @@ def sweep(
         minimize: whether less is better.
         prune: end trials that lag behind.
         folder: of the sweep; default: a new one under runs/.
+        address: of a Ray cluster, "auto" or host:port; "local": a Ray on this machine; default: no Ray.
     """
-    if importlib.util.find_spec("optuna") is None:
+    if address is not None:
+        need_ray()
+    elif importlib.util.find_spec("optuna") is None:
         raise Refusal("a sweep needs Optuna: pip install 'foveal-envs[agents,sweep]'")
     if not tune or trials < 1:
         raise Refusal("give at least one range, as --tune learning_rate=1e-4..1e-2:log, and at least 1 trial")
@@ -104,136 +83,52 @@ def sweep(
     known = constructor_keywords(algorithm_class(run.algorithm))
     if unknown := [name for name in ranges if name.partition(".")[0] not in known or name == "seed"]:
         raise Refusal(f"{run.algorithm} has no {' and no '.join(unknown)} to tune; it has {', '.join(known)}")
-    folder = _begun(run, folder, ranges, measure, minimize)
+    _check_measure(run, measure)
     torch.set_num_threads(1)
-    try:
-        search(run, folder, ranges, trials, measure, minimize, prune)
-    except Stopped as stop:
-        print(f"go on with the same command and --folder {folder}", file=sys.stderr)
-        raise SystemExit(128 + stop.number) from None
-
-
-def parse_range(word: str) -> tuple[str, Range]:
-    """The name of a setting and its range.
-
-    Raises:
-        Refusal: it is not written as a range.
-    """
-    name, _, said = word.partition("=")
-    said, _, scale = said.partition(":")
-    try:
-        if "|" in said and not scale:
-            return name, Range(choices=tuple(parse_keywords((f"x={part}",))["x"] for part in said.split("|")))
-        low, high = (json.loads(part) for part in said.split(".."))
-        if name and scale in ("", "log") and -LARGEST < low < high < LARGEST and (low > 0 or not scale):
-            return name, Range(low, high, bool(scale))
-    except (ValueError, TypeError):
-        pass
-    raise Refusal(f"--tune takes ranges such as learning_rate=1e-4..1e-2:log or n_steps=16|32|64, not {word!r}")
-
-
-def with_settings(run: Run, values: dict[str, Any]) -> Run:
-    """The run with other keywords of its agent; a name with a point reaches into a keyword that is a mapping."""
-    own = run.agent_kwargs
-    for name, value in values.items():
-        place, _, inner = name.partition(".")
-        own = merged(own, {place: {inner: value} if inner else value})
-    return replace(run, agent_kwargs=own)
-
-
-def search(
-    run: Run, folder: Path, ranges: dict[str, Range], trials: int, measure: str, minimize: bool, prune: bool
-) -> None:
-    """Let Optuna choose the settings of so many trials, and write trials.csv after each."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(
-            study_name="sweep",
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-            load_if_exists=True,
-            direction="minimize" if minimize else "maximize",
-            pruner=optuna.pruners.MedianPruner(FIRST, interval_steps=1) if prune else optuna.pruners.NopPruner(),
-        )
-    except (UnicodeDecodeError, ValueError) as error:
-        raise Refusal(f"{folder / JOURNAL} is damaged: {error}") from error
-    if not study.trials and (known := _within(run, ranges)):
-        study.enqueue_trial(known)
-
-    def judged(trial: Any) -> Judge:
-        def judge(point: dict[str, float], agent: BaseAlgorithm) -> None:
-            trial.report(_of(point, measure), int(point["environment_steps"]))
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
-        return judge
-
-    def objective(trial: Any) -> float:
-        # by its number, so that no two trials draw alike, whichever process they are of
-        study.sampler = optuna.samplers.TPESampler(seed=run.seed + 1_000_003 * trial.number)
-        own = with_settings(run, {name: values.drawn(trial, name) for name, values in ranges.items()})
-        place = create_folder(own, folder / f"trial{trial.number}", overwrite=True)
+    sought = Sweep(run, ranges, measure, minimize)
+    with joined(address) if address is not None else nullcontext():
+        folder = _folder_of(sought, folder, address is not None)
         try:
-            _, attendant = fit(own, place, progress_bar=False, judge=judged(trial))
-        except UnknownMeasure:
-            raise
-        except Refusal as refusal:  # settings that do not go together
-            print(refusal, file=sys.stderr)
-            raise optuna.TrialPruned from refusal
-        if attendant.stop is not None:
-            raise Stopped(attendant.stop)
-        return _of(attendant.points[-1], measure)
-
-    for _ in range(trials):
-        study.optimize(objective, n_trials=1, catch=FloatingPointError)
-        rows = [
-            {"trial": trial.number, "state": trial.state.name.lower(), measure: trial.value, **trial.params}
-            for trial in study.trials
-        ]
-        write_rows(folder / "trials.csv", rows)
-        last = rows[-1]
-        print(", ".join(f"{name} {value}" for name, value in last.items()), file=sys.stderr)
-    if any(row["state"] == "complete" for row in rows):
-        best = study.best_trial
-        print(f"best {measure} {best.value:.4g}, trial {best.number}: "
-              + " ".join(f"{name}={value}" for name, value in best.params.items()))  # fmt: skip
-        print(f"train it: {program('train')} --from {folder / f'trial{best.number}'} --seeds 3")
+            rows = _search(sought, folder, trials, prune, address is not None)
+        except Stopped as stop:
+            print(f"go on with the same command and --folder {folder}", file=sys.stderr)
+            raise SystemExit(128 + stop.number) from None
+    _tell_best(sought, folder, rows)
 
 
-def _of(point: dict[str, float], measure: str) -> float:
-    if measure not in point:
-        raise UnknownMeasure(f"there is no measure {measure!r}; there are {', '.join(sorted(point))}")
-    return point[measure]
+def _search(sweep: Sweep, folder: Path, trials: int, prune: bool, on_ray: bool) -> list[Row]:
+    """The rows of all trials, those of this call included."""
+    if on_ray:
+        from .shared.ray_trials import search_with_ray
+
+        return search_with_ray(sweep, folder, trials, prune)
+    from .shared.optuna_trials import search_with_optuna
+
+    return search_with_optuna(sweep, folder, trials, prune)
 
 
-def _within(run: Run, ranges: dict[str, Range]) -> dict[str, Any]:
-    """The run's own settings, as far as they lie in the ranges."""
-    known = {}
-    for name, values in ranges.items():
-        place, _, inner = name.partition(".")
-        own = run.agent_kwargs.get(place)
-        own = own.get(inner) if inner and isinstance(own, dict) else own
-        inside = (
-            own in values.choices
-            if values.choices
-            else isinstance(own, int | float) and values.low <= own <= values.high
-        )
-        if inside:
-            known[name] = own
-    return known
+def _tell_best(sweep: Sweep, folder: Path, rows: list[Row]) -> None:
+    """Print the best settings, and how to train them."""
+    complete = [row for row in rows if row["state"] == COMPLETE]
+    if not complete:
+        print("no trial has come to its end", file=sys.stderr)
+        return
+    best = (min if sweep.minimize else max)(complete, key=lambda row: row[sweep.measure])
+    settings = " ".join(f"{name}={best[name]}" for name in sweep.ranges)
+    print(f"best {sweep.measure} {best[sweep.measure]:.4g}, trial {best['trial']}: {settings}")
+    print(f"train it: {program('train')} --from {trial_folder(folder, best['trial'])} --seeds 3")
 
 
-def _begun(run: Run, folder: Path | None, ranges: dict[str, Range], measure: str, minimize: bool) -> Path:
+def _check_measure(run: Run, measure: str) -> None:
+    """Play one episode at random: its measures are those of a trial."""
+    known = {*SPENT, *measured("random", run.env_id, 1, **run.env_kwargs)}
+    if measure not in known:
+        raise Refusal(f"there is no measure {measure!r}; there are {', '.join(sorted(known))}")
+
+
+def _folder_of(sweep: Sweep, folder: Path | None, on_ray: bool) -> Path:
     """The folder of the sweep: a new one, or that of the same sweep, which goes on."""
-    what = {
-        "run": asdict(run),
-        "ranges": {name: asdict(values) for name, values in ranges.items()},
-        "measure": measure,
-        "minimize": minimize,
-    }
-    what = json.loads(json.dumps(what))
+    what = sweep.describe() | ({"engine": "Ray Tune"} if on_ray else {})
     if folder is not None and (folder / SWEEP).is_file():
         try:
             held = json.loads((folder / SWEEP).read_text())
@@ -242,7 +137,7 @@ def _begun(run: Run, folder: Path | None, ranges: dict[str, Range], measure: str
         if held != what:
             raise Refusal(f"{folder} holds a sweep of other settings: name another --folder")
         return folder
-    folder = create_folder(run, folder, suffix="sweep")
+    folder = create_folder(sweep.run, folder, suffix="sweep")
     write_json(folder / SWEEP, what)
     return folder
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from tqdm import tqdm
 from agents import RecurrentPPO
 
 from .shared.about import circumstances
+from .shared.cluster import joined, need_ray
 from .shared.command import Refusal, program, run_command
 from .shared.environments import is_native, parse_keywords
 from .shared.logs import STEPS
@@ -30,7 +29,6 @@ from .train import run_of, words_for
 ALGORITHM = "RecurrentPPO"
 STATE = "rllib"  # folder of RLlib's own checkpoint in a run folder
 PARTS = ("env_runner", "learner_group")  # of it
-REACH = 5.0  # seconds until a cluster's address must answer
 MEASURES = {"return": "episode_return_mean", "length": "episode_len_mean"}
 
 
@@ -76,9 +74,7 @@ def train_rllib(
         trust: load a checkpoint, whose loading runs code that it holds, and import the modules that its run names.
     """
     torch.set_num_threads(1)
-    if importlib.util.find_spec("ray") is None:
-        raise Refusal("RLlib is missing; it pins Gymnasium, so in an environment of its own: "
-                      "pip install 'foveal-envs[agents,rllib]'")  # fmt: skip
+    need_ray()
     if runners < 0 or learners < 0:
         raise Refusal(f"--runners and --learners must be at least 0, got {runners} and {learners}")
     given = {name: value for name, value in (("steps", steps), ("lanes", lanes), ("seed", seed)) if value is not None}
@@ -103,78 +99,12 @@ def train_rllib(
     run.check()
     local_env = run.make_env()
     local: Any = run.make_agent(local_env)
-    begin(address, 1 + runners + learners)
-    import ray
-
-    try:
+    with closing(local_env), joined(address, 1 + runners + learners):
         if resume is None:
             folder = create_folder(run, folder, overwrite)
         learn(run, local, folder, runners, learners, minutes, resume is not None, progress_bar)
-    finally:
-        local_env.close()
-        ray.shutdown()
     print(f"run folder {folder}")
     print(f"score it: {program('evaluate')} {words_for(run, folder)}")
-
-
-def begin(address: str | None, processes: int) -> None:
-    """Join the cluster at an address, or start a Ray of one's own, and look at every node.
-
-    Raises:
-        Refusal: nothing answers there, it has too few processors, or a node lacks these packages.
-    """
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    import ray
-
-    host, _, port = (address or "").rpartition(":")
-    try:
-        if port.isdigit():
-            socket.create_connection((host, int(port)), REACH).close()
-        own = {"num_cpus": max(processes, os.cpu_count() or 1)} if address is None else {}
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="error", **own)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise Refusal(
-            f"no Ray cluster answers at {address}: start one with `ray start --head`, and on the other machines "
-            "`ray start --address HOST:PORT`"
-        ) from error
-    wrong = [f"node {node}: {said}" for node, said in look_at_nodes().items() if said]
-    if (there := int(ray.cluster_resources().get("CPU", 0))) < processes:
-        wrong.append(f"{processes} processes need as many processors, and the cluster has {there}")
-    if wrong:
-        ray.shutdown()
-        raise Refusal(wrong[0])
-
-
-def look_at_nodes() -> dict[str, str]:
-    """What is wrong with each node of the cluster, by its address; "" where nothing is."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    from foveal_envs import __version__
-
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    look = ray.remote(num_cpus=0)(_look)
-    asked = {
-        address: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(__version__)
-        for node, address in nodes.items()
-    }
-    return {address: ray.get(answer) for address, answer in asked.items()}
-
-
-def _look(version: str) -> str:
-    """Runs on a node, whose packages may be others."""
-    install = f"pip install 'foveal-envs[agents,rllib]=={version}' on every node"
-    try:
-        import foveal_envs
-    except ImportError as error:
-        return f"{error}: {install}"
-    if foveal_envs.__version__ != version:
-        return f"it has foveal-envs {foveal_envs.__version__}, this machine {version}: {install}"
-    import agents
-
-    if not hasattr(agents, "AGENTS"):
-        return f"`import agents` finds another package, {agents.__file__}: {install}, in an environment of its own"
-    return ""
 
 
 def learn(

@@ -20,6 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents import Agent, KeepBest, save_checkpoint
 
 from .environments import find_spec, is_native
+from .logs import STEPS
 from .rollouts import measured
 from .runs import BEST, Run, write_json
 from .signals import Stopped
@@ -33,6 +34,7 @@ LOGGED = 100  # rows of progress.csv
 KEPT = 2  # checkpoints of a phase
 JUDGED = 5  # training episodes, or one a lane where there are more
 PHASES = ("lessons", "learning")
+SPENT = STEPS, "cpu_seconds"  # until a point of the learning curve, beside its measures
 Judge = Callable[[dict[str, float], BaseAlgorithm], None]
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -137,7 +139,7 @@ class Attendant(BaseCallback):
     def score(self) -> None:
         """Add a point to the learning curve."""
         own = measured(self.model, self.run.env_id, self._starts(), **self.run.env_kwargs)
-        spent = {"environment_steps": self.steps, "cpu_seconds": round(self._spent, 2)}
+        spent = dict(zip(SPENT, (self.steps, round(self._spent, 2)), strict=True))
         self.points.append({"seed": self.run.seed, **spent, **own})
         self.attempt(self.write_curve)
         if self.judge is not None:

@@ -9,9 +9,9 @@ a world model can be trusted.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -194,7 +194,7 @@ def create_folder(run: Run, folder: Path | None, overwrite: bool = False, suffix
         Refusal: the folder exists, or cannot be made.
     """
     parent = folder.parent if folder is not None else Path("runs")
-    hidden = parent / f".new-{os.getpid()}"
+    hidden = parent / f".new-{uuid.uuid4().hex}"  # unlike any of another process or machine
     try:
         hidden.mkdir(parents=True)
         write_json(hidden / "config.json", asdict(run))

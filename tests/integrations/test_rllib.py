@@ -21,8 +21,9 @@ import foveal_envs  # noqa: E402
 from agents import RecurrentPPO, make_sb3  # noqa: E402
 from agents.adapters.rllib import ppo_config, to_local, to_rllib  # noqa: E402
 from scripts.evaluate import main as evaluate  # noqa: E402
+from scripts.shared.cluster import look_at_nodes  # noqa: E402
 from scripts.shared.command import Refusal  # noqa: E402
-from scripts.train_rllib import look_at_nodes, train_rllib  # noqa: E402
+from scripts.train_rllib import train_rllib  # noqa: E402
 
 DETECTION = "foveal_envs:Foveal/TargetDetection-v0"
 SETTINGS = {"n_steps": 25, "learning_rate": 1e-3, "gamma": 0.95, "core_kwargs": {"size": 32}}

@@ -4,7 +4,9 @@ import pytest
 
 from scripts.recipes import find_recipe
 from scripts.shared.command import Refusal
-from scripts.sweep import Range, parse_range, sweep, with_settings
+from scripts.shared.optuna_trials import drawn
+from scripts.shared.sweeps import Range, parse_range, with_settings
+from scripts.sweep import sweep
 
 
 def test_ranges() -> None:
@@ -29,9 +31,9 @@ class Trial:
 
 
 def test_values_are_drawn_by_their_kind() -> None:
-    assert Range(1e-4, 1e-2, True).drawn(Trial(), "x") == ("suggest_float", ("x", 1e-4, 1e-2), {"log": True})
-    assert Range(16, 64).drawn(Trial(), "x") == ("suggest_int", ("x", 16, 64), {"log": False})
-    assert Range(choices=(1, "a")).drawn(Trial(), "x") == ("suggest_categorical", ("x", (1, "a")), {})
+    assert drawn(Range(1e-4, 1e-2, True), Trial(), "x") == ("suggest_float", ("x", 1e-4, 1e-2), {"log": True})
+    assert drawn(Range(16, 64), Trial(), "x") == ("suggest_int", ("x", 16, 64), {"log": False})
+    assert drawn(Range(choices=(1, "a")), Trial(), "x") == ("suggest_categorical", ("x", (1, "a")), {})
 
 
 def test_settings_reach_into_mappings() -> None:
