@@ -47,10 +47,11 @@ class FormalLanguage(Stream):
     | ``"anbn"`` | a counter | a, b | may the string end here? |
     | ``"dyck"`` | a stack | brackets of several kinds | which bracket may be closed now, if any? |
 
-    *Parity and modular sum* are regular tasks of Delétang et al., "Neural networks and the Chomsky hierarchy" (ICLR
-    2023). *Permutations* is the word problem of S_3, S_4 or S_5, of which the last is not solvable: Merrill, Petty &
-    Sabharwal, "The illusion of state in state-space models" (ICML 2024); Siems et al., "DeltaProduct" (2025). Symbols
-    of these three are drawn uniformly. If all permutations are symbols, all answers are equally frequent.
+    *Parity* is a regular task of Delétang et al., "Neural networks and the Chomsky hierarchy" (ICLR 2023), and *modular
+    sum* their modular arithmetic with additions alone. *Permutations* is the word problem of S_3, S_4 or S_5, of which
+    the last is not solvable: Merrill, Petty & Sabharwal, "The illusion of state in state-space models" (ICML 2024);
+    Siems et al., "DeltaProduct" (2025). Symbols of these three are drawn uniformly. If all permutations are symbols,
+    all answers are equally frequent.
 
     *anbn* is the stream of Gers & Schmidhuber, "LSTM recurrent networks learn simple context-free and context-sensitive
     languages" (IEEE Transactions on Neural Networks 12(6), 2001): one string of n a's and n b's after another, each n
