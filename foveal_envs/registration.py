@@ -25,6 +25,7 @@ _MODULES = {
     "Parking": "memory.parking",
     "AssociativeRecall": "memory.associative_recall",
     "Catch": "memory.catch",
+    "FormalLanguage": "memory.formal_language",
     "Pole": "control.pole",
     "FourRooms": "navigation.four_rooms",
     "HQMaze": "navigation.hq_maze",

@@ -50,6 +50,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"size": 5, "visible": 3, "view": "pixels", "drift": True},
         {"size": 6, "visible": 2, "paddle": 2, "view": "foveal"},
     ],
+    "Foveal/FormalLanguage-v0": [
+        {},
+        {"language": "dyck", "length": 12, "depth": 4, "brackets": 3},
+        {"language": "anbn", "length": 5, "depth": 3},
+        {"language": "permutations", "length": 4, "elements": 4, "symbols": "generators"},
+    ],
     "Foveal/FourRooms-v0": [
         {},
         {"form": "one_hot", "goals": "held_out", "reward": "reached", "moves": 6},

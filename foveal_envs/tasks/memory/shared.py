@@ -176,10 +176,15 @@ def draw_tape(
             if token == ".":
                 canvas.circle(x, y, 6.5, INK)
             else:
-                canvas.text(token, x, y, INK if i < len(labels) else SOFT, 17.0 if len(token) < 3 else 11.0)
+                canvas.text(token, x, y, INK if i < len(labels) else SOFT, _size(token))
         if asked and move < moves:
             canvas.circle(x, bottom - 0.5 * ROW, 0.36 * ROW, RIGHT if given == wanted else WRONG)
-            canvas.text(answers[given], x, bottom - 0.5 * ROW, "white", 16.0 if len(answers[given]) < 3 else 10.0)
+            canvas.text(answers[given], x, bottom - 0.5 * ROW, "white", _size(answers[given]) - 1.0)
     canvas.status("move", str(moves))
     canvas.status("questions", str(int(w["asked"])))
     canvas.status("right", str(int(w["right"])))
+
+
+def _size(text: str) -> float:
+    """Of letters, pixels, so that a text fits into a column of the tape."""
+    return 17.0 if len(text) < 3 else 11.0 if len(text) < 5 else 8.5

@@ -214,7 +214,7 @@ def test_impossible_keywords_name_the_allowed_values(name: str, keywords: dict[s
         gym.make(f"Foveal/{name}-v0", **keywords)
 
 
-@pytest.mark.parametrize("name", ["FlipFlop", "Parking", "AssociativeRecall"])
+@pytest.mark.parametrize("name", ["FlipFlop", "Parking", "AssociativeRecall", "FormalLanguage"])
 def test_the_reward_threshold_lies_between_chance_and_memory(name: str) -> None:
     threshold = gym.spec(f"Foveal/{name}-v0").reward_threshold
     *_, chance, _ = play(name, "random")
