@@ -92,7 +92,7 @@ class SequenceModel(nn.Module):
 
 @dataclass
 class Training:
-    """Adam on the mean cross-entropy, with a rate that falls linearly to zero over a budget of CPU seconds.
+    """Adam on the mean cross-entropy, with a rate that falls linearly to zero over a budget of CPU seconds or updates.
 
     A curriculum: half of the batches are of the newest level, the others of any before it; a level is added when the
     running accuracy on the newest reaches `MASTERED`.
@@ -102,7 +102,7 @@ class Training:
         columns: sequences a batch.
         rate: learning rate at the start.
         window: steps through which the gradient flows, None is all.
-        updates: largest number of updates, None is no bound.
+        updates: largest number of updates, None is no bound; the rate falls to zero over whichever ends first.
     """
 
     cpu_seconds: float
@@ -122,7 +122,8 @@ class Training:
         while (spent := time.process_time() - began) < self.cpu_seconds and updates != self.updates:
             chosen = newest if rng.random() < 0.5 else int(rng.integers(newest + 1))
             batch = task.sample(rng, task.levels[chosen], self.columns)
-            optimizer.param_groups[0]["lr"] = self.rate * (1 - spent / self.cpu_seconds)
+            progress = max(spent / self.cpu_seconds, updates / self.updates if self.updates else 0.0)
+            optimizer.param_groups[0]["lr"] = self.rate * (1 - progress)
             logits = model(batch, self.window)
             loss = F.cross_entropy(logits.flatten(0, 1), batch.target.flatten(), ignore_index=IGNORED)
             optimizer.zero_grad()
