@@ -89,10 +89,10 @@ def learn(job: Job) -> list[Row]:
         folder = create_folder(run, Path(name) / "run")
 
         def judge(point: dict[str, float], agent: Any) -> None:
-            value = measure(play(agent, run.env_id, {}, CURVE, EVALUATION_SEED))
             last.update(point)
-            if not reached and (value - zero) / (one - zero) >= wanted:
-                reached.update(point)
+            if not reached:
+                value = measure(play(agent, run.env_id, {}, CURVE, EVALUATION_SEED))
+                reached.update(point if (value - zero) / (one - zero) >= wanted else {})
             if point["cpu_seconds"] >= budget and point["environment_steps"] < run.total:
                 agent.save(folder / "model.zip")
                 raise Spent
