@@ -1,0 +1,162 @@
+"""POPGym: eight of its tasks of memory by recurrent PPO, every core with and without a convolution and a clock."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
+from .shared.jobs import Job, jobs_of_parts
+
+TITLE = "POPGym: eight tasks of memory, every core with and without a convolution and a clock before it"
+TASKS = {  # the module of POPGym that has the class
+    "RepeatPreviousEasy": "repeat_previous",
+    "RepeatPreviousMedium": "repeat_previous",
+    "AutoencodeEasy": "autoencode",
+    "ConcentrationEasy": "concentration",
+    "CountRecallEasy": "count_recall",
+    "HigherLowerEasy": "higher_lower",
+    "BattleshipEasy": "battleship",
+    "PositionOnlyCartPoleEasy": "position_only_cartpole",  # the stateless cart-pole
+}
+FRONT = {"convolution": "full", "clock": 8}
+CORES = ("feedforward", "gru", "lstm", "linear_attention", "gated_delta")
+LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
+    core + text: (core, front) for text, front in ((", front", FRONT), ("", {})) for core in CORES
+}
+REFERENCE, SIZE, SIZES = "gated_delta", 128, range(32, 257, 4)  # every policy has about as many parameters
+LANES, STEPS, SEEDS = 32, 500_000, 3
+PPO: dict[str, Any] = {
+    "n_steps": 128, "learning_rate": 1e-3, "n_epochs": 6, "gamma": 0.9, "gae_lambda": 0.5, "ent_coef": 0.0,
+}  # fmt: skip
+EPISODES = 100  # of training, whose mean return is the score
+EASIEST, FIVE, SOLVED, SHORT = "RepeatPreviousEasy", 5, 0.95, 200_000
+ISSUED: dict[str, Any] = {"n_steps": 64, "learning_rate": 1e-3, "gamma": 0.99, "ent_coef": 0.01}
+
+
+def make(task: str) -> gym.Env[Any, Any]:
+    """A task as POPGym's baselines see it: the last action belongs to the observation, which is one vector."""
+    from popgym.wrappers import Flatten, PreviousAction
+
+    module = importlib.import_module(f"popgym.envs.{TASKS[task]}")
+    env: gym.Env[Any, Any] = Flatten(PreviousAction(getattr(module, task)()))
+    return env
+
+
+for _task in TASKS:
+    gym.register(f"foveal_popgym/{_task}-v0", partial(make, _task), disable_env_checker=True)
+
+
+class Returns(BaseCallback):
+    """Mean return of the last episodes of training, after every rollout.
+
+    Attributes:
+        best: its highest value, POPGym's own measure (MMER).
+        last: its last value.
+        solved: environment steps when it first reached `SOLVED`; inf: never.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.best, self.last, self.solved = -np.inf, -np.inf, np.inf
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        returns = [episode["r"] for episode in self.model.ep_info_buffer or ()]
+        if len(returns) == EPISODES:
+            self.last = float(np.mean(returns))
+            self.best = max(self.best, self.last)
+            if self.last >= SOLVED:
+                self.solved = min(self.solved, self.num_timesteps)
+
+
+def learn(job: Job) -> list[Row]:
+    """Train one core in one task; one row."""
+    from agents import RecurrentPPO, make_sb3
+
+    core, keywords = LEARNERS[job.conditions["core"]]
+    env = make_sb3(f"foveal_popgym/{job.conditions['task']}-v0", LANES, seed=10_000 * (job.seed + 1))
+    keywords = {**keywords, **_size(core, keywords, env)}
+    agent = RecurrentPPO("MlpPolicy", env, core=core, core_kwargs=keywords, seed=job.seed,
+                         stats_window_size=EPISODES, **job.arguments["ppo"])  # fmt: skip
+    returns, began = Returns(), time.process_time()
+    agent.learn(job.arguments["steps"], callback=returns, log_interval=None)
+    env.close()
+    return [
+        {
+            "return": returns.last,
+            "best_return": returns.best,
+            "solved_steps": returns.solved,
+            "parameters": sum(part.numel() for part in agent.policy.parameters()),
+            "environment_steps": agent.num_timesteps,
+            "cpu_seconds": round(time.process_time() - began, 2),
+        }
+    ]
+
+
+def _size(core: str, keywords: dict[str, Any], env: Any) -> dict[str, Any]:
+    """The core's width that brings the policy nearest to the reference's number of parameters."""
+    from agents import RecurrentPolicy
+
+    def count(core: str, **keywords: Any) -> int:
+        policy = RecurrentPolicy(env.observation_space, env.action_space, core=core, core_kwargs=keywords)
+        return sum(part.numel() for part in policy.parameters())
+
+    wanted = count(REFERENCE, size=SIZE)
+    size = min(SIZES, key=lambda size: abs(count(core, **keywords, **_width(core, size)) - wanted))
+    return _width(core, size)
+
+
+def _width(core: str, size: int) -> dict[str, Any]:
+    return {"hidden": (size, size)} if core == "feedforward" else {"size": size}
+
+
+def part(task: str, seeds: int, quick: bool) -> list[Job]:
+    """All cores in one task, with the same settings."""
+    return [
+        Job("popgym", {"task": task, "core": core}, seed, learn, {"ppo": PPO, "steps": STEPS})
+        for seed in range(min(seeds, SEEDS))
+        for core in ([] if quick else LEARNERS)
+    ]
+
+
+def easiest(seeds: int, quick: bool) -> list[Job]:
+    """The gated delta rule with a front in the easiest task, with settings of its own; five seeds."""
+    conditions = {"task": EASIEST, "core": f"{REFERENCE}, front"}
+    arguments = {"ppo": ISSUED, "steps": SHORT}
+    return [Job("easiest", conditions, seed, learn, arguments) for seed in range(1 if quick else min(seeds, FIVE))]
+
+
+PARTS: dict[str, Any] = {"easiest": easiest, **{task: partial(part, task) for task in TASKS}}
+
+
+def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
+    """Jobs of the given parts, all if none is given; quick: one seed in the easiest task."""
+    return jobs_of_parts(PARTS, parts or (("easiest",) if quick else ()), seeds, quick)
+
+
+def claims(rows: list[Row]) -> list[Claim]:
+    """The easiest task within its steps; the mean return over all tasks of every core; both per task."""
+    made = []
+    own = select(rows, table="easiest")
+    text = f"{EASIEST}, {REFERENCE} with a front: share of seeds at {SOLVED:g} within {SHORT:,} steps"
+    made.append(make_claim(text, "of seeds", own, lambda r: float(np.isfinite(numbers(r, "solved_steps")).mean()), 1.0))
+    table = select(rows, table="popgym")
+    for core in LEARNERS:
+        mine = select(table, core=core)
+        done = {row["task"] for row in mine}
+        if done == set(TASKS):
+            made.append(make_claim(f"all tasks, {core}: mean return", "return", mine, mean_of("return")))
+        made += [
+            make_claim(f"{task}, {core}: mean return", "return", select(mine, task=task), mean_of("return"))
+            for task in TASKS
+        ]
+    return made
