@@ -1,20 +1,24 @@
-"""Memory by supervised sequence training: recall of key-value pairs by every core, at equal CPU seconds."""
+"""Memory by supervised sequence training, at equal CPU seconds: recall of pairs, and of what came n steps ago."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from agents.cores import CORES
 
 from .shared.claims import Claim, Row, make_claim
 from .shared.jobs import Job, jobs_of_parts
-from .shared.sequence_tasks import PairRecall
+from .shared.sequence_tasks import PairRecall, StepsBack
 from .shared.supervised import at, jobs_of, mean_accuracy
 
-TITLE = "memory of every core: recall accuracy against the number of key-value pairs"
+TITLE = "memory of every core: recall of key-value pairs, and of the symbol of 32 steps ago"
 TASK = PairRecall()
 PAIRS = (4, 8, 16, 32, 64)
 SECONDS = 8.0  # of training, the same for all
+BACK = StepsBack()
+STEPS, BACK_SECONDS = 32, 60.0
+FRONTS: dict[str, dict[str, Any]] = {"none": {}, "convolution and clock": {"convolution": "depthwise", "clock": 8}}
 QUICK = ("feedforward", "lstm", "delta", "gated_delta")
 
 
@@ -30,13 +34,24 @@ def cores(seeds: int, quick: bool) -> list[Job]:
     return sorted(made, key=lambda job: job.seed)
 
 
-PARTS = {"cores": cores}
+def back(seeds: int, quick: bool) -> list[Job]:
+    """The symbol of `STEPS` steps ago, by all cores, with and without a front."""
+    training = {"cpu_seconds": 10.0 if quick else BACK_SECONDS, "rate": 1e-2}
+    made = []
+    for core in QUICK[-1:] if quick else CORES:
+        for name, front in FRONTS.items():
+            model = {"core": core, "keywords": front, "task": BACK, "training": training}
+            made += jobs_of("back", {"core": core, "front": name}, min(seeds, 3), **model)
+    return sorted(made, key=lambda job: job.seed)
+
+
+PARTS = {"cores": cores, "back": back}
 
 jobs = partial(jobs_of_parts, PARTS)
 
 
 def claims(rows: list[Row]) -> list[Claim]:
-    """Accuracy of every core at 8 and at 64 pairs; without memory it must stay near chance, with a delta rule not."""
+    """Accuracy of every core at 8 and at 64 pairs, where no memory must stay near chance, and many steps back."""
     made = []
     for core in CORES:
         for pairs in (8, 64):
@@ -45,4 +60,10 @@ def claims(rows: list[Row]) -> list[Claim]:
             own = at(rows, PairRecall, pairs, core=core)
             text = f"{core}, {pairs} pairs: recall accuracy"
             made.append(make_claim(text, "share", own, mean_accuracy, low, high, quick=core == "feedforward"))
+    for core in CORES:
+        for front in FRONTS:
+            own = at(rows, StepsBack, STEPS, table="back", core=core, front=front)
+            low = 0.99 if (core, front) == ("gated_delta", "convolution and clock") else None
+            text = f"{core}, front {front}: recall {STEPS} steps back"
+            made.append(make_claim(text, "share", own, mean_accuracy, low))
     return made

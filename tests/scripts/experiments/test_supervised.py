@@ -32,12 +32,16 @@ from scripts.experiments.shared.sequence_tasks import (
     ContinualReber,
     PairRecall,
     Retrieval,
+    StepsBack,
     Variables,
 )
 from scripts.experiments.shared.supervised import IGNORED, Batch, SequenceModel, SequenceTask, Training, evaluate, learn
+from scripts.experiments.state_tracking import Strings
 
 torch.set_num_threads(1)  # small nets: more threads only wait for each other
-PAPERS = ("fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall")  # the others learn in environments
+PAPERS = (  # the others learn in environments
+    *("fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall", "state_tracking"),
+)
 Answers = Callable[[np.ndarray], list[int]]  # from the inputs (T, D) of one sequence to an answer a step
 
 
@@ -106,6 +110,28 @@ def parse_reber(x: np.ndarray) -> list[int]:
     return answers
 
 
+def look_back(x: np.ndarray) -> list[int]:
+    symbols = x.argmax(1).tolist()
+    return [0] * 32 + symbols[:-32]
+
+
+def count_ones(x: np.ndarray) -> list[int]:
+    answers: list[int] = (x.argmax(1).cumsum() % 2).tolist()
+    return answers
+
+
+def close_brackets(x: np.ndarray) -> list[int]:
+    """The kind of the innermost bracket that is open, of two; 2 if there is none."""
+    stack, answers = [], []
+    for symbol in x.argmax(1).tolist():
+        if symbol < 2:
+            stack.append(symbol)
+        else:
+            stack.pop()
+        answers.append(stack[-1] if stack else 2)
+    return answers
+
+
 SOLVED: list[tuple[SequenceTask, Answers]] = [
     (PairRecall(), recall_pairs),
     (Retrieval(), retrieve),
@@ -113,6 +139,9 @@ SOLVED: list[tuple[SequenceTask, Answers]] = [
     (ChangingLabels(half=0), follow_labels),
     (Chains(), follow_chains),
     (ContinualReber(), parse_reber),
+    (StepsBack(), look_back),
+    (Strings("parity", (5, 40)), count_ones),
+    (Strings("dyck", (6, 20)), close_brackets),
 ]
 
 
