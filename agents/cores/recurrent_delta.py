@@ -86,18 +86,26 @@ class DeltaLSTM(FastWeights):
 class RecurrentDelta(FastWeights):
     """A recurrent slow net: q, k, v, beta = W x(t) + R tanh(o(t-1)), then S by the delta rule and o = S^T phi(q).
 
-    Irie, Schlag, Csordas & Schmidhuber, arXiv 2106.06295 (2021), "Recurrent Delta Net".
+    Irie, Schlag, Csordas & Schmidhuber, arXiv 2106.06295 (2021), "Recurrent Delta Net". In the authors' code a head's
+    R reads that head's o alone; here every head reads all of them, unless `mixes_heads` is False.
 
     Args:
         input_size: D, width of the input.
         features: name of the feature map.
+        mixes_heads: whether R reads the o of all heads.
         options: keywords of `FastWeights` and `Core`.
     """
 
-    def __init__(self, input_size: int, features: str = "softmax", **options: Any) -> None:
+    def __init__(self, input_size: int, features: str = "softmax", mixes_heads: bool = True, **options: Any) -> None:
         super().__init__(input_size, features=features, **options)
         self.slow = Heads(input_size, self.heads, (self.key_size, self.key_size, self.value_size, 1))
-        self.recall = nn.Linear(self.heads * self.value_size, self.slow.linear.out_features, bias=False)
+        self.mixes_heads = mixes_heads
+        streams = self.slow.linear.out_features
+        if mixes_heads:
+            self.recall = nn.Linear(self.heads * self.value_size, streams, bias=False)
+        else:
+            own = self.heads, self.value_size, streams // self.heads
+            self.own_recall = nn.Parameter(torch.randn(own) * self.value_size**-0.5)
         memory = torch.zeros(self.heads, self.features.size, self.value_size)
         self.set_initial_state(memory, torch.zeros(self.heads, self.value_size))
 
@@ -108,7 +116,14 @@ class RecurrentDelta(FastWeights):
     def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Writes, then reads; the state is S (B, heads, K', V) and o (B, heads, V)."""
         (drive,), (memory, out) = inputs, state
-        q, k, v, beta = self.slow.split(drive + self.recall(torch.tanh(out).flatten(-2)))
+        q, k, v, beta = self.slow.split(drive + self._recalled(torch.tanh(out)))
         memory = write_delta(memory, self.phi(k), v, torch.sigmoid(beta))
         out = read(memory, self.phi(q))
         return out, (memory, out)
+
+    def _recalled(self, out: Tensor) -> Tensor:
+        """R tanh(o), (B, heads (2 K + V + 1)), from tanh(o) (B, heads, V)."""
+        if self.mixes_heads:
+            recalled: Tensor = self.recall(out.flatten(-2))
+            return recalled
+        return torch.einsum("bhv,hvs->bhs", out, self.own_recall).flatten(-2)

@@ -22,18 +22,22 @@ class SelfReferential(FastWeights):
     2202.05780, after Schmidhuber 1992-93. The state is the difference from the slow W, a parameter, so a
     reset restores the slow W.
 
+    The authors' code begins with a smaller slow W, of standard deviation K^-0.5, and with b around -1; it does not pass
+    x through softmax. Here softmax shrinks x, and a W of standard deviation 1 makes up for it.
+
     Args:
         input_size: D, width of the input.
+        initial_std: of the slow W, before training.
         options: keywords of `FastWeights`, without `features`, and of `Core`.
     """
 
     part: Tensor
 
-    def __init__(self, input_size: int, **options: Any) -> None:
+    def __init__(self, input_size: int, initial_std: float = 1.0, **options: Any) -> None:
         super().__init__(input_size, features="softmax", **options)
         self.parts = (self.value_size, self.key_size, self.key_size, 4)
         self.read = Heads(input_size, self.heads, (self.key_size,))
-        self.slow = nn.Parameter(torch.randn(self.heads, self.key_size, sum(self.parts)))
+        self.slow = nn.Parameter(initial_std * torch.randn(self.heads, self.key_size, sum(self.parts)))
         self.register_buffer("part", torch.arange(4).repeat_interleave(torch.tensor(self.parts)), persistent=False)
         self.set_initial_state(torch.zeros_like(self.slow))
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .core import Recurrence, State
 from .lstm import LSTM
-from .ops.chunked import read, write_delta
+from .ops.chunked import read, write, write_delta
 from .ops.norms import unit
 
 READS = 3
@@ -84,18 +84,30 @@ class FastWeightMemory(Recurrence):
     Schlag, Munkhdalai & Schmidhuber, Learning associative inference using fast weight memory, arXiv 2011.07831 (2020).
     s, r, v, n and l are tanh of the LSTM's h, s and r made unit vectors, beta logistic. y = h + W_o n_3.
 
+    The authors' code differs: s and r are not made unit vectors, F changes by 1/E of the above, beta = logistic(b + 1),
+    and the reads begin with n and l without tanh. `published` does as it does. Here a write with beta = 1 stores v
+    exactly, whatever E.
+
     Args:
         input_size: D, width of the input.
         size: H, number of the LSTM's cells and width of the output.
         memory_size: E, width of s, r, v, n and l.
         forget_bias: of the LSTM.
+        published: whether to compute as the authors' code does.
         options: `learn_initial_state` and `form` of `Core`.
     """
 
     def __init__(
-        self, input_size: int, size: int = 64, memory_size: int = 16, forget_bias: float = 3.0, **options: Any
+        self,
+        input_size: int,
+        size: int = 64,
+        memory_size: int = 16,
+        forget_bias: float = 3.0,
+        published: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(input_size, size, **options)
+        self.published = published
         self.controller = LSTM(input_size, size, forget_bias)
         self.widths = [memory_size] * (4 + READS) + [1]
         self.slow = nn.Linear(size, sum(self.widths))
@@ -111,8 +123,15 @@ class FastWeightMemory(Recurrence):
         """One step of the LSTM, a write, the reads; the state is h, c (B, H) and F (B, E^2, E)."""
         hidden, cells = self.controller.advance(inputs, state[:2])
         *parts, beta = self.slow(hidden).split_with_sizes(self.widths, -1)
-        s, r, value, entity, *relations = (torch.tanh(part) for part in parts)
-        memory = write_delta(state[2], bind(unit(s), unit(r)), value, torch.sigmoid(beta))
+        s, r, value = (torch.tanh(part) for part in parts[:3])
+        entity, *relations = parts[3:]
+        if self.published:
+            key = bind(s, r)
+            error = value - read(state[2], key)
+            memory = write(state[2], key, torch.sigmoid(beta + 1) * error / value.shape[-1])
+        else:
+            entity, *relations = (torch.tanh(part) for part in (entity, *relations))
+            memory = write_delta(state[2], bind(unit(s), unit(r)), value, torch.sigmoid(beta))
         memory = memory / memory.flatten(1).norm(dim=-1).clamp(min=1)[:, None, None]
         y = hidden + self.out(chained_reads(memory, entity, relations, self.norm)[-1])
         return y, (*cells, memory)

@@ -22,6 +22,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [  # keywords that change what is c
     ("delta", {"features": "softmax", "gate": True, "updates": 3, "beta_max": 2.0}),
     ("delta_delta", {"features": "dpfp2"}),
     ("fast_weights_2016", {"inner_steps": 3}),
+    ("fast_weight_memory", {"published": True}),
+    ("recurrent_delta", {"mixes_heads": False}),
+    ("self_referential", {"initial_std": 0.25}),
     ("window_attention", {"window": 1}),
     ("window_attention", {"window": 5}),
 ]

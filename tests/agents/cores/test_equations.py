@@ -377,6 +377,31 @@ def test_fast_weight_memory_is_bounded_and_reads_in_chains() -> None:
     torch.testing.assert_close(y[-1], h + core.out(n), **EXACT)
 
 
+def test_fast_weight_memory_as_published_writes_a_share() -> None:
+    core, x = make("fast_weight_memory", size=6, memory_size=4, published=True), sequence(5, 1, D)
+    h, c, memory = core.initial_state(1)
+    expected = torch.zeros(4, 4, 4, dtype=torch.float64)
+    for t in range(5):
+        y, (h, c, memory) = core.step(x[t], (h, c, memory), torch.zeros(1, dtype=torch.bool))
+        s, r, value, n, *relations, beta = core.slow(h)[0].split(core.widths)
+        s, r, value = s.tanh(), r.tanh(), value.tanh()
+        error = (beta + 1).sigmoid() * (value - torch.einsum("e,r,erf->f", s, r, expected))
+        expected = expected + torch.einsum("e,r,f->erf", s, r, error) / 4
+        expected = expected / expected.norm().clamp(min=1)
+        for relation in relations:
+            n = core.norm(torch.einsum("e,r,erf->f", n, relation, expected))
+        torch.testing.assert_close((memory[0].view(4, 4, 4), y[0]), (expected, h[0] + core.out(n)), **EXACT)
+
+
+def test_heads_of_a_recurrent_delta_net_may_keep_to_themselves() -> None:
+    core, x = make("recurrent_delta", mixes_heads=False), sequence(6, 1, D)
+    read = core(x, core.initial_state(1), NONE[:6, :1])[1][1]
+    core.own_recall.data[0].add_(1)
+    other = core(x, core.initial_state(1), NONE[:6, :1])[1][1]
+    assert not torch.allclose(read[:, 0], other[:, 0])
+    torch.testing.assert_close(read[:, 1:], other[:, 1:], **EXACT)
+
+
 def test_vsml_has_one_rule_for_all_weights() -> None:
     sizes = [sum(p.numel() for p in make_core("vsml", D, size=size).parameters()) for size in (2, 9)]
     assert sizes[0] == sizes[1]
