@@ -106,7 +106,7 @@ class FovealEnv(GoalFunctions, gym.Env[Observation, Any]):
         rewards, terminated, lanes = self._rewards, self._terminated, self._lanes
         if not self._seeded:
             raise gym.error.ResetNeeded("reset the environment first")
-        actions = lanes.actions(np.asarray(action)[None])
+        actions = lanes.actions.check(np.asarray(action)[None])
         rewards[0], terminated[0] = 0.0, False
         self.task.step(lanes.worlds, self._active, actions, rewards, terminated)
         if self.render_mode == "human":

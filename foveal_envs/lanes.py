@@ -66,6 +66,13 @@ class Actions:
             raise self._error_of_lane(array, ~np.isfinite(array), "be finite")
         return array
 
+    def still(self, actions: Any, resting: np.ndarray) -> np.ndarray:
+        """A copy of ``actions`` (N, ...) in which those of resting lanes (N,) bool are harmless."""
+        array = np.array(actions)
+        if array.shape == self._shape:
+            array[resting] = 0 if self._bounds is None else self._bounds[0].reshape(self._shape[1:])
+        return array
+
     def _error(self, rule: str, given: Any) -> ValueError:
         return ValueError(f"{'the action' if self._single else 'actions'} must {rule}, got {given}")
 
@@ -85,7 +92,7 @@ class Lanes:
 
     Attributes:
         worlds: (N,) records. seeds: (N,) uint64. episodes: (N,) int64, episodes begun. keys: (N,) uint64.
-        actions: checks the actions of all lanes; see ``Actions.check``.
+        actions: what the actions of all lanes have to be.
     """
 
     def __init__(self, task: Task, num_envs: int, single: bool = False) -> None:
@@ -96,7 +103,7 @@ class Lanes:
         self.episodes = np.zeros(num_envs, np.int64)
         self.keys = np.zeros(num_envs, np.uint64)
         self.rows = np.arange(num_envs)
-        self.actions = Actions(task.action_space, num_envs, single).check
+        self.actions = Actions(task.action_space, num_envs, single)
         spaces = task.observation_space.spaces if isinstance(task.observation_space, gym.spaces.Dict) else None
         self._layout = {name: _layout(part, num_envs) for name, part in spaces.items()} if spaces else {}
         self._flat_layout = None if spaces else _layout(task.observation_space, num_envs)
@@ -215,12 +222,13 @@ def tick(
     """Count the step of every active world; ``truncated`` at the limit (0: none), ``ended`` either way.
 
     Returns:
-        How many worlds ended.
+        How many worlds have ended, now or before.
     """
     count = 0
     for i in range(active.shape[0]):
-        elapsed[i] = elapsed[i] + 1 if active[i] else 0
+        elapsed[i] += active[i]
         truncated[i] = active[i] and limit > 0 and elapsed[i] >= limit
-        ended[i] = terminated[i] or truncated[i]
+        if active[i]:
+            ended[i] = terminated[i] or truncated[i]
         count += ended[i]
     return count

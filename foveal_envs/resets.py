@@ -36,11 +36,16 @@ def check_keys(keys: Any, num_envs: int) -> np.ndarray:
     return np.array([check_key(key, f"episode_key of lane {lane}") for lane, key in enumerate(keys)], np.uint64)
 
 
+def check_lanes(mask: Any, num_envs: int, name: str) -> np.ndarray:
+    """A choice of lanes, (N,) bool."""
+    good = isinstance(mask, np.ndarray) and mask.shape == (num_envs,) and mask.dtype == np.bool_
+    require(good, name, f"a bool array of shape ({num_envs},)", mask)
+    return mask  # type: ignore[no-any-return]
+
+
 def check_mask(mask: Any, num_envs: int) -> np.ndarray:
     """A reset mask (N,) bool with at least one True."""
-    good = isinstance(mask, np.ndarray) and mask.shape == (num_envs,) and mask.dtype == np.bool_
-    require(good, "options['reset_mask']", f"a bool array of shape ({num_envs},)", mask)
-    if not mask.any():
+    if not check_lanes(mask, num_envs, "options['reset_mask']").any():
         raise ValueError("options['reset_mask'] must have at least one True")
     return mask  # type: ignore[no-any-return]
 

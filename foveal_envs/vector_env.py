@@ -15,7 +15,7 @@ from .env import FovealEnv, GoalFunctions, check_render_mode, close_screen, scre
 from .lanes import Info, Lanes, tick
 from .limits import COUNT
 from .registration import make_task
-from .resets import check_autoreset_mode, check_keys, check_mask, check_options, check_seed, check_seeds
+from .resets import check_autoreset_mode, check_keys, check_lanes, check_mask, check_options, check_seed, check_seeds
 from .task import Observation, Task
 
 MOST_ENVS = 10**6
@@ -105,47 +105,56 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
             self.render()
         return self._observe(), infos
 
-    def step(self, actions: Any) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Info]:
-        """Move every lane; see the class for the autoreset modes.
+    def step(
+        self, actions: Any, active: np.ndarray | None = None
+    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Info]:
+        """Move every lane, or some; see the class for the autoreset modes.
+
+        A lane that is not active rests: its world, clock and observation stay as they are, its action is not looked at,
+        its reward is 0 and its episode does not end. It needs no reset; it gets none in NEXT_STEP until it is active.
 
         Args:
             actions: (N, ...) as ``action_space``; lanes about to be reset (NEXT_STEP) ignore theirs.
+            active: (N,) bool; None: all lanes.
 
         Returns:
             observations, rewards (N,) float64, terminated (N,) bool, truncated (N,) bool, infos with ``_key`` masks.
 
         Raises:
             ValueError: actions of a wrong shape or kind, or not finite: names the lane, and no world moves.
-            gymnasium.error.ResetNeeded: a lane was never reset; or autoreset is disabled and a lane's episode is over.
+            gymnasium.error.ResetNeeded: an active lane was never reset; or autoreset is disabled and its episode is
+                over.
         """
         lanes, pending = self._lanes, self._pending
-        if not self._ready:
-            raise _reset_needed(self._unbegun)
-        actions = lanes.actions(actions)
+        awake = self._all if active is None else check_lanes(active, self.num_envs, "active")
+        if not self._ready and (unbegun := self._unbegun & awake).any():
+            raise _reset_needed(unbegun)
+        actions = lanes.actions.check(actions if active is None else lanes.actions.still(actions, ~awake))
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
         truncated, infos = np.zeros(self.num_envs, bool), cast("Info", {})
-        fresh = np.flatnonzero(pending) if self._waiting else None
-        if fresh is None:
-            active = self._all
-        elif self.autoreset_mode is AutoresetMode.DISABLED:
-            raise _reset_needed(pending)
-        else:
-            active = ~pending
-        self.task.step(lanes.worlds, active, actions, rewards, terminated)
+        moving, fresh = awake, None
+        if self._waiting and (over := pending & awake).any():
+            if self.autoreset_mode is AutoresetMode.DISABLED:
+                raise _reset_needed(over)
+            moving, fresh = awake & ~pending, np.flatnonzero(over)
+        self.task.step(lanes.worlds, moving, actions, rewards, terminated)
         if fresh is not None:
             lanes.begin(fresh)
-        count = tick(active, terminated, self.max_episode_steps or 0, self._elapsed, truncated, pending)
+            self._elapsed[fresh] = 0
+            pending[fresh] = False
+        count = tick(moving, terminated, self.max_episode_steps or 0, self._elapsed, truncated, pending)
         self._waiting = count > 0
         observation = self._observe()
         if count or fresh is not None or self._told != ():
-            self._after_end(observation, active, infos)
+            changed = pending & moving
+            changed[fresh if fresh is not None else []] = True
+            self._after_end(observation, np.flatnonzero(changed), infos)
         if self.render_mode == "human":
             self.render()
         return observation, rewards, terminated, truncated, infos
 
-    def _after_end(self, observation: Observation, active: np.ndarray, infos: Info) -> None:
-        """Infos of lanes that ended or began, and in SAME_STEP their reset; fills ``infos`` in place."""
-        rows = np.flatnonzero(self._pending | ~active)  # those that were not active have begun
+    def _after_end(self, observation: Observation, rows: np.ndarray, infos: Info) -> None:
+        """Infos of the lanes that ended or began, and in SAME_STEP their reset; fills ``infos`` in place."""
         if self.autoreset_mode is AutoresetMode.SAME_STEP and len(rows):
             final_info: Info = {}
             infos["final_obs"] = self._final_observations(observation, rows)

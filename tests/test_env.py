@@ -213,11 +213,11 @@ def test_whole_numbers_keep_to_the_bounds_of_their_space(space: gym.Space[Any], 
     task = make_vec(IDS[0], 1).get_attr("task")[0]
     task.action_space = space
     lanes = Lanes(task, 2)
-    checked = lanes.actions(np.array(good, np.int32))
+    checked = lanes.actions.check(np.array(good, np.int32))
     assert checked.dtype == np.int64
     np.testing.assert_array_equal(checked, good)
     with pytest.raises(ValueError, match="lane 1 must lie in"):
-        lanes.actions(np.array(bad))
+        lanes.actions.check(np.array(bad))
 
 
 class Count(Task):
