@@ -29,7 +29,7 @@ class Front(Core):
     a(t) = 0, 1, 2, ... counts the steps of the episode, and clock(a) = [sin(2 pi a / p), cos(2 pi a / p), exp(-r a)]
     with periods p = 2, 4, ..., 2^k and a learned rate r, at first 2^-k.
 
-    The state is the core's, the last three inputs (B, 3, D), and a (B,).
+    The state is the core's, the last three inputs (B, 3, D), and the next a (B, 1).
 
     Args:
         core: reads `front_size` numbers.
@@ -62,7 +62,7 @@ class Front(Core):
         for name, values in {
             "dial": torch.cat((angle.sin(), angle.cos()), -1).to(torch.get_default_dtype()),
             "past": torch.zeros(taps - 1, input_size),
-            "age": torch.zeros(()),
+            "age": torch.zeros(1),
         }.items():
             self.register_buffer(name, values, persistent=False)
 
@@ -92,8 +92,8 @@ class Front(Core):
         rule = lagged_compiled if self.form == "compiled" and x.device.type == "cpu" else lagged
         kernel: Any = self.kernel if self.convolution == "depthwise" else None
         rate = self.rate.exp() if self.clock else None
-        seen, *own = rule(x, past, age.detach(), episode_start, kernel, self.dial, rate)
-        return seen, tuple(own)
+        seen, past, age = rule(x, past, age.detach().squeeze(1), episode_start, kernel, self.dial, rate)
+        return seen, (past, age.unsqueeze(1))
 
 
 def front_size(input_size: int, convolution: Convolution | None, clock: int) -> int:
