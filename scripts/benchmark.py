@@ -18,7 +18,7 @@ from tqdm import tqdm
 from foveal_envs import IDS
 
 from .baselines.usual_way import ImageYardstick, Yardstick
-from .benchmarks.cores import cores
+from .benchmarks.cores import cores, fronts
 from .benchmarks.libraries import libraries
 from .benchmarks.load_limit import lines_of_a_glimpse, load_limit
 from .benchmarks.timing import Claim, keep, new_folder, ratio, report, seconds
@@ -227,7 +227,9 @@ def _child(code: str, **variables: str) -> float:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command."""
-    run_one_of((envs, images, suite, training, workers, memory, cores, models, libraries), program("benchmark"), words)
+    run_one_of(
+        (envs, images, suite, training, workers, memory, cores, fronts, models, libraries), program("benchmark"), words
+    )
 
 
 if __name__ == "__main__":

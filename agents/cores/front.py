@@ -27,7 +27,7 @@ class Front(Core):
       inputs: that layer becomes four times as wide.
 
     a(t) = 0, 1, 2, ... counts the steps of the episode, and clock(a) = [sin(2 pi a / p), cos(2 pi a / p), exp(-r a)]
-    with periods p = 2, 4, ..., 2^k and a learned rate r, at first 2^-k.
+    with periods p = 2, 4, ..., 2^k and a learned rate r, at first 2^-k: 2 k numbers, for the sine of period 2 is 0.
 
     The state is the core's, the last three inputs (B, 3, D), and the next a (B, 1).
 
@@ -60,7 +60,7 @@ class Front(Core):
         age = torch.arange(2**clock, dtype=torch.float64)[:, None]
         angle = 2 * torch.pi * age / 2.0 ** torch.arange(1, clock + 1)
         for name, values in {
-            "dial": torch.cat((angle.sin(), angle.cos()), -1).to(torch.get_default_dtype()),
+            "dial": torch.cat((angle[:, 1:].sin(), angle.cos()), -1).to(torch.get_default_dtype()),
             "past": torch.zeros(taps - 1, input_size),
             "age": torch.zeros(1),
         }.items():
@@ -108,4 +108,4 @@ def front_size(input_size: int, convolution: Convolution | None, clock: int) -> 
         raise ValueError(f"clock must be a number of periods from 0 to {LONGEST}, not {clock!r}")
     if convolution is None and not clock:
         raise ValueError("a front needs a convolution or a clock")
-    return input_size * (KERNEL if convolution == "full" else 1) + (2 * clock + 1 if clock else 0)
+    return input_size * (KERNEL if convolution == "full" else 1) + 2 * clock

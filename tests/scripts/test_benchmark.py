@@ -144,6 +144,14 @@ def test_the_loop_over_steps_learns_what_needs_memory():
     assert np.mean(rewards[-10:]) > 0.95 * 0.5  # an answer every second step; 0.25 by chance
 
 
+def test_fronts_are_timed_beside_the_core_alone(tmp_path, capsys):
+    core_speed.fronts(names=("elman",), inputs=(3,), lanes=2, steps=3, rounds=2, output=tmp_path)
+    assert "full convolution, clock" in capsys.readouterr().out
+    rows = (tmp_path / "fronts.csv").read_text().splitlines()[2:]
+    assert len(rows) == 2 * len(core_speed.FRONTS)
+    assert [float(row.rsplit(",", 1)[1]) for row in rows if ",none," in row] == [1.0, 1.0]
+
+
 def test_cores_are_timed_in_each_form(tmp_path, capsys):
     core_speed.cores(names=("elman", "gated_delta"), lanes=2, steps=3, rounds=2, output=tmp_path)
     assert len(capsys.readouterr().out.splitlines()) == 2 + 4

@@ -24,11 +24,11 @@ def lagged(
         age: (B,), steps of the episode before the first input.
         start: (T, B) bool, where an episode begins.
         kernel: w (n, D), or None.
-        dial: (P, 2 k), the clock at ages a modulo P.
+        dial: (P, H), the clock at ages a modulo P.
         rate: r (), or None: neither a dial nor an exponential.
 
     Returns:
-        (T, B, D or n D, plus 2 k + 1 with a clock), and past and age before the next step.
+        (T, B, D or n D, plus H + 1 with a clock), and past and age before the next step.
     """
     steps, n = len(x), past.shape[1] + 1
     ages = _ages(age, start)
