@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import time
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from ..shared.command import Refusal
 from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
 
@@ -32,9 +34,11 @@ LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 REFERENCE, SIZE, SIZES = "gated_delta", 128, range(32, 257, 4)  # every policy has about as many parameters
 LANES, STEPS, SEEDS = 32, 500_000, 3
-PPO: dict[str, Any] = {
-    "n_steps": 128, "learning_rate": 1e-3, "n_epochs": 6, "gamma": 0.9, "gae_lambda": 0.5, "ent_coef": 0.0,
+PPO: dict[str, Any] = {  # tuned on AutoencodeEasy and PositionOnlyCartPoleEasy
+    "n_steps": 128, "learning_rate": 1e-3, "n_epochs": 6, "gamma": 0.99, "gae_lambda": 0.95, "ent_coef": 0.01,
 }  # fmt: skip
+AT_ONCE = {"gamma": 0.0, "gae_lambda": 0.0}  # an answer is paid at once, and changes nothing that comes later
+ANSWERED = ("RepeatPreviousMedium", "AutoencodeEasy", "CountRecallEasy")
 EPISODES = 100  # of training, whose mean return is the score
 EASIEST, FIVE, SOLVED, SHORT = "RepeatPreviousEasy", 5, 0.95, 200_000
 ISSUED: dict[str, Any] = {"n_steps": 64, "learning_rate": 1e-3, "gamma": 0.99, "ent_coef": 0.01}
@@ -121,9 +125,19 @@ def _width(core: str, size: int) -> dict[str, Any]:
 
 def part(task: str, seeds: int, quick: bool) -> list[Job]:
     """All cores in one task, with the same settings."""
+    return _jobs("popgym", (task,), PPO, seeds, quick)
+
+
+def answers(seeds: int, quick: bool) -> list[Job]:
+    """Those that nobody learns with these settings, without a discount for what does not come of an answer."""
+    return _jobs("answers", ANSWERED, {**PPO, **AT_ONCE}, seeds, quick)
+
+
+def _jobs(table: str, tasks: tuple[str, ...], ppo: dict[str, Any], seeds: int, quick: bool) -> list[Job]:
     return [
-        Job("popgym", {"task": task, "core": core}, seed, learn, {"ppo": PPO, "steps": STEPS})
+        Job(table, {"task": task, "core": core}, seed, learn, {"ppo": ppo, "steps": STEPS})
         for seed in range(min(seeds, SEEDS))
+        for task in tasks
         for core in ([] if quick else LEARNERS)
     ]
 
@@ -135,11 +149,13 @@ def easiest(seeds: int, quick: bool) -> list[Job]:
     return [Job("easiest", conditions, seed, learn, arguments) for seed in range(1 if quick else min(seeds, FIVE))]
 
 
-PARTS: dict[str, Any] = {"easiest": easiest, **{task: partial(part, task) for task in TASKS}}
+PARTS: dict[str, Any] = {"easiest": easiest, **{task: partial(part, task) for task in TASKS}, "answers": answers}
 
 
 def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
     """Jobs of the given parts, all if none is given; quick: one seed in the easiest task."""
+    if importlib.util.find_spec("popgym") is None:
+        raise Refusal("reproduce popgym needs POPGym: pip install 'foveal-envs[agents,popgym]'")
     return jobs_of_parts(PARTS, parts or (("easiest",) if quick else ()), seeds, quick)
 
 
@@ -155,8 +171,10 @@ def claims(rows: list[Row]) -> list[Claim]:
         done = {row["task"] for row in mine}
         if done == set(TASKS):
             made.append(make_claim(f"all tasks, {core}: mean return", "return", mine, mean_of("return")))
-        made += [
-            make_claim(f"{task}, {core}: mean return", "return", select(mine, task=task), mean_of("return"))
-            for task in TASKS
-        ]
+    for name, tasks in {"popgym": tuple(TASKS), "answers": ANSWERED}.items():
+        for task in tasks:
+            for core in LEARNERS:
+                mine = select(rows, table=name, task=task, core=core)
+                text = f"{task}, {core}{', paid at once' if name == 'answers' else ''}: mean return"
+                made.append(make_claim(text, "return", mine, mean_of("return")))
     return made
