@@ -1,4 +1,4 @@
-"""Memory learned by reinforcement: five cores under recurrent PPO, and other implementations of it beside them."""
+"""Memory learned by reinforcement: six cores under recurrent PPO, and other implementations of it beside them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from .shared.claims import Claim, Row, make_claim, median_of, numbers, select
 from .shared.jobs import Job
 from .shared.solving import Solving
 
-TITLE = "memory learned by reinforcement: five cores in four tasks, and other libraries' recurrent PPO"
+TITLE = "memory learned by reinforcement: six cores in four tasks, and other libraries' recurrent PPO"
 EPISODES, CONFIRMED = 128, 1000  # of an evaluation, and of the one that confirms a threshold
-FAST = {"size": 64, "heads": 4, "key_size": 16, "value_size": 16}
-REFERENCE = "gated delta"  # the LSTM has as many cells as make its policy's number of parameters that of this core's
+HEADS = {"heads": 4, "key_size": 16, "value_size": 16}
+FAST = {"size": 64, **HEADS}
+REFERENCE = "gated delta"  # cores without a size get that which makes their policy's number of parameters this one's
 CORES: dict[str, tuple[str, dict[str, Any]]] = {
     REFERENCE: ("gated_delta", FAST),
+    "gated delta, convolution and clock": ("gated_delta", {**HEADS, "convolution": "depthwise", "clock": 8}),
     "delta": ("delta", FAST),
     "linear attention": ("linear_attention", FAST),
     "LSTM, forget bias 3": ("lstm", {"forget_bias": 3.0}),
@@ -154,14 +156,14 @@ def _recurrent_ppo(task: Memory, env: Any, learner: str, seed: int) -> Any:
     from agents import RecurrentPPO
 
     core, keywords = CORES[learner]
-    if core == "lstm":
-        keywords = {"size": lstm_size(env.observation_space, env.action_space), **keywords}
+    if "size" not in keywords:
+        keywords = {"size": equal_size(env.observation_space, env.action_space, core, keywords), **keywords}
     settings = {**PPO, "n_minibatches": MINIBATCHES, "policy_kwargs": {"net_arch": NET}, **task.ppo}
     return RecurrentPPO("MlpPolicy", env, core=core, core_kwargs=keywords, seed=seed, **settings)
 
 
-def lstm_size(observation_space: Any, action_space: Any) -> int:
-    """Cells of an LSTM whose policy comes nearest, in parameters, to that of the reference core."""
+def equal_size(observation_space: Any, action_space: Any, core: str, keywords: dict[str, Any]) -> int:
+    """Size of a core whose policy comes nearest, in parameters, to that of the reference core."""
     from agents import RecurrentPolicy
 
     def count(core: str, keywords: dict[str, Any]) -> int:
@@ -169,12 +171,13 @@ def lstm_size(observation_space: Any, action_space: Any) -> int:
         return sum(part.numel() for part in policy.parameters())
 
     wanted = count(*CORES[REFERENCE])
-    return min(range(16, 129), key=lambda size: abs(count("lstm", {"size": size}) - wanted))
+    return min(range(4, 129), key=lambda size: abs(count(core, {**keywords, "size": size}) - wanted))
 
 
 def _peer(task: Memory, env: Any, learner: str, seed: int) -> tuple[Any, int]:
     """Another implementation with an LSTM of as many cells as ours, at the same settings; its parameters' number."""
-    size, bias = lstm_size(env.observation_space, env.action_space), None if "own" in learner else 3.0
+    size = equal_size(env.observation_space, env.action_space, "lstm", {})
+    bias = None if "own" in learner else 3.0
     settings = {**PPO, **task.ppo}
     torch.manual_seed(seed)
     if learner.startswith("loop"):
