@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 
+from .additive_attention import AdditiveAttention
 from .core import Core, Form, Recurrence, State, check_core
 from .deep_delta import DeltaDelta, DeltaMLP
 from .delta import Delta
+from .dynamic_links import DynamicLinks
 from .egocentric import EgocentricMap
 from .elman import Elman
 from .fast_weights import FastWeights
@@ -20,6 +22,7 @@ from .linear_attention import LinearAttention
 from .lstm import LSTM
 from .recurrent_delta import DeltaLSTM, DeltaRNN, RecurrentDelta
 from .self_referential import SelfReferential, SelfReferential1992
+from .stack import Stack
 from .tensor_product import FastWeightMemory, TensorProduct
 from .tiled import Tiled
 from .vsml import VSML
@@ -33,9 +36,11 @@ CORES: dict[str, Callable[..., Core]] = {
     "fast_weights_1991": FastWeights1991,
     "fast_weights_1991_direct": partial(FastWeights1991, outer=False),
     "fast_weights_1993": FastWeights1993,
+    "dynamic_links": DynamicLinks,
     "fast_weights_2016": FastWeights2016,
     "gated_fast_weights": GatedFastWeights,
     "window_attention": WindowAttention,
+    "additive_attention": AdditiveAttention,
     "linear_attention": LinearAttention,
     "favor": partial(LinearAttention, features="favor"),
     "delta": Delta,
@@ -53,6 +58,7 @@ CORES: dict[str, Callable[..., Core]] = {
     "tensor_product": TensorProduct,
     "fast_weight_memory": FastWeightMemory,
     "vsml": VSML,
+    "stack": Stack,
 }
 
 
@@ -88,12 +94,14 @@ __all__ = [
     "GRU",
     "LSTM",
     "VSML",
+    "AdditiveAttention",
     "Core",
     "Delta",
     "DeltaDelta",
     "DeltaLSTM",
     "DeltaMLP",
     "DeltaRNN",
+    "DynamicLinks",
     "EgocentricMap",
     "Elman",
     "FastWeightMemory",
@@ -110,6 +118,7 @@ __all__ = [
     "RecurrentDelta",
     "SelfReferential",
     "SelfReferential1992",
+    "Stack",
     "State",
     "TensorProduct",
     "Tiled",

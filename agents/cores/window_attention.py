@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .core import Form, State
-from .fast_weights import FastWeights, Heads
-
-EMPTY = -1e9  # bias of an empty place; finite, so that buffers of states stay finite
+from .window import Window
 
 
 @final
-class WindowAttention(FastWeights):
-    """o(t) = sum_j softmax_j(q(t).k(j) / sqrt(K) + p(t - j)) v(j) over the last n steps j <= t of the episode.
-
-    Vaswani et al., arXiv 1706.03762 (2017), with a learned bias p per head and distance in place of position encodings,
-    because episodes have no maximum length. The state is the window: keys, values, and a bias that marks empty places.
-    A learned initial state is a window of n learned keys, values and biases.
+class WindowAttention(Window):
+    """score(q, k) = q . k / sqrt(K); all else as in `Window` (Vaswani et al., arXiv 1706.03762, 2017).
 
     Args:
         input_size: D, width of the input.
@@ -30,27 +24,14 @@ class WindowAttention(FastWeights):
 
     forms: tuple[Form, ...] = ("parallel", "packed", "loop")
 
-    def __init__(self, input_size: int, window: int = 32, **options: Any) -> None:
-        super().__init__(input_size, **options)
-        self.window = window
-        self.slow = Heads(input_size, self.heads, (self.key_size, self.key_size, self.value_size))
-        self.distance = nn.Parameter(torch.zeros(self.heads, window))
-        keys, values = (torch.zeros(self.heads, window, width) for width in (self.key_size, self.value_size))
-        self.set_initial_state(keys, values, torch.full((window,), 0.0 if self.learn_initial_state else EMPTY))
-
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """q / sqrt(K), k (..., heads, K) and v (..., heads, V)."""
-        q, k, v = self.slow(x)
+        q, k, v = super().project(x)
         return q * self.key_size**-0.5, k, v
 
-    def advance(self, inputs: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
-        """Appends the step to the window, then attends; the state is (B, heads, n, K), (B, heads, n, V), (B, n)."""
-        (q, k, v), (keys, values, bias) = inputs, state
-        keys = torch.cat((keys[:, :, 1:], k.unsqueeze(2)), 2)
-        values = torch.cat((values[:, :, 1:], v.unsqueeze(2)), 2)
-        bias = F.pad(bias[:, 1:], (0, 1))
-        score = (keys @ q.unsqueeze(-1)).squeeze(-1) + self.distance.flip(1) + bias[:, None]
-        return (score.softmax(-1).unsqueeze(-2) @ values).squeeze(-2), (keys, values, bias)
+    def score(self, q: Tensor, keys: Tensor) -> Tensor:
+        """See `Window.score`; q is divided by sqrt(K) before."""
+        return q @ keys.mT
 
     def parallel(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
         """`forward` by masked products; an episode begins after the initial state, the first one after `state`."""
@@ -62,7 +43,7 @@ class WindowAttention(FastWeights):
         first = (segment == 0)[:, None, :, None]
         before = torch.where(first, self._score(q, state), self._score(q, fresh))
         before = before + self._bias(since[:, None, :, None] + self.window - slots)
-        after = q @ k.mT + self._bias((steps[:, None] - steps)[None, None])
+        after = self.score(q, k) + self._bias((steps[:, None] - steps)[None, None])
         after = after.masked_fill(segment[:, None, :, None] != segment[:, None, None], -torch.inf)
         old, new = torch.cat((before, after), -1).softmax(-1).split_with_sizes((self.window, len(x)), -1)
         out = (first * old) @ state[1] + (~first * old) @ fresh[1] + new @ v
@@ -72,7 +53,7 @@ class WindowAttention(FastWeights):
     def _score(self, q: Tensor, state: State) -> Tensor:
         """The scores (B, heads, T, n) of queries (B, heads, T, K) for the places of a window."""
         keys, _, bias = state
-        return q @ keys.mT + bias[:, None, None]
+        return self.score(q, keys) + bias[:, None, None]
 
     def _bias(self, lag: Tensor) -> Tensor:
         """p (B, heads, T, *) of lags (B, 1, T, *); minus infinity in the future and before the window."""

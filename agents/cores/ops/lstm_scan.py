@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from numba import types
-from numba.extending import overload
 from torch import Tensor
 
 from .compiled import as_array, fast
-
-
-def _tanh(x: Any) -> Any:
-    """tanh(x) as float32 vector code, by a rational function of degree 13 / 6 with an error of 3e-7."""
-    return np.tanh(x)
-
-
-def _overload_tanh(x: Any) -> Any:
-    def exact(x: Any) -> Any:
-        return math.tanh(x)
-
-    bound = np.float32(7.905311)
-    up = tuple(np.float32(a) for a in (-2.760768e-16, 2.0001879e-13, -8.6046715e-11, 5.122297e-08, 1.4857224e-05))
-    up += (np.float32(6.372619e-04), np.float32(4.893525e-03))
-    down = tuple(np.float32(b) for b in (1.1982584e-06, 1.185347e-04, 2.2684347e-03, 4.893525e-03))
-
-    def rational(x: Any) -> Any:
-        x = bound if x > bound else (-bound if x < -bound else x)  # nan stays nan
-        z = x * x
-        p = ((((up[0] * z + up[1]) * z + up[2]) * z + up[3]) * z + up[4]) * z
-        p = x * ((p + up[5]) * z + up[6])
-        return p / (((down[0] * z + down[1]) * z + down[2]) * z + down[3])
-
-    return rational if x == types.float32 else exact
-
-
-overload(_tanh)(_overload_tanh)
-
+from .packing import last_rows, rows_before, step_arrays
+from .tanh import tanh
 
 # Each loop uses few arrays: LLVM proves at run time that they do not overlap, and gives up if there are many.
 # Rows do not become arrays of their own: that costs more than a small row.
@@ -54,13 +25,13 @@ def _lstm_step(gates: np.ndarray, c_before: np.ndarray, c: np.ndarray, h: np.nda
     for b in range(gates.shape[0]):
         for gate in (i, f, o):
             for j in cells:
-                gates[b, gate, j] = half + half * _tanh(half * gates[b, gate, j])
+                gates[b, gate, j] = half + half * tanh(half * gates[b, gate, j])
         for j in cells:
-            gates[b, g, j] = _tanh(gates[b, g, j])
+            gates[b, g, j] = tanh(gates[b, g, j])
         for j in cells:
             c[b, j] = gates[b, f, j] * c_before[b, j] + gates[b, i, j] * gates[b, g, j]
         for j in cells:
-            h[b, j] = gates[b, o, j] * _tanh(c[b, j])
+            h[b, j] = gates[b, o, j] * tanh(c[b, j])
 
 
 @fast
@@ -78,7 +49,7 @@ def _lstm_back(
     i, f, g, o = range(4)
     for b in range(gates.shape[0]):
         for j in cells:
-            d_gates[b, g, j] = _tanh(c[b, j])
+            d_gates[b, g, j] = tanh(c[b, j])
         for j in cells:
             d_gates[b, f, j] = d_out[b, j] + d_h[b, j]
         for j in cells:
@@ -107,16 +78,16 @@ class _LSTMScan(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         gates, (cells, out) = drive.clone(), drive.new_empty(2, len(drive), h.shape[1])
         recall_t, c_before = recall.T, as_array(c.contiguous())
-        views = (_rows(part, counts) for part in (gates.view(len(drive), 4, -1), cells, out))
-        steps = zip(gates.split_with_sizes(counts), _befores(h, out, counts), counts, *views, strict=True)
+        views = (step_arrays(part, counts) for part in (gates.view(len(drive), 4, -1), cells, out))
+        steps = zip(gates.split_with_sizes(counts), rows_before(h, out, counts), counts, *views, strict=True)
         for gate, h_before, count, gate_view, c_view, h_view in steps:
             gate.addmm_(h_before, recall_t)
             _lstm_step(gate_view, c_before[:count], c_view, h_view)
             c_before = c_view
-        ends = _ends(counts)
+        last = last_rows(counts)
         ctx.counts = counts
         ctx.save_for_backward(gates, cells, out, h, c, recall)
-        return out, out[ends], cells[ends]
+        return out, out[last], cells[last]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -124,23 +95,23 @@ class _LSTMScan(torch.autograd.Function):
         gates, cells, out, h, c, recall = ctx.saved_tensors
         counts: list[int] = ctx.counts
         d_h, d_c, d_gates = d_h.clone(), d_c.clone(), torch.empty_like(gates)
-        c_parts = _rows(cells, counts)
+        c_parts = step_arrays(cells, counts)
         c_before = [as_array(c.contiguous()), *c_parts[:-1]]
-        views = [_rows(part.view(len(cells), 4, -1), counts) for part in (gates, d_gates)]
+        views = [step_arrays(part.view(len(cells), 4, -1), counts) for part in (gates, d_gates)]
         steps = zip(
             d_gates.split_with_sizes(counts),
             counts,
             *views,
             c_before,
             c_parts,
-            _rows(d_out.contiguous(), counts),
+            step_arrays(d_out.contiguous(), counts),
             strict=True,
         )
         h_array, c_array, segments = as_array(d_h), as_array(d_c), len(d_h)
         for d_gate, count, gate_view, d_view, before, after, d_y in reversed(list(steps)):
             _lstm_back(gate_view, before[:count], after, d_y, h_array[:count], c_array[:count], d_view)
             torch.mm(d_gate, recall, out=d_h if count == segments else d_h[:count])
-        return d_gates, d_gates.T @ torch.cat(_befores(h, out, counts)), d_h, d_c, None
+        return d_gates, d_gates.T @ torch.cat(rows_before(h, out, counts)), d_h, d_c, None
 
 
 _apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _LSTMScan.apply
@@ -159,26 +130,3 @@ def lstm_scan(drive: Tensor, recall: Tensor, h: Tensor, c: Tensor, counts: list[
         h of all rows (R, H), and h and c at the segments' ends (segments, H).
     """
     return _apply(drive, recall, h, c, counts)
-
-
-def _rows(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
-    """The rows of each step as arrays; slices of arrays cost less than slices of tensors."""
-    array, begin, parts = as_array(tensor), 0, []
-    for count in counts:
-        parts.append(array[begin : begin + count])
-        begin += count
-    return parts
-
-
-def _befores(first: Tensor, rows: Tensor, counts: list[int]) -> list[Tensor]:
-    """For each step, the previous rows of the segments that have it; `first` (segments, ...) for the first step."""
-    parts, sizes = (first, *rows.split_with_sizes(counts)[:-1]), (len(first), *counts[:-1])
-    steps = zip(parts, sizes, counts, strict=True)
-    return [part if size == count else part[:count] for part, size, count in steps]
-
-
-def _ends(counts: list[int]) -> Tensor:
-    """The row of each segment's last step."""
-    sizes, segments = np.array(counts), np.arange(counts[0])
-    last = np.searchsorted(-sizes, -segments) - 1  # step, of as many as are longer than there are segments before it
-    return torch.from_numpy((sizes.cumsum() - sizes)[last] + segments)

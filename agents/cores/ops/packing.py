@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .compiled import as_array
 
 
 @final
@@ -62,6 +65,29 @@ class Packing:
     def end(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The states (B, ...) after the last step, from those at the segments' ends (segments, ...)."""
         return tuple(part[self.last] for part in state)
+
+
+def step_arrays(tensor: Tensor, counts: list[int]) -> list[np.ndarray]:
+    """The rows of each step as arrays; slices of arrays cost less than slices of tensors."""
+    array, begin, parts = as_array(tensor), 0, []
+    for count in counts:
+        parts.append(array[begin : begin + count])
+        begin += count
+    return parts
+
+
+def rows_before(first: Tensor, rows: Tensor, counts: list[int]) -> list[Tensor]:
+    """For each step, the previous rows of the segments that have it; `first` (segments, ...) for the first step."""
+    parts, sizes = (first, *rows.split_with_sizes(counts)[:-1]), (len(first), *counts[:-1])
+    steps = zip(parts, sizes, counts, strict=True)
+    return [part if size == count else part[:count] for part, size, count in steps]
+
+
+def last_rows(counts: list[int]) -> Tensor:
+    """The row of each segment's last step."""
+    sizes, segments = np.array(counts), np.arange(counts[0])
+    last = np.searchsorted(-sizes, -segments) - 1  # step, of as many as are longer than there are segments before it
+    return torch.from_numpy((sizes.cumsum() - sizes)[last] + segments)
 
 
 class _Reorder(torch.autograd.Function):

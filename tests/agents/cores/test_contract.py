@@ -21,12 +21,15 @@ FORMS = [(name, form) for name in CORES for form in make_core(name, D).forms]
 VARIANTS: list[tuple[str, dict[str, Any]]] = [  # keywords that change what is computed
     ("delta", {"features": "softmax", "gate": True, "updates": 3, "beta_max": 2.0}),
     ("delta_delta", {"features": "dpfp2"}),
+    ("dynamic_links", {"rule": "delta"}),
     ("fast_weights_2016", {"inner_steps": 3}),
     ("fast_weight_memory", {"published": True}),
     ("recurrent_delta", {"mixes_heads": False}),
     ("self_referential", {"initial_std": 0.25}),
     ("window_attention", {"window": 1}),
     ("window_attention", {"window": 5}),
+    ("additive_attention", {"window": 1}),
+    ("stack", {"depth": 1, "width": 3}),
 ]
 FRONTS: list[dict[str, Any]] = [{"convolution": "depthwise", "clock": 3}, {"convolution": "full", "clock": 3}]
 FRONTED = ("feedforward", "lstm", "gated_delta")  # of all, where one front is as good as another
@@ -421,3 +424,11 @@ def test_bad_cores_are_named() -> None:
         make_core("delta", D, updates=0)
     with pytest.raises(ValueError, match="beta_max"):
         make_core("delta", D, beta_max=2.5)
+    with pytest.raises(ValueError, match=r"rule must be one of \('hebb', 'delta'\), not 'oja'"):
+        make_core("dynamic_links", D, rule="oja")
+    for keywords in ({"decay": 1.1}, {"rate": -0.1}):
+        with pytest.raises(ValueError, match=r"decay and rate must be in \[0, 1\]"):
+            make_core("dynamic_links", D, **keywords)
+    for keywords in ({"depth": 0}, {"width": 0}):
+        with pytest.raises(ValueError, match="depth and width of the stack must be at least 1"):
+            make_core("stack", D, **keywords)

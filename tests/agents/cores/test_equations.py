@@ -230,6 +230,19 @@ def test_fast_weights_of_2016_attend_to_the_recent_past() -> None:
     torch.testing.assert_close(core(x, core.initial_state(1), NONE[:9, :1])[0][:, 0], torch.stack(states[1:]))
 
 
+@pytest.mark.parametrize("rule", ["hebb", "delta"])
+def test_dynamic_links_add_a_fast_weight_to_every_slow_one(rule: str) -> None:
+    core, x = make("dynamic_links", size=3, rule=rule, decay=0.8, rate=0.3), sequence(6, 1, D)
+    slow = torch.cat((core.read.bias[:, None], core.read.weight, core.recall.weight), 1)
+    fast, h = torch.zeros_like(slow), torch.zeros(3, dtype=torch.float64)
+    for t in range(6):
+        z = torch.cat((torch.ones(1), x[t, 0], h))
+        expected = fast @ z if rule == "delta" else 0.0
+        h = torch.tanh((slow + fast) @ z)
+        fast = 0.8 * fast + 0.3 * torch.outer(h - expected, z) / (z @ z)
+    torch.testing.assert_close(final(core, x)[0], h, **EXACT)
+
+
 @pytest.mark.parametrize("form", ["parallel", "loop"])
 @pytest.mark.parametrize("window", [7, 100])
 def test_window_attention_is_masked_attention(window: int, form: str) -> None:
@@ -240,6 +253,21 @@ def test_window_attention_is_masked_attention(window: int, form: str) -> None:
     bias = core.distance[:, lag.clamp(0, window - 1)].masked_fill((lag < 0) | (lag >= window), -torch.inf)
     o = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     torch.testing.assert_close(run(core, x), core.emit(o.permute(2, 0, 1, 3), x), **EXACT)
+
+
+@pytest.mark.parametrize("form", ["packed", "loop"])
+@pytest.mark.parametrize("window", [7, 100])
+def test_additive_attention_compares_by_a_net(window: int, form: str) -> None:
+    core, x = make("additive_attention", window=window, form=form), sequence(20, B, D)
+    core.distance.data.normal_()
+    q, k, v = core.slow(x)
+    reads = torch.zeros(20, B, 4, 16, dtype=torch.float64)
+    for t in range(20):
+        steps = range(max(0, t - window + 1), t + 1)
+        score = [core.distance[:, t - j] + (core.weight * torch.tanh(q[t] + k[j])).sum(-1) for j in steps]
+        for share, j in zip(torch.stack(score).softmax(0), steps, strict=True):
+            reads[t] += share[..., None] * v[j]
+    torch.testing.assert_close(run(core, x), core.emit(reads, x), **EXACT)
 
 
 def test_gated_fast_weights_interpolate() -> None:
@@ -439,3 +467,40 @@ def test_a_front_shows_the_last_inputs_and_the_time(convolution: str | None, for
             hands = [math.sin(math.pi * a / 2), math.cos(math.pi * a), math.cos(math.pi * a / 2)]
             clock = torch.tensor([*hands, math.exp(-rate * a)], dtype=x.dtype)
             torch.testing.assert_close(read[0][t, b], torch.cat((seen, clock)), rtol=1e-10, atol=2e-7)  # a float32 dial
+
+
+@pytest.mark.parametrize("form", ["compiled", "packed", "loop"])
+def test_a_stack_moves_its_cells(form: str) -> None:
+    core, x = make("stack", size=5, depth=3, width=2, sharpness=1.5, form=form), sequence(9, 1, D)
+    core.recall.weight.data.normal_()
+    core.move.weight.data.normal_()
+    zero = torch.zeros(2, dtype=torch.float64)
+    h, stack = torch.zeros(5, dtype=torch.float64), [zero] * 3
+    for t in range(9):
+        h = torch.tanh(core.read(x[t, 0]) + core.recall(torch.cat((h, stack[0]))))
+        logits, value = core.move(h).split((3, 2))
+        push, keep, pop = (1.5 * logits).softmax(0)
+        above, below = [torch.tanh(value), *stack[:-1]], [*stack[1:], zero]
+        stack = [push * a + keep * s + pop * b for a, s, b in zip(above, stack, below, strict=True)]
+    torch.testing.assert_close(final(core, x)[0], h + core.out(stack[0]), **EXACT)
+
+
+def test_a_stack_gives_back_what_was_pushed_last_first() -> None:
+    core = make("stack", size=7, depth=4, width=2, sharpness=1.0)
+    for parameter in core.parameters():
+        nn.init.zeros_(parameter)
+    # Units 0 and 1 are the value, units 2 and 3 push and pop; the output repeats the top in units 4 and 5.
+    nn.init.eye_(core.read.weight)
+    core.read.weight.data *= 20
+    core.move.weight.data[0, 2] = core.move.weight.data[2, 3] = 100
+    core.move.weight.data[3, 0] = core.move.weight.data[4, 1] = 20
+    core.out.weight.data[4, 0] = core.out.weight.data[5, 1] = 1
+    values = torch.tensor([[1.0, -1.0], [-1.0, -1.0], [1.0, 1.0]], dtype=torch.float64)
+    push, pop, keep = (torch.tensor(pair, dtype=torch.float64) for pair in ([1.0, 0.0], [0.0, 1.0], [0.0, 0.0]))
+    nothing = torch.zeros(2, dtype=torch.float64)
+    moves = [*((value, push) for value in values), (nothing, keep), *[(nothing, pop)] * 4]
+    x = torch.stack([torch.cat(parts) for parts in moves])[:, None]
+    core.move.bias.data[1] = 50
+    top = core(x, core.initial_state(1), NONE[: len(x), :1])[0][:, 0, 4:6]
+    expected = torch.stack([*values, values[2], values[1], values[0], nothing, nothing])
+    torch.testing.assert_close(top, expected, rtol=0, atol=1e-6)

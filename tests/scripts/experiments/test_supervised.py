@@ -13,6 +13,7 @@ from torch import Tensor
 
 from agents.cores import make_core
 from agents.cores.ops.chunked import read, write, write_delta
+from scripts.experiments.deblurring import DECAY, INPUTS, OUTPUTS, TwoRates, deblur
 from scripts.experiments.fwp1 import (
     FLIP_FLOP,
     PARKING,
@@ -40,7 +41,7 @@ from scripts.experiments.state_tracking import Strings
 
 torch.set_num_threads(1)  # small nets: more threads only wait for each other
 PAPERS = (  # the others learn in environments
-    *("fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall", "state_tracking"),
+    *("fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall", "state_tracking", "deblurring"),
 )
 Answers = Callable[[np.ndarray], list[int]]  # from the inputs (T, D) of one sequence to an answer a step
 
@@ -226,6 +227,8 @@ def tiny(job: Job) -> Job:
         arguments["tests"] = {name: (task, min(level, 50)) for name, (task, level) in tests.items()}
     elif job.run is learn_online:
         arguments["steps"] = 200
+    elif job.run is deblur:
+        return job  # a fraction of a second
     else:
         arguments |= {"updates": 2, "symbols": min(arguments["symbols"], 20)}
     return Job(job.table, job.conditions, job.seed, job.run, arguments)
@@ -288,6 +291,35 @@ def test_both_gradients_are_those_of_the_unfolded_net(rule: str, task: dict[str,
 def test_slow_net_without_biases() -> None:
     assert make_core("fast_weights_1991", 3, size=2).slow.bias is not None
     assert make_core("fast_weights_1991", 3, size=2, bias=False).slow.bias is None
+
+
+# ---------------------------------------------------------------------------------- two rates: deblurring
+
+
+def test_fast_weights_learn_like_slow_ones_and_decay() -> None:
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(3, INPUTS)) / INPUTS**0.5, rng.normal(size=(3, OUTPUTS))
+    net, one = TwoRates(0.1, 0.3), TwoRates(0.4, 0.0)
+    net.sweep(x, targets)
+    one.sweep(x, targets)
+    assert net.error(x, targets) == pytest.approx(one.error(x, targets))
+    assert net.error(x, targets) < np.square(targets).mean()
+    slow, fast = net.slow.copy(), net.fast.copy()
+    assert np.allclose(fast, 3 * slow)
+    net.sweep(x, x @ (slow + fast).T)  # nothing to learn
+    assert np.allclose(net.slow, slow)
+    assert np.allclose(net.fast, DECAY * fast)
+    net.rest()
+    assert not net.fast.any()
+
+
+def test_what_is_mastered_is_known_without_fast_weights() -> None:
+    rng = np.random.default_rng(1)
+    x, targets = rng.choice([-1.0, 1.0], (10, INPUTS)) / INPUTS**0.5, rng.choice([-1.0, 1.0], (10, OUTPUTS))
+    net = TwoRates(0.05, 0.4)
+    net.master(x, targets)
+    assert net.error(x, targets) < 0.01
+    assert net.sweeps > 10
 
 
 # ---------------------------------------------------------------------------------- capacity: fwp6
