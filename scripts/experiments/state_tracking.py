@@ -79,7 +79,10 @@ PARITY: Models = {
     },
 }
 GROUPS: Models = {**{name: (name, {}) for name in ("elman", "lstm", "recurrent_delta", "gated_delta")}, **REFLECTING}
-NESTING: Models = {name: (name, {}) for name in ("lstm", "elman", "stack", "gated_delta", "window_attention")}
+NESTING: Models = {
+    **{name: (name, {}) for name in ("lstm", "elman", "gated_delta", "window_attention")},
+    "stack": ("stack", {"depth": 48}),
+}
 BARS = {"elman": 0.99, "lstm": 0.99, "recurrent_delta": 0.95}  # of parity in strings five times as long
 
 
