@@ -42,7 +42,7 @@ test-slow: $(INSTALLED)  ## every test, the slow ones included
 # Not with constraints.txt: some of these libraries need older pandas. PufferLib pins a PyTorch that it does not need.
 $(INTEGRATIONS)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(INTEGRATIONS)
-	$(INTEGRATIONS)/bin/python -m pip install --editable '.[agents,integrations]'
+	$(INTEGRATIONS)/bin/python -m pip install --editable '.[agents,integrations,ap-gym]'
 	$(INTEGRATIONS)/bin/python -m pip install --no-deps pufferlib-core==3.0.23
 	@touch $@
 

@@ -119,5 +119,5 @@ def test_refusals():
 @pytest.mark.slow
 def test_the_recogniser_learns():
     job = Job("classification", {"task": "CircleSquare-v0", "agent": "Recogniser"}, 0, learn,
-              {"steps": 150_000, "rounds": 8})  # fmt: skip
-    assert learn(job)[0]["right"] > 0.8
+              {"steps": 200_000, "rounds": 1})  # fmt: skip
+    assert learn(job)[0]["right"] > 0.65
