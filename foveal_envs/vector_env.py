@@ -110,8 +110,9 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
     ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Info]:
         """Move every lane, or some; see the class for the autoreset modes.
 
-        A lane that is not active rests: its world, clock and observation stay as they are, its action is not looked at,
-        its reward is 0 and its episode does not end. It needs no reset; it gets none in NEXT_STEP until it is active.
+        A lane that is not active rests: its world, clock and observation stay as they are, the numbers of its action do
+        not matter, its reward is 0 and its episode does not end. It needs no reset (before its first, its observation
+        means nothing), and gets none in NEXT_STEP until it is active.
 
         Args:
             actions: (N, ...) as ``action_space``; lanes about to be reset (NEXT_STEP) ignore theirs.
@@ -165,9 +166,10 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
             self._elapsed[rows] = 0
             self._pending[:] = self._waiting = False
             self.task.observe(self._lanes.worlds, rows, observation)
-        self._add_measures(infos, self._lanes.rows if self._told is None else rows)
+        begun = self._lanes.rows if self._ready else np.flatnonzero(~self._unbegun)
+        self._add_measures(infos, begun if self._told is None else rows)
         if self._told:
-            self._add_measures(infos, self._lanes.rows, self._told)
+            self._add_measures(infos, begun, self._told)
 
     def _final_observations(self, observation: Observation, ended: np.ndarray) -> np.ndarray:
         """(N,) object array: the last observation of each lane that ended, else None, as Gymnasium documents."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
@@ -21,14 +23,16 @@ PRECISIONS = (torch.float32, torch.float64)
 def in_own_precision(compute: Compute) -> Compute:
     """A core's `step` or `forward` that computes in the precision of its parameters, under autocast too.
 
-    States add up over many steps, and machine code knows no half precision.
+    States add up over many steps, and machine code knows no half precision, nor where an array ends.
 
     Raises:
         TypeError: that precision is neither float32 nor float64.
+        ValueError: the input, the state and `episode_start` do not fit each other or the core.
     """
 
     @functools.wraps(compute)
     def computed(core: Core, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, State]:
+        _check_inputs(core, x, state, episode_start)
         kind = x.device.type
         autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
         dtype = next(core.parameters(), x).dtype if autocast else x.dtype
@@ -79,8 +83,8 @@ class Core(nn.Module, ABC):
         super().__init__()
         if form is not None and form not in self.forms:
             raise ValueError(f"form of {type(self).__name__} must be one of {self.forms} or None, not {form!r}")
-        self.input_size = input_size
-        self.output_size = output_size
+        self.input_size = whole("input_size", input_size)
+        self.output_size = whole("size", output_size)
         self.learn_initial_state = learn_initial_state
         self.form: Form = form or self.forms[0]
         self._parts = 0
@@ -198,6 +202,32 @@ class Recurrence(Core):
             reads.append(read)
         ends.append(state)
         return torch.cat(reads), tuple(torch.cat(parts) for parts in zip(*reversed(ends), strict=True))
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """A keyword that must be a whole number.
+
+    Raises:
+        ValueError: it is another kind of value, or below `least`.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return operator.index(value)
+
+
+def within(value: Any, low: float, high: float) -> bool:
+    """Whether a keyword is a finite number from low to high."""
+    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
+
+
+def _check_inputs(core: Core, x: Tensor, state: State, episode_start: Tensor) -> None:
+    if x.shape[-1] != core.input_size:
+        raise ValueError(f"{type(core).__name__} reads {core.input_size} numbers, not {x.shape[-1]}")
+    if episode_start.shape != x.shape[:-1]:
+        raise ValueError(f"episode_start has shape {tuple(episode_start.shape)}, but the input {tuple(x.shape)}")
+    for part in state:
+        if len(part) != x.shape[-2]:
+            raise ValueError(f"the state is of a batch of {len(part)}, but the input of one of {x.shape[-2]}")
 
 
 def check_core(core: Core, batch_size: int = 3) -> None:

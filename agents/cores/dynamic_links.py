@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from .core import Recurrence, State
+from .core import Recurrence, State, within
 
 RULES = ("hebb", "delta")
 
@@ -45,8 +45,9 @@ class DynamicLinks(Recurrence):
     ) -> None:
         if rule not in RULES:
             raise ValueError(f"rule must be one of {RULES}, not {rule!r}")
-        if not (0 <= decay <= 1 and 0 <= rate <= 1):
-            raise ValueError(f"decay and rate must be in [0, 1], not {decay} and {rate}")
+        for name, share in {"decay": decay, "rate": rate}.items():
+            if not within(share, 0, 1):
+                raise ValueError(f"{name} must be a number in [0, 1], not {share!r}")
         super().__init__(input_size, size, **options)
         self.decay, self.rate, self.rule = decay, rate, rule
         self.read, self.recall = nn.Linear(input_size, size), nn.Linear(size, size, bias=False)

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from .core import Recurrence, State
+from .core import Recurrence, State, whole
 from .ops.features import FeatureMap
 from .ops.norms import RMSNorm
 
@@ -67,7 +67,8 @@ class FastWeights(Recurrence):
         **options: Any,
     ) -> None:
         super().__init__(input_size, size, **options)
-        self.heads, self.key_size, self.value_size = heads, key_size, value_size
+        self.heads, self.key_size = whole("heads", heads), whole("key_size", key_size)
+        self.value_size = whole("value_size", value_size)
         self.features = FeatureMap(features, key_size)
         self.norm = RMSNorm(value_size)
         self.out = nn.Linear(heads * value_size, size)

@@ -28,6 +28,7 @@ class Front(Core):
 
     a(t) = 0, 1, 2, ... counts the steps of the episode, and clock(a) = [sin(2 pi a / p), cos(2 pi a / p), exp(-r a)]
     with periods p = 2, 4, ..., 2^k and a learned rate r, at first 2^-k: 2 k numbers, for the sine of period 2 is 0.
+    From 2^23 steps on, a goes round in 2^22 steps.
 
     The state is the core's, the last three inputs (B, 3, D), and the next a (B, 1).
 

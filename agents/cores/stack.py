@@ -7,7 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from .core import Form, Recurrence, State
+from .core import Form, Recurrence, State, whole, within
 from .ops.stack_scan import Weights, stack_scan
 
 ACTIONS = 3  # push, keep, pop
@@ -35,7 +35,7 @@ class Stack(Recurrence):
         options: `learn_initial_state` and `form` of `Core`.
 
     Raises:
-        ValueError: depth or width below 1.
+        ValueError: depth or width below 1, or a sharpness that is not positive.
     """
 
     forms: tuple[Form, ...] = ("compiled", "packed", "loop")
@@ -49,8 +49,10 @@ class Stack(Recurrence):
         sharpness: float = 4.0,
         **options: Any,
     ) -> None:
-        if min(depth, width) < 1:
-            raise ValueError(f"depth and width of the stack must be at least 1, not {depth} and {width}")
+        whole("depth", depth)
+        whole("width", width)
+        if not within(sharpness, 0, float("inf")) or sharpness == 0:
+            raise ValueError(f"sharpness must be a positive number, not {sharpness!r}")
         super().__init__(input_size, size, **options)
         self.width, self.sharpness = width, sharpness
         self.read, self.recall = nn.Linear(input_size, size), nn.Linear(size + width, size, bias=False)

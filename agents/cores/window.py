@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .core import State
+from .core import State, whole
 from .fast_weights import FastWeights, Heads
 
 EMPTY = -1e9  # bias of an empty place; finite, so that buffers of states stay finite
@@ -30,7 +30,7 @@ class Window(FastWeights):
 
     def __init__(self, input_size: int, window: int = 32, **options: Any) -> None:
         super().__init__(input_size, **options)
-        self.window = window
+        self.window = whole("window", window)
         self.slow = Heads(input_size, self.heads, (self.key_size, self.key_size, self.value_size))
         self.distance = nn.Parameter(torch.zeros(self.heads, window))
         keys, values = (torch.zeros(self.heads, window, width) for width in (self.key_size, self.value_size))

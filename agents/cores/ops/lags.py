@@ -12,6 +12,8 @@ from torch import Tensor
 from .compiled import as_flat, fast
 from .vectors import LANES, full, load, store
 
+LAST, BACK = 2**23, 2**22  # an age that would be LAST goes BACK, by whole periods: float32 counts to twice as many
+
 
 def lagged(
     x: Tensor, past: Tensor, age: Tensor, start: Tensor, kernel: Tensor | None, dial: Tensor, rate: Tensor | None
@@ -34,13 +36,19 @@ def lagged(
     ages = _ages(age, start)
     ages, after = ages[:-1], ages[-1]
     row = torch.cat((past.transpose(0, 1), x))
-    lags = [x, *(row[n - 1 - j : n - 1 - j + steps] * (ages >= j).unsqueeze(-1) for j in range(1, n))]
+    lags = (
+        [x]
+        + [  # not a product: what lies before the episode may be infinite
+            torch.where((ages >= j).unsqueeze(-1), row[n - 1 - j : n - 1 - j + steps], 0.0) for j in range(1, n)
+        ]
+    )
     weighted = [w * lag for w, lag in zip(kernel, lags, strict=True)] if kernel is not None else []
     parts = [sum(weighted[1:], weighted[0])] if weighted else lags
     if rate is not None:
         parts += [dial[ages.long() % len(dial)], torch.exp(-rate * ages).unsqueeze(-1)]
     order = torch.arange(n - 1, 0, -1, device=x.device)
-    return torch.cat(parts, -1), row[steps:].transpose(0, 1) * (after[:, None] >= order).unsqueeze(-1), after
+    past = torch.where((after[:, None] >= order).unsqueeze(-1), row[steps:].transpose(0, 1), 0.0)
+    return torch.cat(parts, -1), past, after
 
 
 def _ages(age: Tensor, start: Tensor) -> Tensor:
@@ -48,7 +56,8 @@ def _ages(age: Tensor, start: Tensor) -> Tensor:
     steps = torch.arange(len(start) + 1, device=age.device)[:, None]
     begun = torch.where(start, steps[:-1], -1).cummax(0).values
     begun = torch.cat((begun, begun[-1:]))
-    return torch.where(begun < 0, age + steps, (steps - begun).to(age.dtype))
+    ages = torch.where(begun < 0, age + steps, (steps - begun).to(age.dtype))
+    return torch.where(ages < LAST, ages, LAST - BACK + (ages - LAST) % BACK)
 
 
 Arrays = tuple[np.ndarray, ...]  # x (T, B, D), past (B, n - 1, D), kernel (n, D) or none
@@ -77,7 +86,7 @@ def _lags_forward(
             here = t * columns + b
             if start[here]:
                 ages[here] = 0
-            ages[here + columns] = ages[here] + 1
+            ages[here + columns] = ages[here] + 1 if ages[here] + 1 < LAST else LAST - BACK
             age, at = int(ages[here]), here * size
             _clear(out, at, own)
             for j in range(min(n, age + 1)):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
-from ...checks import LONGEST, one_of, whole_number
+from ...checks import LONGEST, one_of, require, whole_number
 from ...compiled import kernel, record
 from ...fovea.fovea import CAPACITIES
 from ...task import Observation
@@ -94,7 +94,8 @@ class FormalLanguage(Stream):
         length: number of symbols; in anbn and dyck the string may stop in the middle.
         modulus: of modular_sum, 2 ... 128.
         brackets: of dyck, number of kinds, 1 ... 64.
-        depth: 2 ... 1024; of dyck, the most brackets that are open at once; of anbn, the largest n.
+        depth: 2 ... 1024; of dyck, the most brackets that are open at once; of anbn, the largest n. The length must be
+            at least depth + 1 in dyck and 2 depth - 1 in anbn, so that every string asks something.
         elements: of permutations, 3, 4 or 5.
         symbols: of permutations, "all" of them; or "generators", the swap of the first two things and the cycle that
             moves each to the next place. With these two and 4 elements, the parity of the step tells half of the
@@ -120,6 +121,12 @@ class FormalLanguage(Stream):
         brackets = whole_number("brackets", brackets, 1, LARGEST // 2, "a number of kinds")
         depth = whole_number("depth", depth, 2, DEEPEST)
         elements, symbols = one_of("elements", elements, (3, 4, 5)), one_of("symbols", symbols, SYMBOLS)
+        needed = {"dyck": depth + 1, "anbn": 2 * depth - 1}.get(name, 1)
+        if length < needed:
+            raise ValueError(
+                f"length must be at least {needed}, not {length}; raise length or lower depth: with depth={depth}, a "
+                f"shorter string of {name} may ask nothing"
+            )
         if name == "permutations":
             self._language = symmetric(elements, symbols)
         elif name in ("parity", "modular_sum"):
@@ -143,7 +150,7 @@ class FormalLanguage(Stream):
             SETTINGS, need=need, length=self._moves, symbols=len(tokens), brackets=brackets, depth=depth
         )
 
-    def strings(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def strings(self, keys: Any) -> tuple[np.ndarray, np.ndarray]:
         """Whole strings at once, for supervised learning: those of the episodes with these keys.
 
         Args:
@@ -151,7 +158,12 @@ class FormalLanguage(Stream):
 
         Returns:
             Symbols and right answers, each (T, B) int64, where T is ``length``; -1 where nothing is asked.
+
+        Raises:
+            ValueError: keys of another kind or shape.
         """
+        good = isinstance(keys, np.ndarray) and keys.dtype == np.uint64 and keys.ndim == 1
+        require(good, "keys", "an array (B,) of uint64", keys)
         symbols, answers = np.empty((2, self._moves, len(keys)), np.int64)
         _read_all(np.zeros(1, self.world), keys, self._settings, self._table, symbols, answers)
         return symbols, answers

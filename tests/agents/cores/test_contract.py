@@ -348,6 +348,67 @@ def test_a_front_that_does_not_exist_is_refused(keywords: dict[str, Any], messag
         make_core("lstm", D, **keywords)
 
 
+@pytest.mark.parametrize("keywords", [{}, FRONTS[0], FRONTS[1]], ids=str)
+@pytest.mark.parametrize("name", FRONTED)
+def test_shapes_that_do_not_fit_are_refused(name: str, keywords: dict[str, Any]) -> None:
+    """Machine code would read past the ends of arrays."""
+    core = make(name, **keywords)
+    x, starts = torch.randn(3, 2, D, dtype=torch.float64), torch.zeros(3, 2, dtype=torch.bool)
+    state = core.initial_state(2)
+    for wide in (D - 1, D + 1):
+        with pytest.raises(ValueError, match=f"reads {D} numbers, not {wide}"):
+            core(torch.randn(3, 2, wide, dtype=torch.float64), state, starts)
+    for shape in ((3, 3), (2, 2)):
+        with pytest.raises(ValueError, match="episode_start has shape"):
+            core(x, state, torch.zeros(shape, dtype=torch.bool))
+    if state:
+        with pytest.raises(ValueError, match="state is of a batch of 3"):
+            core(x, core.initial_state(3), starts)
+        with pytest.raises(ValueError, match="state is of a batch of 1"):
+            core.step(x[0], core.initial_state(1), starts[0])
+
+
+@pytest.mark.parametrize("form", ["compiled", "packed"])
+def test_the_clock_goes_on_after_more_steps_than_float32_counts(form: str) -> None:
+    core = make_core("lstm", D, form=form, clock=3)
+    x, starts = torch.zeros(8, 1, D), torch.zeros(8, 1, dtype=torch.bool)
+    for age in (2.0**23 - 3, 2.0**23 - 8):
+        state = (*core.initial_state(1)[:-1], torch.tensor([[age]]))
+        with torch.no_grad():
+            whole, stepped = core(x, state, starts), steps(core, x, state, starts)
+        torch.testing.assert_close(whole, stepped)
+        assert whole[1][-1].item() == 2.0**22 + (age + 8 - 2.0**23)
+
+
+@pytest.mark.parametrize("form", ["compiled", "packed", "loop"])
+def test_what_was_infinite_stays_in_its_episode(form: str) -> None:
+    core = make_core("lstm", D, form=form, convolution="depthwise")
+    x, starts = torch.zeros(2, 1, D), torch.ones(2, 1, dtype=torch.bool)
+    x[0, 0, 0] = torch.inf
+    y, (*_, past, _) = core(x, core.initial_state(1), starts)
+    assert y[1].isfinite().all()
+    assert past.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "message"),
+    [
+        ("stack", {"depth": 2.5}, "depth must be a whole number of at least 1, not 2.5"),
+        ("stack", {"width": True}, "width must be a whole number"),
+        ("stack", {"sharpness": "x"}, "sharpness must be a positive number, not 'x'"),
+        ("dynamic_links", {"rate": "a"}, r"rate must be a number in \[0, 1\], not 'a'"),
+        ("dynamic_links", {"size": -3}, "size must be a whole number of at least 1, not -3"),
+        ("additive_attention", {"window": 0}, "window must be a whole number of at least 1, not 0"),
+        ("additive_attention", {"heads": 0}, "heads must be a whole number"),
+        ("delta", {"key_size": 0}, "key_size must be a whole number"),
+        ("lstm", {"size": 0}, "size must be a whole number"),
+    ],
+)
+def test_odd_sizes_are_refused_by_name(name: str, keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_core(name, D, **keywords)
+
+
 def test_a_front_needs_something_to_do_and_a_core_that_fits() -> None:
     with pytest.raises(ValueError, match="needs a convolution or a clock"):
         Front(make_core("lstm", D), D)
@@ -427,8 +488,8 @@ def test_bad_cores_are_named() -> None:
     with pytest.raises(ValueError, match=r"rule must be one of \('hebb', 'delta'\), not 'oja'"):
         make_core("dynamic_links", D, rule="oja")
     for keywords in ({"decay": 1.1}, {"rate": -0.1}):
-        with pytest.raises(ValueError, match=r"decay and rate must be in \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"must be a number in \[0, 1\]"):
             make_core("dynamic_links", D, **keywords)
     for keywords in ({"depth": 0}, {"width": 0}):
-        with pytest.raises(ValueError, match="depth and width of the stack must be at least 1"):
+        with pytest.raises(ValueError, match="must be a whole number of at least 1"):
             make_core("stack", D, **keywords)

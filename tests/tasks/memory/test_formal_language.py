@@ -180,10 +180,24 @@ def test_permutations_are_numbered_in_lexicographic_order(elements: int, count: 
 
 def test_a_longer_string_begins_like_the_shorter_one() -> None:
     for keywords, *_ in LANGUAGES:
-        _, symbols, wanted = some_strings(5, **{**keywords, "length": 30})
+        _, symbols, wanted = some_strings(5, **{**keywords, "length": 50})
         _, longer, answers = some_strings(5, **{**keywords, "length": 2000})
-        np.testing.assert_array_equal(symbols, longer[:30])
-        np.testing.assert_array_equal(wanted, answers[:30])
+        np.testing.assert_array_equal(symbols, longer[:50])
+        np.testing.assert_array_equal(wanted, answers[:50])
+
+
+@pytest.mark.parametrize(("language", "shortest"), [("dyck", 11), ("anbn", 19)])
+def test_every_string_asks_something_or_is_refused(language: str, shortest: int) -> None:
+    _, _, wanted = some_strings(2000, language=language, depth=10, length=shortest)
+    assert (wanted >= 0).any(0).all()
+    with pytest.raises(ValueError, match=f"length must be at least {shortest}, not {shortest - 1}; raise length"):
+        FormalLanguage(language=language, depth=10, length=shortest - 1)
+
+
+@pytest.mark.parametrize("keys", [[1, 2], 5, None, np.array([1.5]), np.array([-1]), np.zeros((1, 2), np.uint64)])
+def test_odd_keys_of_strings_are_refused(keys: Any) -> None:
+    with pytest.raises(ValueError, match="keys must be"):
+        FormalLanguage().strings(keys)
 
 
 @every_language
