@@ -148,7 +148,8 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
         observation = self._observe()
         if count or fresh is not None or self._told != ():
             changed = pending & moving
-            changed[fresh if fresh is not None else []] = True
+            if fresh is not None:
+                changed[fresh] = True
             self._after_end(observation, np.flatnonzero(changed), infos)
         if self.render_mode == "human":
             self.render()

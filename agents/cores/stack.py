@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, final
 
 import torch
@@ -51,7 +52,7 @@ class Stack(Recurrence):
     ) -> None:
         whole("depth", depth)
         whole("width", width)
-        if not within(sharpness, 0, float("inf")) or sharpness == 0:
+        if not within(sharpness, 0, math.inf) or sharpness == 0:
             raise ValueError(f"sharpness must be a positive number, not {sharpness!r}")
         super().__init__(input_size, size, **options)
         self.width, self.sharpness = width, sharpness

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .core import Recurrence, State
 from .lstm import LSTM
-from .ops.chunked import read, write, write_delta
+from .ops.chunked import read, write_delta
 from .ops.norms import unit
 
 READS = 3
@@ -126,9 +126,7 @@ class FastWeightMemory(Recurrence):
         s, r, value = (torch.tanh(part) for part in parts[:3])
         entity, *relations = parts[3:]
         if self.published:
-            key = bind(s, r)
-            error = value - read(state[2], key)
-            memory = write(state[2], key, torch.sigmoid(beta + 1) * error / value.shape[-1])
+            memory = write_delta(state[2], bind(s, r), value, torch.sigmoid(beta + 1) / value.shape[-1])
         else:
             entity, *relations = (torch.tanh(part) for part in (entity, *relations))
             memory = write_delta(state[2], bind(unit(s), unit(r)), value, torch.sigmoid(beta))

@@ -14,12 +14,14 @@ from ..shared.plots import interquartile_mean
 from ..shared.rollouts import run_episodes
 from .shared.claims import Claim, Row, make_claim, median_of, numbers, select
 from .shared.jobs import Job
+from .shared.sizes import equal_size
 from .shared.solving import Solving
 
 TITLE = "memory learned by reinforcement: six cores in four tasks, and other libraries' recurrent PPO"
 EPISODES, CONFIRMED = 128, 1000  # of an evaluation, and of the one that confirms a threshold
 HEADS = {"heads": 4, "key_size": 16, "value_size": 16}
 FAST = {"size": 64, **HEADS}
+SIZES = range(4, 129)
 REFERENCE = "gated delta"  # cores without a size get that which makes their policy's number of parameters this one's
 CORES: dict[str, tuple[str, dict[str, Any]]] = {
     REFERENCE: ("gated_delta", FAST),
@@ -157,27 +159,25 @@ def _recurrent_ppo(task: Memory, env: Any, learner: str, seed: int) -> Any:
 
     core, keywords = CORES[learner]
     if "size" not in keywords:
-        keywords = {"size": equal_size(env.observation_space, env.action_space, core, keywords), **keywords}
+        keywords = {"size": _size(env, core, keywords), **keywords}
     settings = {**PPO, "n_minibatches": MINIBATCHES, "policy_kwargs": {"net_arch": NET}, **task.ppo}
     return RecurrentPPO("MlpPolicy", env, core=core, core_kwargs=keywords, seed=seed, **settings)
 
 
-def equal_size(observation_space: Any, action_space: Any, core: str, keywords: dict[str, Any]) -> int:
-    """Size of a core whose policy comes nearest, in parameters, to that of the reference core."""
-    from agents import RecurrentPolicy
-
-    def count(core: str, keywords: dict[str, Any]) -> int:
-        policy = RecurrentPolicy(observation_space, action_space, core=core, core_kwargs=keywords, net_arch=NET)
-        return sum(part.numel() for part in policy.parameters())
-
-    wanted = count(*CORES[REFERENCE])
-    return min(range(4, 129), key=lambda size: abs(count(core, {**keywords, "size": size}) - wanted))
+def _size(env: Any, core: str, keywords: dict[str, Any]) -> int:
+    """Size of a core whose policy has about as many parameters as that of the reference core."""
+    return equal_size(
+        env.observation_space,
+        env.action_space,
+        CORES[REFERENCE],
+        lambda size: (core, {**keywords, "size": size}),
+        SIZES,
+    )
 
 
 def _peer(task: Memory, env: Any, learner: str, seed: int) -> tuple[Any, int]:
     """Another implementation with an LSTM of as many cells as ours, at the same settings; its parameters' number."""
-    size = equal_size(env.observation_space, env.action_space, "lstm", {})
-    bias = None if "own" in learner else 3.0
+    size, bias = _size(env, "lstm", {}), None if "own" in learner else 3.0
     settings = {**PPO, **task.ppo}
     torch.manual_seed(seed)
     if learner.startswith("loop"):

@@ -15,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from ..shared.command import Refusal
 from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
+from .shared.sizes import equal_size
 
 TITLE = "POPGym: eight tasks of memory, every core with and without a convolution and a clock before it"
 TASKS = {  # the module of POPGym that has the class
@@ -108,14 +109,14 @@ def learn(job: Job) -> list[Row]:
 
 def _size(core: str, keywords: dict[str, Any], env: Any) -> dict[str, Any]:
     """The core's width that brings the policy nearest to the reference's number of parameters."""
-    from agents import RecurrentPolicy
-
-    def count(core: str, **keywords: Any) -> int:
-        policy = RecurrentPolicy(env.observation_space, env.action_space, core=core, core_kwargs=keywords)
-        return sum(part.numel() for part in policy.parameters())
-
-    wanted = count(REFERENCE, size=SIZE)
-    size = min(SIZES, key=lambda size: abs(count(core, **keywords, **_width(core, size)) - wanted))
+    reference = REFERENCE, {"size": SIZE}
+    size = equal_size(
+        env.observation_space,
+        env.action_space,
+        reference,
+        lambda size: (core, {**keywords, **_width(core, size)}),
+        SIZES,
+    )
     return _width(core, size)
 
 

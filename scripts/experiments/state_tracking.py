@@ -99,11 +99,10 @@ def brackets(seeds: int, quick: bool) -> list[Job]:
     task = Strings("dyck", (SHALLOW,))
     tests = {depth: (task, depth) for depth in (SHALLOW, *DEEP)}
     equal = {"CPU seconds": {"cpu_seconds": SECONDS}, "updates": {"cpu_seconds": PATIENCE, "updates": UPDATES}}
-    made = [
-        _jobs("brackets", {"equal": name}, NESTING, seeds, quick, task, tests, training)
-        for name, training in list(equal.items())[: 1 if quick else None]
-    ]
-    return [job for jobs in made for job in jobs]
+    made = []
+    for name, training in list(equal.items())[: 1 if quick else None]:
+        made += _jobs("brackets", {"equal": name}, NESTING, seeds, quick, task, tests, training)
+    return made
 
 
 def _jobs(

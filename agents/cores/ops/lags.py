@@ -36,12 +36,11 @@ def lagged(
     ages = _ages(age, start)
     ages, after = ages[:-1], ages[-1]
     row = torch.cat((past.transpose(0, 1), x))
-    lags = (
-        [x]
-        + [  # not a product: what lies before the episode may be infinite
-            torch.where((ages >= j).unsqueeze(-1), row[n - 1 - j : n - 1 - j + steps], 0.0) for j in range(1, n)
-        ]
-    )
+
+    def lag(j: int) -> Tensor:  # no product with 0: what lies before the episode may be infinite
+        return torch.where((ages >= j).unsqueeze(-1), row[n - 1 - j : n - 1 - j + steps], 0.0)
+
+    lags = [x, *(lag(j) for j in range(1, n))]
     weighted = [w * lag for w, lag in zip(kernel, lags, strict=True)] if kernel is not None else []
     parts = [sum(weighted[1:], weighted[0])] if weighted else lags
     if rate is not None:
@@ -222,8 +221,9 @@ class _Lags(torch.autograd.Function):
             as_flat(out), as_flat(after), ctx.shape,
         )  # fmt: skip
         ctx.save_for_backward(x, past, kernel, ages, out[..., -1])
-        ctx.mark_non_differentiable(ages)
-        return out, after, ages[-1]
+        last = ages[-1]
+        ctx.mark_non_differentiable(last)
+        return out, after, last
 
     @staticmethod
     @torch.autograd.function.once_differentiable
