@@ -278,7 +278,8 @@ class HQLearning(Agent):
         )  # fmt: skip
         self._ended[:] = False
         self.num_timesteps += steps
-        callback.update_locals({"steps": steps})
+        # Whole trials: none is running between two callbacks, and of those that ended only the tests are told.
+        callback.update_locals({"dones": self._ended, "infos": [{}], "steps": steps})
         return steps if callback.on_step() else None
 
     def _world(self) -> World | None:

@@ -13,7 +13,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
-from agents import AGENTS, Agent, SaveCheckpoint, load_checkpoint, save_checkpoint
+from agents import AGENTS, Agent, KeepBest, SaveCheckpoint, load_checkpoint, save_checkpoint
 from agents.common.agent import Step
 
 from .makers import MAKERS, env_of, make
@@ -59,6 +59,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_others(name: str) -> None
     assert bits(first) == bits(second)
     third = make(name, env=env_of(name, seed=50), seed=50).learn(STEPS, log_interval=None)
     assert bits(first) != bits(third)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_lane_learns_while_the_best_policy_is_kept(name: str) -> None:
+    make(name, lanes=1).learn(STEPS, callback=KeepBest(), log_interval=None)
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
