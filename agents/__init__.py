@@ -7,6 +7,8 @@ from .common.retina import Retina
 from .common.vec_env import GymnasiumVecEnv, make_sb3
 from .common.vision import Vision
 from .cores import CORES, Core, FeedForward
+from .evolution.policy import EvolvedPolicy
+from .evolution.search import Evolution
 from .hq.learning import HQLearning, HQPolicy
 from .ppo.field_policy import FieldPolicy
 from .ppo.grid_policy import GridPolicy
@@ -30,6 +32,7 @@ from .world_model.policy import ControllerPolicy
 from .world_model.presets import PRESETS
 
 AGENTS: dict[str, type[Agent]] = {
+    "Evolution": Evolution,
     "HQLearning": HQLearning,
     "HierarchicalController": HierarchicalController,
     "MapNavigator": MapNavigator,
@@ -49,6 +52,8 @@ __all__ = [
     "DreamVectorEnv",
     "Ensemble",
     "Evaluator",
+    "Evolution",
+    "EvolvedPolicy",
     "FeedForward",
     "FieldPolicy",
     "GridPolicy",

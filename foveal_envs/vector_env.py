@@ -64,6 +64,7 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
         self.metadata = {
             **FovealEnv.metadata,
             "autoreset_mode": self.autoreset_mode,
+            "episode_keys": True,  # `reset` takes them, and an episode depends on its key alone
             "reward_needs_info": self.task.reward_needs_info,
         }
         self.single_observation_space = self.task.observation_space

@@ -66,7 +66,7 @@ class Agent(SavedAlgorithm):
     measures: dict[str, Any]
     core_states: tuple[State, ...]
     workers: Workers = 1  # processes that collect and train together
-    processes: int = 1  # of this call of `learn`
+    rank, processes = 0, 1  # of this process, and their number, in this call of `learn`
     iterations: int = 0  # rollouts learned from in this call of `learn`
     collecting: bool = False  # whether a rollout has begun that has not been learned from
 
@@ -152,7 +152,7 @@ class Agent(SavedAlgorithm):
         """`learn` in a group that has met; only its first process calls back and logs."""
         if group.rank:
             callback, log_interval, progress_bar = None, None, False
-        self.processes = group.size
+        self.rank, self.processes = group.rank, group.size
         total_timesteps, callback = self._setup_learn(
             total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
         )

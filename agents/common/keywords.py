@@ -32,7 +32,7 @@ REALS: dict[str, tuple[float, float]] = {
     ),
 }
 # Those that may not be 0.
-POSITIVE = ("clip_range", "max_grad_norm", "target_kl", "temperature")
+POSITIVE = ("clip_range", "max_grad_norm", "sigma", "target_kl", "temperature")
 # Smallest whole numbers; all others are at least 1.
 WHOLES: dict[str, int] = {"seed": 0, "verbose": 0, "model_steps": 0, "updates": 0, "burn_in": 0}
 

@@ -10,6 +10,7 @@ import numpy as np
 import foveal_envs  # noqa: F401
 from agents import (
     Agent,
+    Evolution,
     HierarchicalController,
     HQLearning,
     MapNavigator,
@@ -50,6 +51,7 @@ def make(name: str, lanes: int = 4, env: Any = None, **keywords: Any) -> Agent:
 
 TARGET = ("Foveal/TargetDetection-v0", {"moves": 5})
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Evolution": TARGET,
     "HQLearning": ("Foveal/HQMaze-v0", {"moves": 30}),
     "HierarchicalController": ("Foveal/SwampNavigation-v0", {}),
     "MapNavigator": ("Foveal/MazeNavigation-v0", {"cells": 4, "moves": 60}),
@@ -63,6 +65,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # Called with the environment and with keywords in place of these.
 MAKERS: dict[str, Callable[..., Agent]] = {
+    "Evolution": lambda **more: Evolution(**{"net": "recurrent", "population": 6, "test_episodes": 3, **more}),
     "HQLearning": lambda **more: HQLearning(**{"trials": 50, "test_every": 10, "agents": 3, **more}),
     "HierarchicalController": lambda **more: HierarchicalController(
         **{

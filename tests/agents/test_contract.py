@@ -237,7 +237,7 @@ def test_numbers_that_are_not_finite_are_refused_before_anything_is_learned(name
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_and_former_keywords_are_refused(name: str) -> None:
     agent_class = type(make(name))
-    with pytest.raises(TypeError, match=r"got an unexpected keyword argument 'colour'; it takes .*learning_rate"):
+    with pytest.raises(TypeError, match=r"got an unexpected keyword argument 'colour'; it takes .*seed"):
         make(name, colour="red")
     for former, present in agent_class.RENAMED.items():
         with pytest.raises(TypeError, match=rf"{former!r}, which is called {present!r} here"):

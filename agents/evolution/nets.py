@@ -1,0 +1,185 @@
+"""Small nets whose parameters are one vector: compiled for whole populations, and in PyTorch for one of them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import kernels
+
+
+class Net(ABC):
+    """A net of D inputs and A outputs without parameters of its own: both its forms are given a vector of n.
+
+    Args:
+        inputs: D.
+        outputs: A.
+
+    Attributes:
+        layers: shapes of its parameters by name, in their order in the vector.
+        state_size: S, numbers that it remembers; they are 0 at an episode's start.
+        kernel: its compiled form, see `kernels`.
+    """
+
+    kernel: ClassVar[staticmethod[..., None]]
+    layers: dict[str, tuple[int, ...]]
+    state_size: int = 0
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        self.inputs, self.outputs = inputs, outputs
+
+    @property
+    def size(self) -> int:
+        """n."""
+        return sum(math.prod(shape) for shape in self.layers.values())
+
+    def spread(self, scales: Mapping[str, float]) -> np.ndarray:
+        """(n,) the scale of each parameter: that of its layer, else 1.
+
+        Raises:
+            ValueError: there is no such layer, or a scale is not positive.
+        """
+        for name, scale in scales.items():
+            if name not in self.layers:
+                raise ValueError(f"scales are of the layers {', '.join(self.layers)}, and {name!r} is none of them")
+            given: Any = scale
+            if not isinstance(given, int | float) or not 0 < given < math.inf:
+                raise ValueError(f"the scale of {name} must be a positive number, not {scale!r}")
+        return np.concatenate([np.full(math.prod(s), float(scales.get(name, 1))) for name, s in self.layers.items()])
+
+    def parts(self, weights: Tensor) -> dict[str, Tensor]:
+        """The parameters (n,) by layer."""
+        sizes = [math.prod(shape) for shape in self.layers.values()]
+        pieces = torch.split(weights, sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self.layers.items(), pieces, strict=True)}
+
+    @abstractmethod
+    def forward(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (B, A) and the next state (B, S) of one candidate (n,), from inputs (B, D) and state (B, S)."""
+
+
+@final
+class Linear(Net):
+    """y = W x + b.
+
+    Args:
+        inputs, outputs: D and A.
+        bias: whether there is b.
+    """
+
+    kernel = staticmethod(kernels.linear)
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs)
+        self.layers = {**({"bias": (outputs,)} if bias else {}), "read": (outputs, inputs)}
+
+    def forward(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        part = self.parts(weights)
+        return x @ part["read"].T + part.get("bias", 0.0), state
+
+
+class Hidden(Net):
+    """h = tanh(U x + R h + b): the part that `Recurrent` and `FastWeights` share."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
+        super().__init__(inputs, outputs)
+        self.state_size = _at_least_one("hidden", hidden)
+        self.layers = {"bias": (hidden,), "read": (hidden, inputs), "recall": (hidden, hidden)}
+
+    def step(self, part: Mapping[str, Tensor], x: Tensor, state: Tensor) -> Tensor:
+        """The next h (B, H)."""
+        return torch.tanh(x @ part["read"].T + state @ part["recall"].T + part["bias"])
+
+
+@final
+class Recurrent(Hidden):
+    """h = tanh(U x + R h + b), y = V h + c.
+
+    Args:
+        inputs, outputs: D and A.
+        hidden: H.
+    """
+
+    kernel = staticmethod(kernels.recurrent)
+
+    def __init__(self, inputs: int, outputs: int, hidden: int = 5) -> None:
+        super().__init__(inputs, outputs, hidden)
+        self.layers |= {"output_bias": (outputs,), "output": (outputs, hidden)}
+
+    def forward(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        part = self.parts(weights)
+        state = self.step(part, x, state)
+        return state @ part["output"].T + part["output_bias"], state
+
+
+@final
+class FastWeights(Hidden):
+    """A slow net writes a fast one's weights, anew at every step: h = tanh(U x + R h + b), w = V h + c, y = w [1, x].
+
+    Gomez & Schmidhuber, Evolving modular fast-weight networks for control, ICANN 2005.
+
+    Args:
+        inputs, outputs: D and A.
+        hidden: H, of the slow net.
+    """
+
+    kernel = staticmethod(kernels.fast_weights)
+
+    def __init__(self, inputs: int, outputs: int, hidden: int = 3) -> None:
+        super().__init__(inputs, outputs, hidden)
+        written = outputs * (inputs + 1)
+        self.layers |= {"output_bias": (written,), "output": (written, hidden)}
+
+    def forward(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        part = self.parts(weights)
+        state = self.step(part, x, state)
+        written = state @ part["output"].T + part["output_bias"]
+        bias, matrix = written[:, : self.outputs], written[:, self.outputs :].view(-1, self.outputs, self.inputs)
+        return bias + (matrix @ x[:, :, None]).squeeze(2), state
+
+
+@final
+class LSTM(Net):
+    """Long short-term memory without peepholes, gates in the order i, f, g, o, and y = V h + c; see `cores.LSTM`.
+
+    Args:
+        inputs, outputs: D and A.
+        hidden: H, number of cells.
+    """
+
+    kernel = staticmethod(kernels.lstm)
+
+    def __init__(self, inputs: int, outputs: int, hidden: int = 5) -> None:
+        super().__init__(inputs, outputs)
+        self.state_size = 2 * _at_least_one("hidden", hidden)
+        self.layers = {"bias": (4 * hidden,), "read": (4 * hidden, inputs), "recall": (4 * hidden, hidden)}
+        self.layers |= {"output_bias": (outputs,), "output": (outputs, hidden)}
+
+    def forward(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        part = self.parts(weights)
+        hidden, cells = state.chunk(2, 1)
+        gates = x @ part["read"].T + hidden @ part["recall"].T + part["bias"]
+        i, f, g, o = gates.chunk(4, 1)
+        cells = torch.sigmoid(f) * cells + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.sigmoid(o) * torch.tanh(cells)
+        return hidden @ part["output"].T + part["output_bias"], torch.cat((hidden, cells), 1)
+
+
+def _at_least_one(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+NETS: dict[str, type[Net]] = {
+    "fast_weights": FastWeights,
+    "linear": Linear,
+    "lstm": LSTM,
+    "recurrent": Recurrent,
+}

@@ -1,0 +1,116 @@
+"""Both forms of every net, and the policy around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from agents import EvolvedPolicy
+from agents.evolution.nets import NETS
+
+NAMES = sorted(NETS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_compiled_form_equals_the_one_in_pytorch(name: str) -> None:
+    net, generator = NETS[name](5, 2), np.random.default_rng(0)
+    weights, who = generator.normal(size=(4, net.size)), np.array([2, 0, 2, 1, 3, 3])
+    state, out = np.zeros((6, net.state_size)), np.zeros((6, 2))
+    twins = torch.zeros(6, net.state_size, dtype=torch.float64)
+    for _ in range(4):
+        x = generator.normal(size=(6, 5))
+        net.kernel(weights, who, np.ones(6, bool), x, state, out)
+        rows = [
+            net.forward(torch.from_numpy(weights[c]), torch.from_numpy(x[i : i + 1]), twins[i : i + 1])
+            for i, c in enumerate(who)
+        ]
+        twins = torch.cat([after for _, after in rows])
+        np.testing.assert_allclose(out, torch.cat([y for y, _ in rows]).numpy(), atol=1e-12)
+        np.testing.assert_allclose(state, twins.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lane_does_not_depend_on_the_others_and_rests(name: str) -> None:
+    net, generator = NETS[name](7, 3), np.random.default_rng(1)
+    weights, x = generator.normal(size=(9, net.size)), generator.normal(size=(9, 7))
+    start = generator.normal(size=(9, net.state_size))
+    state, out = start.copy(), np.zeros((9, 3))
+    active = np.arange(9) != 4
+    net.kernel(weights, np.arange(9), active, x, state, out)
+    assert (state[4] == start[4]).all()
+    assert (out[4] == 0).all()
+    for i in (0, 8):
+        own, alone = start[i : i + 1].copy(), np.zeros((1, 3))
+        net.kernel(weights[i : i + 1], np.zeros(1, np.int64), np.ones(1, bool), x[i : i + 1], own, alone)
+        assert alone.tobytes() == out[i].tobytes()
+        assert own.tobytes() == state[i].tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_have_their_scales(name: str) -> None:
+    net = NETS[name](3, 2)
+    layer = next(iter(net.layers))
+    scale = net.spread({layer: 7.0})
+    assert (scale == 7).sum() == np.prod(net.layers[layer])
+    assert len(scale) == net.size == sum(np.prod(shape) for shape in net.layers.values())
+    with pytest.raises(ValueError, match=rf"layers .*{layer}.*'colour'"):
+        net.spread({"colour": 1.0})
+    with pytest.raises(ValueError, match="positive"):
+        net.spread({layer: 0.0})
+
+
+SPACES: list[tuple[Any, Any]] = [
+    (gym.spaces.Box(-1, 1, (2, 3)), gym.spaces.Box(np.array([-1, 0], np.float32), np.array([1, 8], np.float32))),
+    (gym.spaces.Discrete(5, start=2), gym.spaces.Discrete(3, start=-1)),
+    (
+        gym.spaces.Dict({"b": gym.spaces.Box(0, 255, (4, 4, 1), np.uint8), "a": gym.spaces.Discrete(2)}),
+        gym.spaces.MultiDiscrete([2, 4]),
+    ),
+    (gym.spaces.Box(-1, 1, (2,)), gym.spaces.MultiBinary(3)),
+]
+
+
+@pytest.mark.parametrize(("observes", "acts"), SPACES)
+def test_every_space_has_its_actions(observes: Any, acts: Any, tmp_path: Any) -> None:
+    policy = EvolvedPolicy(observes, acts, net="recurrent", net_kwargs={"hidden": 4})
+    with torch.no_grad():
+        policy.weights.copy_(torch.randn(policy.net.size, dtype=torch.float64))
+    observes.seed(0)
+    obs, state, actions = observes.sample(), None, []
+    for _ in range(3):
+        action, state = policy.predict(obs, state)
+        assert acts.contains(action)
+        actions.append(action)
+    policy.save(tmp_path / "policy.zip")
+    again, _ = EvolvedPolicy.load(tmp_path / "policy.zip").predict(obs)
+    np.testing.assert_array_equal(again, actions[0])
+
+
+def test_the_policy_is_a_module_with_gradients() -> None:
+    policy = EvolvedPolicy(gym.spaces.Box(-1, 1, (2,)), gym.spaces.Box(-1, 1, (1,)), net="lstm")
+    policy.weights.data.normal_()
+    x = torch.randn(1, 2)
+    y, state = policy(x)
+    y.sum().backward()
+    assert policy.weights.grad is not None
+    action, own = policy.predict(x[0].numpy())
+    np.testing.assert_allclose(action, np.tanh(y[0].detach().numpy()), atol=1e-6)
+    np.testing.assert_allclose(own, state.detach().numpy(), atol=1e-6)
+
+
+def test_what_it_cannot_do_is_refused() -> None:
+    box, action = gym.spaces.Box(-1, 1, (2,)), gym.spaces.Discrete(2)
+    with pytest.raises(ValueError, match=r"net must be one of .*lstm"):
+        EvolvedPolicy(box, action, net="colour")
+    with pytest.raises(ValueError, match=r"net_kwargs do not fit linear.*hidden"):
+        EvolvedPolicy(box, action, net="linear", net_kwargs={"hidden": 3})
+    with pytest.raises(ValueError, match="hidden must be a whole number"):
+        EvolvedPolicy(box, action, net="lstm", net_kwargs={"hidden": 0})
+    with pytest.raises(ValueError, match="bounds"):
+        EvolvedPolicy(box, gym.spaces.Box(-np.inf, np.inf, (2,)))
+    with pytest.raises(ValueError, match="observations must be"):
+        EvolvedPolicy(gym.spaces.MultiBinary(3), action)
