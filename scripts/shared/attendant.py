@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import sys
@@ -50,6 +51,7 @@ class Attendant(BaseCallback):
         minutes: between two checkpoints.
         about: contents of about.json.
         judge: called with every point of the learning curve and the agent; what it raises ends the training.
+        seconds: CPU seconds of training after which there is one more point, between two rollouts.
 
     Attributes:
         points: of the learning curve.
@@ -59,10 +61,17 @@ class Attendant(BaseCallback):
     """
 
     def __init__(
-        self, run: Run, folder: Path, minutes: float, about: dict[str, Any], judge: Judge | None = None
+        self,
+        run: Run,
+        folder: Path,
+        minutes: float,
+        about: dict[str, Any],
+        judge: Judge | None = None,
+        seconds: float = math.inf,
     ) -> None:
         super().__init__()
         self.run, self.folder, self.minutes, self.about, self.judge = run, folder, minutes, about, judge
+        self.seconds = seconds
         self.points: list[dict[str, float]] = []
         self.best = KeepBest(max(JUDGED, run.lanes))
         self.phase = PHASES[-1]
@@ -74,6 +83,7 @@ class Attendant(BaseCallback):
         self._since = time.process_time()
         self._saved: float | None = None  # when; None: not yet in this phase
         self._logged = 0  # rows that are due of the log
+        self._scored = 0.0  # CPU seconds at the last point
 
     @property
     def steps(self) -> int:
@@ -114,7 +124,8 @@ class Attendant(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         with self.apart():
-            if self.steps >= len(self.points) * self.run.total / (POINTS - 1):
+            spent = self._spent >= self.seconds > self._scored
+            if spent or self.steps >= len(self.points) * self.run.total / (POINTS - 1):
                 self.score()
             if isinstance(self.model, Agent) and self._rows_due() > self._logged:
                 self.model.dump_logs()
@@ -139,6 +150,7 @@ class Attendant(BaseCallback):
     def score(self) -> None:
         """Add a point to the learning curve."""
         own = measured(self.model, self.run.env_id, self._starts(), **self.run.env_kwargs)
+        self._scored = self._spent
         spent = dict(zip(SPENT, (self.steps, round(self._spent, 2)), strict=True))
         self.points.append({"seed": self.run.seed, **spent, **own})
         self.attempt(self.write_curve)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import warnings
@@ -36,6 +37,7 @@ def fit(
     minutes: float = MINUTES,
     resume: bool = False,
     judge: Judge | None = None,
+    seconds: float = math.inf,
 ) -> tuple[BaseAlgorithm, Attendant]:
     """Train the agent of a run in its folder, or go on with a training that was stopped.
 
@@ -50,7 +52,7 @@ def fit(
         formats: of the log, see `make_logger`.
         minutes: between checkpoints.
         resume: go on from the newest checkpoint, if there is one.
-        judge: see `Attendant`.
+        judge, seconds: see `Attendant`.
 
     Returns:
         The agent, and what attended to its training; its ``stop`` is the signal that ended it.
@@ -68,7 +70,7 @@ def fit(
     agent = agent or run.make_agent(env, **controller)
     about = circumstances(str(agent.device))
     with refusing_damage(folder, "cannot go on with "):
-        attendant = Attendant(run, folder, minutes, {**read_about(folder), **about} if begun else about, judge)
+        attendant = Attendant(run, folder, minutes, {**read_about(folder), **about} if begun else about, judge, seconds)
     phases = [name for name in PHASES if name == PHASES[-1] or run.lessons]
     phases = phases[phases.index(phase) :] if phase else phases
     attendant.phase = phases[0]
