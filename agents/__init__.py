@@ -7,6 +7,7 @@ from .common.retina import Retina
 from .common.vec_env import GymnasiumVecEnv, make_sb3
 from .common.vision import Vision
 from .cores import CORES, Core, FeedForward
+from .evolution.attention_agent import AttentionAgent
 from .evolution.policy import EvolvedPolicy
 from .evolution.search import Evolution
 from .hq.learning import HQLearning, HQPolicy
@@ -32,6 +33,7 @@ from .world_model.policy import ControllerPolicy
 from .world_model.presets import PRESETS
 
 AGENTS: dict[str, type[Agent]] = {
+    "AttentionAgent": AttentionAgent,
     "Evolution": Evolution,
     "HQLearning": HQLearning,
     "HierarchicalController": HierarchicalController,
@@ -46,6 +48,7 @@ __all__ = [
     "CORES",
     "PRESETS",
     "Agent",
+    "AttentionAgent",
     "Concatenated",
     "ControllerPolicy",
     "Core",

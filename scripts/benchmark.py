@@ -21,6 +21,7 @@ from .baselines.usual_way import ImageYardstick, Yardstick
 from .benchmarks.cores import cores, fronts
 from .benchmarks.libraries import libraries
 from .benchmarks.load_limit import lines_of_a_glimpse, load_limit
+from .benchmarks.populations import populations
 from .benchmarks.timing import Claim, keep, new_folder, ratio, report, seconds
 from .benchmarks.training import memory, training, workers
 from .benchmarks.world_model import models
@@ -227,9 +228,8 @@ def _child(code: str, **variables: str) -> float:
 
 def main(words: Sequence[str] | None = None) -> None:
     """The command."""
-    run_one_of(
-        (envs, images, suite, training, workers, memory, cores, fronts, models, libraries), program("benchmark"), words
-    )
+    timed = envs, images, suite, training, workers, memory, cores, fronts, models, populations, libraries
+    run_one_of(timed, program("benchmark"), words)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from ..cores.ops.compiled import compiled
 
 
 @compiled
-def _add(w: np.ndarray, at: int, x: np.ndarray, out: np.ndarray) -> int:
+def add(w: np.ndarray, at: int, x: np.ndarray, out: np.ndarray) -> int:
     """out += W x, with W (len(out), len(x)) at a place of w; returns the place after it."""
     width = len(x)
     for a in range(len(out)):
@@ -28,7 +28,7 @@ def _add(w: np.ndarray, at: int, x: np.ndarray, out: np.ndarray) -> int:
 
 
 @compiled
-def _start(w: np.ndarray, at: int, out: np.ndarray) -> int:
+def start(w: np.ndarray, at: int, out: np.ndarray) -> int:
     """out = b, the bias at a place of w; returns the place after it."""
     for a in range(len(out)):
         out[a] = w[at + a]
@@ -39,16 +39,24 @@ def _start(w: np.ndarray, at: int, out: np.ndarray) -> int:
 def linear(
     weights: np.ndarray, who: np.ndarray, active: np.ndarray, x: np.ndarray, state: np.ndarray, out: np.ndarray
 ) -> None:
-    """See `nets.Linear`; with as many weights as W alone there is no bias."""
-    biased = weights.shape[1] > x.shape[1] * out.shape[1]
+    """See `nets.Linear`; with as many weights as the matrices alone there is no bias."""
+    width, differs = x.shape[1], state.shape[1] > 0
+    biased = weights.shape[1] > (1 + differs) * width * out.shape[1]
+    change = np.empty(width)
     for i in range(len(who)):
         if active[i]:
             w, at = weights[who[i]], 0
             if biased:
-                at = _start(w, at, out[i])
+                at = start(w, at, out[i])
             else:
                 out[i] = 0.0
-            _add(w, at, x[i], out[i])
+            at = add(w, at, x[i], out[i])
+            if differs:
+                for k in range(width):
+                    change[k] = x[i, k] - state[i, k] if state[i, width] > 0.0 else 0.0
+                    state[i, k] = x[i, k]
+                state[i, width] = 1.0
+                add(w, at, change, out[i])
 
 
 @compiled
@@ -60,17 +68,17 @@ def recurrent(
         if active[i]:
             w = weights[who[i]]
             at = _hidden(w, x[i], state[i])
-            at = _start(w, at, out[i])
-            _add(w, at, state[i], out[i])
+            at = start(w, at, out[i])
+            add(w, at, state[i], out[i])
 
 
 @compiled
 def _hidden(w: np.ndarray, x: np.ndarray, hidden: np.ndarray) -> int:
     """h = tanh(b + U x + R h), in place; returns the place after its weights."""
     new = np.empty_like(hidden)
-    at = _start(w, 0, new)
-    at = _add(w, at, x, new)
-    at = _add(w, at, hidden, new)
+    at = start(w, 0, new)
+    at = add(w, at, x, new)
+    at = add(w, at, hidden, new)
     for k in range(len(new)):
         hidden[k] = math.tanh(new[k])
     return at
@@ -84,20 +92,22 @@ def lstm(
     for i in range(len(who)):
         if active[i]:
             w = weights[who[i]]
-            at = _cells(w, 0, x[i], state[i])
-            at = _start(w, at, out[i])
-            _add(w, at, state[i, : state.shape[1] // 2], out[i])
+            at = cells(w, 0, w[:0], x[i], state[i])
+            at = start(w, at, out[i])
+            add(w, at, state[i, : state.shape[1] // 2], out[i])
 
 
 @compiled
-def _cells(w: np.ndarray, at: int, x: np.ndarray, state: np.ndarray) -> int:
-    """One step of an LSTM, h and c in place; returns the place after its weights."""
+def cells(w: np.ndarray, at: int, second: np.ndarray, x: np.ndarray, state: np.ndarray) -> int:
+    """One step of an LSTM, h and c in place; returns the place after its weights. `second`: a bias more, or empty."""
     size = len(state) // 2
     hidden, cells = state[:size], state[size:]
     gates = np.empty(4 * size)
-    at = _start(w, at, gates)
-    at = _add(w, at, x, gates)
-    at = _add(w, at, hidden, gates)
+    at = start(w, at, gates)
+    for k in range(len(second)):
+        gates[k] += second[k]
+    at = add(w, at, x, gates)
+    at = add(w, at, hidden, gates)
     for k in range(size):
         kept = _logistic(gates[size + k]) * cells[k]
         cells[k] = kept + _logistic(gates[k]) * math.tanh(gates[2 * size + k])
@@ -121,7 +131,7 @@ def fast_weights(
         if active[i]:
             w = weights[who[i]]
             at = _hidden(w, x[i], state[i])
-            at = _start(w, at, written)
-            _add(w, at, state[i], written)
-            at = _start(written, 0, out[i])
-            _add(written, at, x[i], out[i])
+            at = start(w, at, written)
+            add(w, at, state[i], written)
+            at = start(written, 0, out[i])
+            add(written, at, x[i], out[i])

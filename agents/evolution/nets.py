@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from . import kernels
 
+Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
+
 
 class Net(ABC):
     """A net of D inputs and A outputs without parameters of its own: both its forms are given a vector of n.
@@ -20,19 +22,20 @@ class Net(ABC):
     Args:
         inputs: D.
         outputs: A.
+        kernel: its compiled form, see `kernels`.
 
     Attributes:
+        sees_images: whether its inputs are images (N, H, W, C) uint8 instead of vectors; D is then their shape.
         layers: shapes of its parameters by name, in their order in the vector.
         state_size: S, numbers that it remembers; they are 0 at an episode's start.
-        kernel: its compiled form, see `kernels`.
     """
 
-    kernel: ClassVar[staticmethod[..., None]]
+    sees_images: ClassVar[bool] = False
     layers: dict[str, tuple[int, ...]]
     state_size: int = 0
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        self.inputs, self.outputs = inputs, outputs
+    def __init__(self, inputs: int, outputs: int, kernel: Kernel) -> None:
+        self.inputs, self.outputs, self.kernel = inputs, outputs, kernel
 
     @property
     def size(self) -> int:
@@ -66,30 +69,36 @@ class Net(ABC):
 
 @final
 class Linear(Net):
-    """y = W x + b.
+    """y(t) = W x(t) + b, or W x(t) + V (x(t) - x(t - 1)) + b, with x(t - 1) = x(t) at an episode's start.
 
     Args:
         inputs, outputs: D and A.
         bias: whether there is b.
+        differences: whether there is V, a delay line of one step.
     """
 
-    kernel = staticmethod(kernels.linear)
-
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
-        super().__init__(inputs, outputs)
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, differences: bool = False) -> None:
+        super().__init__(inputs, outputs, kernels.linear)
         self.layers = {**({"bias": (outputs,)} if bias else {}), "read": (outputs, inputs)}
+        if differences:
+            self.layers["differences"] = outputs, inputs
+            self.state_size = inputs + 1  # the last input, and whether there was one
 
     def forward(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         part = self.parts(weights)
-        return x @ part["read"].T + part.get("bias", 0.0), state
+        out = x @ part["read"].T + part.get("bias", 0.0)
+        if not self.state_size:
+            return out, state
+        change = (x - state[:, :-1]) * state[:, -1:]
+        return out + change @ part["differences"].T, torch.cat((x, torch.ones_like(x[:, :1])), 1)
 
 
 class Hidden(Net):
     """h = tanh(U x + R h + b): the part that `Recurrent` and `FastWeights` share."""
 
-    def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
-        super().__init__(inputs, outputs)
-        self.state_size = _at_least_one("hidden", hidden)
+    def __init__(self, inputs: int, outputs: int, hidden: int, kernel: Kernel) -> None:
+        super().__init__(inputs, outputs, kernel)
+        self.state_size = at_least_one("hidden", hidden)
         self.layers = {"bias": (hidden,), "read": (hidden, inputs), "recall": (hidden, hidden)}
 
     def step(self, part: Mapping[str, Tensor], x: Tensor, state: Tensor) -> Tensor:
@@ -106,10 +115,8 @@ class Recurrent(Hidden):
         hidden: H.
     """
 
-    kernel = staticmethod(kernels.recurrent)
-
     def __init__(self, inputs: int, outputs: int, hidden: int = 5) -> None:
-        super().__init__(inputs, outputs, hidden)
+        super().__init__(inputs, outputs, hidden, kernels.recurrent)
         self.layers |= {"output_bias": (outputs,), "output": (outputs, hidden)}
 
     def forward(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,10 +136,8 @@ class FastWeights(Hidden):
         hidden: H, of the slow net.
     """
 
-    kernel = staticmethod(kernels.fast_weights)
-
     def __init__(self, inputs: int, outputs: int, hidden: int = 3) -> None:
-        super().__init__(inputs, outputs, hidden)
+        super().__init__(inputs, outputs, hidden, kernels.fast_weights)
         written = outputs * (inputs + 1)
         self.layers |= {"output_bias": (written,), "output": (written, hidden)}
 
@@ -153,11 +158,9 @@ class LSTM(Net):
         hidden: H, number of cells.
     """
 
-    kernel = staticmethod(kernels.lstm)
-
     def __init__(self, inputs: int, outputs: int, hidden: int = 5) -> None:
-        super().__init__(inputs, outputs)
-        self.state_size = 2 * _at_least_one("hidden", hidden)
+        super().__init__(inputs, outputs, kernels.lstm)
+        self.state_size = 2 * at_least_one("hidden", hidden)
         self.layers = {"bias": (4 * hidden,), "read": (4 * hidden, inputs), "recall": (4 * hidden, hidden)}
         self.layers |= {"output_bias": (outputs,), "output": (outputs, hidden)}
 
@@ -171,15 +174,8 @@ class LSTM(Net):
         return hidden @ part["output"].T + part["output_bias"], torch.cat((hidden, cells), 1)
 
 
-def _at_least_one(name: str, value: Any) -> int:
+def at_least_one(name: str, value: Any) -> int:
+    """The value, if it is a whole number of at least 1; else a ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
-
-
-NETS: dict[str, type[Net]] = {
-    "fast_weights": FastWeights,
-    "linear": Linear,
-    "lstm": LSTM,
-    "recurrent": Recurrent,
-}

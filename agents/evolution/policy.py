@@ -10,7 +10,16 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from ..common.actor import Actor
-from .nets import NETS, Net
+from .attention import Attention
+from .nets import LSTM, FastWeights, Linear, Net, Recurrent
+
+NETS: dict[str, type[Net]] = {
+    "attention": Attention,
+    "fast_weights": FastWeights,
+    "linear": Linear,
+    "lstm": LSTM,
+    "recurrent": Recurrent,
+}
 
 
 class EvolvedPolicy(Actor):
@@ -47,15 +56,18 @@ class EvolvedPolicy(Actor):
         if net not in NETS:
             raise ValueError(f"net must be one of {', '.join(NETS)}, not {net!r}")
         self._heads = _heads(action_space)
-        outputs = sum(self._heads)
+        outputs, kind = sum(self._heads), NETS[net]
+        inputs: Any = _image(observation_space) if kind.sees_images else _width(observation_space)
         try:
-            self.net: Net = NETS[net](_width(observation_space), outputs, **(net_kwargs or {}))
+            self.net = kind(inputs, outputs, **(net_kwargs or {}))
         except TypeError as error:
             raise ValueError(f"net_kwargs do not fit {net}: {error}") from error
         self.weights = nn.Parameter(torch.zeros(self.net.size, dtype=torch.float64))
 
     def inputs(self, obs: Any) -> np.ndarray:
-        """The net's inputs (N, D) float64 from observations (N, ...), arrays or tensors."""
+        """The net's inputs from observations (N, ...), arrays or tensors: (N, D) float64, or images as they are."""
+        if self.net.sees_images:
+            return np.ascontiguousarray(obs)
         return _vectors(self.observation_space, obs)
 
     def actions(self, outputs: np.ndarray) -> np.ndarray:
@@ -90,6 +102,13 @@ class EvolvedPolicy(Actor):
         weights = self.weights.detach().cpu().numpy()[None]
         self.net.kernel(weights, np.zeros(count, np.int64), everyone, self.inputs(obs), state, outputs)
         return self.actions(outputs), state
+
+
+def _image(space: spaces.Space[Any]) -> tuple[int, ...]:
+    """(H, W, C) of the observations."""
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
+        raise ValueError(f"this net sees images, a Box (H, W, C) of uint8, not {space}")
+    return space.shape
 
 
 def _width(space: spaces.Space[Any]) -> int:

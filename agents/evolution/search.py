@@ -41,7 +41,7 @@ class Evolution(Agent):
     Args:
         policy: "EvolvedPolicy".
         env: a VecEnv (`make_sb3`), an environment or its id.
-        net: name in `NETS`: "linear", "recurrent", "lstm" or "fast_weights".
+        net: name in `NETS`: "linear", "recurrent", "lstm", "fast_weights" or "attention".
         net_kwargs: the net's own keywords, as {"hidden": 5}.
         optimizer: "cma", with a full covariance matrix (Hansen, arXiv 1604.00772); "sep-cma", with a diagonal one (Ros
             & Hansen 2008); "openai-es" (Salimans et al., arXiv 1703.03864).
@@ -81,7 +81,7 @@ class Evolution(Agent):
         policy: str | type[EvolvedPolicy] = "EvolvedPolicy",
         env: GymEnv | str | None = None,
         *,
-        net: Literal["fast_weights", "linear", "lstm", "recurrent"] = "linear",
+        net: Literal["attention", "fast_weights", "linear", "lstm", "recurrent"] = "linear",
         net_kwargs: dict[str, Any] | None = None,
         optimizer: Literal["cma", "openai-es", "sep-cma"] = "cma",
         optimizer_kwargs: dict[str, Any] | None = None,

@@ -14,6 +14,7 @@ from scripts.recipes import Recipe, find_recipe
 README = Path(__file__).parents[2] / "README.md"
 MARKED = re.compile(r"(<!-- recipes: table -->\n).*?(<!-- end -->)", re.DOTALL)
 AGENT_PAGES = {
+    "AttentionAgent": "evolution.md#attentionagent",
     "Evolution": "evolution.md",
     "HQLearning": "hq_learning.md",
     "HierarchicalController": "hierarchical_controller.md",

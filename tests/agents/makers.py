@@ -10,6 +10,7 @@ import numpy as np
 import foveal_envs  # noqa: F401
 from agents import (
     Agent,
+    AttentionAgent,
     Evolution,
     HierarchicalController,
     HQLearning,
@@ -51,6 +52,7 @@ def make(name: str, lanes: int = 4, env: Any = None, **keywords: Any) -> Agent:
 
 TARGET = ("Foveal/TargetDetection-v0", {"moves": 5})
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "AttentionAgent": ("Foveal/TakeCover-v0", {"size": 24, "frame_skip": 40}),
     "Evolution": TARGET,
     "HQLearning": ("Foveal/HQMaze-v0", {"moves": 30}),
     "HierarchicalController": ("Foveal/SwampNavigation-v0", {}),
@@ -65,6 +67,9 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # Called with the environment and with keywords in place of these.
 MAKERS: dict[str, Callable[..., Agent]] = {
+    "AttentionAgent": lambda **more: AttentionAgent(
+        **{"population": 4, "episodes": 1, "net_kwargs": {"hidden": 3, "patches": 2, "stride": 6}, **more}
+    ),
     "Evolution": lambda **more: Evolution(**{"net": "recurrent", "population": 6, "test_episodes": 3, **more}),
     "HQLearning": lambda **more: HQLearning(**{"trials": 50, "test_every": 10, "agents": 3, **more}),
     "HierarchicalController": lambda **more: HierarchicalController(

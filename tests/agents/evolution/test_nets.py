@@ -9,20 +9,34 @@ import numpy as np
 import pytest
 import torch
 
-from agents import EvolvedPolicy
-from agents.evolution.nets import NETS
+from agents import AttentionAgent, EvolvedPolicy
+from agents.evolution.attention import Attention
+from agents.evolution.nets import Net
+from agents.evolution.policy import NETS
 
-NAMES = sorted(NETS)
+NAMES = [*sorted(NETS), "linear, differences"]
+IMAGE = 24, 31, 3
+
+
+def example(name: str, outputs: int = 2) -> Net:
+    kind, _, option = name.partition(", ")
+    return NETS[kind](IMAGE if NETS[kind].sees_images else 5, outputs, **({option: True} if option else {}))
+
+
+def inputs(net: Net, count: int, generator: np.random.Generator) -> np.ndarray:
+    if net.sees_images:
+        return generator.integers(0, 256, (count, *IMAGE)).astype(np.uint8)
+    return generator.normal(size=(count, net.inputs))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_compiled_form_equals_the_one_in_pytorch(name: str) -> None:
-    net, generator = NETS[name](5, 2), np.random.default_rng(0)
+    net, generator = example(name), np.random.default_rng(0)
     weights, who = generator.normal(size=(4, net.size)), np.array([2, 0, 2, 1, 3, 3])
     state, out = np.zeros((6, net.state_size)), np.zeros((6, 2))
     twins = torch.zeros(6, net.state_size, dtype=torch.float64)
     for _ in range(4):
-        x = generator.normal(size=(6, 5))
+        x = inputs(net, 6, generator)
         net.kernel(weights, who, np.ones(6, bool), x, state, out)
         rows = [
             net.forward(torch.from_numpy(weights[c]), torch.from_numpy(x[i : i + 1]), twins[i : i + 1])
@@ -35,8 +49,8 @@ def test_the_compiled_form_equals_the_one_in_pytorch(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lane_does_not_depend_on_the_others_and_rests(name: str) -> None:
-    net, generator = NETS[name](7, 3), np.random.default_rng(1)
-    weights, x = generator.normal(size=(9, net.size)), generator.normal(size=(9, 7))
+    net, generator = example(name, 3), np.random.default_rng(1)
+    weights, x = generator.normal(size=(9, net.size)), inputs(net, 9, generator)
     start = generator.normal(size=(9, net.state_size))
     state, out = start.copy(), np.zeros((9, 3))
     active = np.arange(9) != 4
@@ -52,7 +66,7 @@ def test_a_lane_does_not_depend_on_the_others_and_rests(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_have_their_scales(name: str) -> None:
-    net = NETS[name](3, 2)
+    net = example(name)
     layer = next(iter(net.layers))
     scale = net.spread({layer: 7.0})
     assert (scale == 7).sum() == np.prod(net.layers[layer])
@@ -61,6 +75,38 @@ def test_layers_have_their_scales(name: str) -> None:
         net.spread({"colour": 1.0})
     with pytest.raises(ValueError, match="positive"):
         net.spread({layer: 0.0})
+
+
+def test_attention_has_the_published_size_and_finds_what_stands_out() -> None:
+    assert Attention((96, 96, 3), 3).size == 3667
+    assert Attention((96, 96, 3), 1).size == 3633
+    net = Attention((40, 40, 1), 1, patches=1)
+    parts = net.parts(torch.zeros(net.size, dtype=torch.float64))
+    parts["key"][:, 0], parts["query_bias"][0] = 1.0, 1.0  # all patches look for brightness
+    weights = torch.cat([part.flatten() for part in parts.values()]).numpy()[None]
+    image = np.zeros((1, 40, 40, 1), np.uint8)
+    image[0, 16:23, 28:35] = 255
+    state = np.zeros((1, net.state_size))
+    net.kernel(weights, np.zeros(1, np.int64), np.ones(1, bool), image, state, np.zeros((1, 1)))
+    np.testing.assert_allclose(state[0, -2:], [19.5 / 40, 31.5 / 40])
+    with pytest.raises(ValueError, match="fewer than 10 patches"):
+        Attention((10, 10, 3), 1)
+    with pytest.raises(ValueError, match="sees images"):
+        EvolvedPolicy(gym.spaces.Box(-1, 1, (2,)), gym.spaces.Discrete(2), net="attention")
+
+
+def test_attended_places_are_told_in_pixels() -> None:
+    observes, acts = gym.spaces.Box(0, 255, (32, 48, 3), np.uint8), gym.spaces.Discrete(3)
+    agent = AttentionAgent(env=None, _init_setup_model=False)
+    agent.observation_space, agent.action_space = observes, acts
+    agent._setup_model()
+    agent.policy.weights.data.normal_()
+    _, state = agent.predict(observes.sample()[None])
+    places = agent.attended(state)
+    assert places.shape == (1, 10, 2)
+    assert (places > 3).all()
+    assert (places[..., 0] < 48 - 3).all()
+    assert (places[..., 1] < 32 - 3).all()
 
 
 SPACES: list[tuple[Any, Any]] = [
