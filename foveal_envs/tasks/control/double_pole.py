@@ -31,17 +31,17 @@ Three = tuple[float, float, float]  # of the cart and of both angles
 class DoublePole(Cart):
     """Push a cart left and right so that both poles on it stay up and the cart on its track.
 
-    The double pole of Wieland (International Joint Conference on Neural Networks, 1991), the usual benchmark of evolved
-    controllers without velocities; and poles for the modular controllers of Gomez & Schmidhuber (Evolving modular
-    fast-weight networks for control, ICANN 2005), which switch between a single and a jointed pole. Their robot moves
-    in a plane. We do not know their masses and lengths, so every form here has the poles of 1991: a cart of 1 kg, a
-    pole of 0.1 kg and 1 m, and one of 0.01 kg and 0.1 m, uniform rods.
+    The double pole of Wieland (Evolving neural network controllers for unstable systems, IJCNN 1991), the usual
+    benchmark of evolved controllers without velocities; and poles for modular controllers as those of Gomez &
+    Schmidhuber (Evolving modular fast-weight networks for control, ICANN 2005), which switch between a single and a
+    jointed pole. Their robot moves in a plane, and we do not know its masses and lengths. Every form here has a cart of
+    1 kg on a track and the poles of 1991, uniform rods: one of 0.1 kg and 1 m, and one of 0.01 kg and 0.1 m.
 
     ### Poles
     ``double``: side by side, both hinged to the cart. ``jointed``: the short pole stands on the long one, hinged to its
     top. ``single``: the long pole alone; the angle of the short one reads 0. ``mixed``: single or jointed, as the
-    episode's key says. All have the same spaces. In ``mixed`` only what moves tells which it is: both forms begin
-    alike, but under ``start="uniform"``.
+    episode's key says. All have the same spaces. In ``mixed`` nothing but the motion tells which one it is; both begin
+    alike, except under ``start="uniform"``. The picture shows the short pole three times as long as it is.
 
     ### Mechanics
     With position x, angles a and c from the vertical, and the force F, all forms obey
@@ -87,7 +87,8 @@ class DoublePole(Cart):
     9, 11 and 33. The oracle, a linear-quadratic regulator, goes on for 100,000; of the 625 starts of ``grid`` it
     balances 545, 543 and 569 for 1,000 moves. Controllers need little: the right linear function of the present and
     the last positions balances each form for 1,000 moves from the standard start, and one will do for both forms of
-    ``mixed``.
+    ``mixed``. From the starts of ``grid``, ``mixed`` needs a switch: the oracle's function for a single pole balances
+    1 of 625 with the jointed one, and the other way round.
 
     Args:
         poles: "double", "jointed", "single" or "mixed".

@@ -181,6 +181,13 @@ def test_the_numbers_of_the_page(poles: str, pushless: int, held: int) -> None:
     assert (moves == 1000).sum() == pytest.approx(held, abs=2)  # libraries differ in a last digit
 
 
+@pytest.mark.parametrize(("poles", "other"), [("single", "jointed"), ("jointed", "single")])
+def test_what_balances_one_form_fails_in_the_other(poles: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DoublePole, "_gains", DoublePole(other)._gains)
+    moves, _ = balanced("oracle", 625, np.arange(625), id=ID, poles=poles, start="grid")
+    assert (moves == 1000).sum() <= 3
+
+
 def test_episodes_of_the_grid_are_the_625_starts_in_order() -> None:
     env = lanes(625, ID, start="grid", velocities=True).unwrapped
     env.reset(options={"episode_key": np.arange(625)})
@@ -274,6 +281,20 @@ def test_what_is_observed() -> None:
     np.testing.assert_allclose(obs, wanted, rtol=1e-6)
     for poles in ("double", "jointed", "single", "mixed"):
         assert gym.make(ID, poles=poles).observation_space.shape == (3,)
+
+
+@each_form
+def test_the_picture_has_the_poles_of_the_form_at_their_hinges(poles: str) -> None:
+    task = DoublePole(poles)
+    world = np.zeros(1, task.world)
+    world["pose"] = [0.5, 0.0, 0.3, 0.0, -0.2, 0.0]
+    long, *others = task._poles(world[0])
+    assert long[2] == 0.3
+    assert [other[2] for other in others] == ([] if poles == "single" else [-0.2])
+    for x, y, *_ in others:
+        top = long[0] + long[3] * math.sin(0.3), long[1] - long[3] * math.cos(0.3)
+        assert ((x, y) == pytest.approx(top)) == (poles == "jointed")
+        assert (y == long[1]) == (poles == "double")
 
 
 @pytest.mark.parametrize(
