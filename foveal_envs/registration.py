@@ -27,6 +27,7 @@ _MODULES = {
     "Catch": "memory.catch",
     "FormalLanguage": "memory.formal_language",
     "Pole": "control.pole",
+    "DoublePole": "control.double_pole",
     "FourRooms": "navigation.four_rooms",
     "HQMaze": "navigation.hq_maze",
     "KeyDoorMaze": "navigation.key_door_maze",

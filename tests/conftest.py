@@ -45,6 +45,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "Foveal/Parking-v0": [{}, {"moves": 5, "stop": 0.9, "query": 1.0}],
     "Foveal/AssociativeRecall-v0": [{}, {"pairs": 3, "keys": 4, "values": 2, "queries": 2, "reused": True}],
     "Foveal/Pole-v0": [{}, {"actuators": "bang-bang", "velocities": True, "pain": True}, {"start": 0.2, "pain": True}],
+    "Foveal/DoublePole-v0": [
+        {},
+        {"poles": "jointed", "actuators": "bang-bang", "velocities": True, "pain": True, "start": "uniform"},
+        {"poles": "mixed", "start": "grid", "pain": True, "largest_force": 5},
+    ],
     "Foveal/Catch-v0": [
         {},
         {"size": 5, "visible": 3, "view": "pixels", "drift": True},

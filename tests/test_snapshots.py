@@ -20,7 +20,7 @@ from .conftest import CASES, IDS, case_name
 
 ROOT = Path(__file__).parent.parent
 NAVIGATION = ["FourRooms", "HQMaze", "KeyDoorMaze", "MazeNavigation", "SwampNavigation"]
-MEMORY = ["AssociativeRecall", "Catch", "Pole", "FlipFlop", "FormalLanguage", "GridSearch", "Parking"]
+MEMORY = ["AssociativeRecall", "Catch", "DoublePole", "FlipFlop", "FormalLanguage", "GridSearch", "Parking", "Pole"]
 PICTURES = ["GlimpseClassification", "ImageSearch", "SameDifferent", "VisualSearch"]
 SCENES = ["GoalDetection", "TargetDetection", "TargetTracking"]
 BATCHES = [[f"Foveal/{name}-v0" for name in batch] for batch in (NAVIGATION + MEMORY, PICTURES, SCENES)]

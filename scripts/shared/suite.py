@@ -64,6 +64,7 @@ TASKS: dict[str, tuple[Unit, str, tuple[str, ...]]] = {  # unit, best reference,
     "GlimpseClassification": (SUCCESS, "oracle", GAZES),
     "SameDifferent": (SUCCESS, "oracle", GAZES),
     "Pole": (BALANCED, "oracle", ()),
+    "DoublePole": (BALANCED, "oracle", ()),
 }
 
 

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-import gymnasium as gym
 import numpy as np
 
 from ... import keys
-from ...checks import flag, one_of, real_number
-from ...compiled import kernel, record
-from ...limits import COUNT
-from ...task import Observation, Task
+from ...checks import real_number
+from ...compiled import kernel
+from .shared import GRAVITY, METRE, TICK, TOP, TRACK, Cart, cart_limits, cart_record, newtons
 
-if TYPE_CHECKING:
-    from ...rendering import Canvas
-
-ACTUATORS = ("force", "bang-bang")
-GRAVITY, CART, POLE, HALF = 9.8, 1.0, 0.1, 0.5  # m/s^2, kg, kg, half of the pole's length in metres
-TRACK, TILT = 2.4, math.radians(12.0)  # farthest position and largest angle
-TICK = 0.02  # seconds of a move
-FASTEST = 3.0, 3.0  # velocities that are observed as 1, m/s and rad/s
-LARGEST = 10.0  # of any observed number
+CART, POLE, HALF = 1.0, 0.1, 0.5  # kg, kg, half of the pole's length in metres
+TILT = math.radians(12.0)  # the largest angle
+SCALES = TRACK, 3.0, TILT, 3.0  # observed as 1: metres, m/s, radians, rad/s
 GAINS = np.array([1.0, 2.2, 28.0, 5.5])  # of the oracle: newtons a metre, a metre a second, a radian, a radian a second
-SETTINGS = np.dtype(
-    [("force", np.float64), ("start", np.float64), ("bang", np.bool_), ("velocities", np.bool_), ("pain", np.bool_)]
-)
-INK, SOFT, LIGHT, WOOD, PAIN = "#263238", "#90a4ae", "#dde3e7", "#c77d3b", "#e53935"
 
 
-class Pole(Task):
+class Pole(Cart):
     """Push a cart left and right so that the pole on it stays up and the cart on its track.
 
     Non-Markovian pole balancing of Schmidhuber (FKI-126-90, 1990): the controller sees where cart and pole are, not how
@@ -71,15 +58,9 @@ class Pole(Task):
         ValueError: an impossible keyword; the message names the allowed values.
     """
 
-    render_size = (512.0, 320.0)
-    action_names = ("left", "right")
-    world = np.dtype([("moves", np.int64), ("pose", np.float64, (4,)), ("failed", np.bool_), ("push", np.float64)])
-    limits = {  # noqa: RUF012 (declared so by the parent)
-        "moves": COUNT,
-        "pose": (-1e6, 1e6),
-        "failed": (0, 1),
-        "push": (-1e6, 1e6),
-    }
+    world = cart_record(1)
+    limits = cart_limits()
+    tilt = TILT
 
     def __init__(
         self,
@@ -89,19 +70,8 @@ class Pole(Task):
         largest_force: float = 10.0,
         start: float = 0.05,
     ) -> None:
-        self._bang = one_of("actuators", actuators, ACTUATORS) == "bang-bang"
-        velocities, pain = flag("velocities", velocities), flag("pain", pain)
-        self._force = real_number("largest_force", largest_force, 0.0, 1000.0, "a number of newtons", above=True)
         start = real_number("start", start, 0.0, 0.2)
-        seen = 2 + 2 * velocities + pain
-        low = np.full(seen, -LARGEST, np.float32)
-        if pain:
-            low[-1] = 0.0
-        high = np.where(low < 0, LARGEST, 1.0).astype(np.float32)
-        self.observation_space = gym.spaces.Box(low, high, dtype=np.float32)
-        self.action_space = gym.spaces.Discrete(2) if self._bang else gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        own = {"force": self._force, "start": start, "bang": self._bang, "velocities": velocities, "pain": pain}
-        self._settings = record(SETTINGS, **own)
+        super().__init__(actuators, velocities, pain, largest_force, SCALES, start=start)
 
     def reset(self, worlds: np.ndarray, rows: np.ndarray, keys: np.ndarray) -> None:
         _reset(worlds, rows, keys, self._settings)
@@ -111,45 +81,12 @@ class Pole(Task):
     ) -> None:
         _step(worlds, active, actions.reshape(len(worlds)), self._settings, rewards, terminated)
 
-    def observe(self, worlds: np.ndarray, rows: np.ndarray, observation: Observation) -> None:
-        _observe(worlds, rows, self._settings, observation)
-
-    def info(self, worlds: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-        w = worlds[rows]
-        return {"is_success": ~w["failed"], "balanced": w["moves"], "distance": np.abs(w["pose"][:, 0])}
-
-    def oracle(self, worlds: np.ndarray) -> np.ndarray:
-        """A linear function of positions and velocities."""
+    def _wanted(self, worlds: np.ndarray) -> np.ndarray:
         push: np.ndarray = worlds["pose"] @ GAINS
-        actions: np.ndarray = push > 0 if self._bang else np.clip(push / self._force, -1.0, 1.0)[:, None]
-        return actions.astype(self.action_space.dtype)
+        return push
 
-    def draw(self, worlds: np.ndarray, row: int, canvas: Canvas) -> None:
-        w = worlds[row]
-        position, _, angle, _ = w["pose"]
-        metre, ground = 512.0 / (2 * TRACK + 0.8), 256.0
-        x = 256.0 + metre * position
-        left, right = 256.0 - metre * TRACK, 256.0 + metre * TRACK
-        canvas.line([(left, ground), (right, ground)], LIGHT, 4.0)
-        for end in (left, right):
-            canvas.line([(end, ground - 10.0), (end, ground + 10.0)], SOFT, 3.0)
-        top = ground - 18.0
-        tip = x + metre * 2 * HALF * math.sin(angle), top - metre * 2 * HALF * math.cos(angle)
-        for lean in (-TILT, TILT):
-            reach = metre * 2 * HALF * 1.08
-            canvas.line([(x, top), (x + reach * math.sin(lean), top - reach * math.cos(lean))], LIGHT, 1.5)
-        canvas.polygon([(x - 26, top - 4), (x + 26, top - 4), (x + 26, ground - 8), (x - 26, ground - 8)], INK)
-        for wheel in (-15.0, 15.0):
-            canvas.circle(x + wheel, ground - 6.0, 6.0, SOFT)
-        canvas.line([(x, top), tip], PAIN if w["failed"] else WOOD, 8.0)
-        canvas.circle(x, top, 5.0, SOFT)
-        push = w["push"] / self._force
-        if push:
-            canvas.line([(x, ground + 26.0), (x + 70.0 * push, ground + 26.0)], "#1e88e5", 5.0)
-        canvas.status("move", str(int(w["moves"])))
-        canvas.status("position", f"{position:+.2f} m")
-        canvas.status("angle", f"{math.degrees(angle):+.1f} degrees")
-        canvas.status("push", f"{w['push']:+.1f} N")
+    def _poles(self, w: np.void) -> list[tuple[float, float, float, float, float]]:
+        return [(256.0 + METRE * w["pose"][0], TOP, w["pose"][2], METRE * 2 * HALF, 8.0)]
 
 
 @kernel
@@ -173,14 +110,12 @@ def _step(
     rewards: np.ndarray,
     terminated: np.ndarray,
 ) -> None:
-    settings = all_settings[0]
-    force, bang, whole = settings["force"], settings["bang"], CART + POLE
+    settings, whole = all_settings[0], CART + POLE
     for i in range(worlds.shape[0]):
         if active[i]:
             w = worlds[i]
             pose = w["pose"]
-            share = 2.0 * actions[i] - 1.0 if bang else min(1.0, max(-1.0, float(actions[i])))
-            push = force * share
+            push = newtons(settings, actions[i])
             sine, cosine = math.sin(pose[2]), math.cos(pose[2])
             thrust = (push + POLE * HALF * pose[3] * pose[3] * sine) / whole
             tilting = (GRAVITY * sine - cosine * thrust) / (HALF * (4.0 / 3.0 - POLE * cosine * cosine / whole))
@@ -194,24 +129,3 @@ def _step(
             w["failed"] = not (abs(pose[0]) <= TRACK and abs(pose[2]) <= TILT)
             terminated[i] = w["failed"]
             rewards[i] = -1.0 if w["failed"] else 0.0
-
-
-@kernel
-def _observe(worlds: np.ndarray, rows: np.ndarray, all_settings: np.ndarray, observation: np.ndarray) -> None:
-    settings = all_settings[0]
-    for row in rows:
-        pose = worlds[row]["pose"]
-        observation[row, 0] = _clipped(pose[0] / TRACK)
-        observation[row, 1] = _clipped(pose[2] / TILT)
-        k = 2
-        if settings["velocities"]:
-            observation[row, 2] = _clipped(pose[1] / FASTEST[0])
-            observation[row, 3] = _clipped(pose[3] / FASTEST[1])
-            k = 4
-        if settings["pain"]:
-            observation[row, k] = 1.0 if worlds[row]["failed"] else 0.0
-
-
-@kernel
-def _clipped(x: float) -> float:
-    return min(LARGEST, max(-LARGEST, x))

@@ -13,15 +13,15 @@ from foveal_envs.reference import make_reference
 ID = "Foveal/Pole-v0"
 
 
-def lanes(n: int, **keywords: Any) -> Any:
-    return gym.make_vec(ID, n, vectorization_mode="vector_entry_point", **keywords)
+def lanes(n: int, id: str = ID, **keywords: Any) -> Any:
+    return gym.make_vec(id, n, vectorization_mode="vector_entry_point", **keywords)
 
 
-def balanced(policy: str, n: int = 100, **keywords: Any) -> tuple[np.ndarray, np.ndarray]:
+def balanced(policy: str, n: int = 100, keys: Any = None, **keywords: Any) -> tuple[np.ndarray, np.ndarray]:
     """Moves (N,) until the first end of each lane, and whether the pole stood then (N,)."""
     env = lanes(n, info="step", autoreset_mode="disabled", **keywords)
     env.action_space.seed(0)
-    obs, _ = env.reset(seed=0)
+    obs, _ = env.reset(seed=0, options=None if keys is None else {"episode_key": keys})
     agent, state, moves = make_reference(policy, env), None, np.zeros(n, int)
     ended, stood = np.zeros(n, bool), np.zeros(n, bool)
     while not ended.all():
