@@ -27,6 +27,7 @@ _MODULES = {
     "Catch": "memory.catch",
     "FormalLanguage": "memory.formal_language",
     "Pole": "control.pole",
+    "TakeCover": "control.take_cover",
     "FourRooms": "navigation.four_rooms",
     "HQMaze": "navigation.hq_maze",
     "KeyDoorMaze": "navigation.key_door_maze",

@@ -45,6 +45,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "Foveal/Parking-v0": [{}, {"moves": 5, "stop": 0.9, "query": 1.0}],
     "Foveal/AssociativeRecall-v0": [{}, {"pairs": 3, "keys": 4, "values": 2, "queries": 2, "reused": True}],
     "Foveal/Pole-v0": [{}, {"actuators": "bang-bang", "velocities": True, "pain": True}, {"start": 0.2, "pain": True}],
+    "Foveal/TakeCover-v0": [
+        {},
+        {"size": 37, "frame_skip": 4, "tics": 22, "actuators": "directions", "perturbation": "colour"},
+        {"size": 96, "frame_skip": 60, "perturbation": "bars"},
+        {"size": 40, "frame_skip": 7, "perturbation": "blob"},
+    ],
     "Foveal/Catch-v0": [
         {},
         {"size": 5, "visible": 3, "view": "pixels", "drift": True},
