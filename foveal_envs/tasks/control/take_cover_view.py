@@ -165,6 +165,8 @@ def _draw_monster(across: float, zoom: float, discs: np.ndarray, frame: np.ndarr
     _disc(x, ground - scale * BODY, scale * BODY, discs[A_BODY], frame)
     head = ground - scale * (2.0 * BODY + 0.6 * HEAD)
     _disc(x, head, scale * HEAD, discs[A_HEAD], frame)
+    if scale * EYE < 0.5:  # too small to be seen
+        return
     for side in (-0.4, 0.4):
         _disc(x + scale * side * HEAD, head, scale * EYE, discs[AN_EYE], frame)
 
