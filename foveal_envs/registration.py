@@ -28,6 +28,7 @@ _MODULES = {
     "FormalLanguage": "memory.formal_language",
     "Pole": "control.pole",
     "DoublePole": "control.double_pole",
+    "TakeCover": "control.take_cover",
     "FourRooms": "navigation.four_rooms",
     "HQMaze": "navigation.hq_maze",
     "KeyDoorMaze": "navigation.key_door_maze",

@@ -50,6 +50,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"poles": "jointed", "actuators": "bang-bang", "velocities": True, "pain": True, "start": "uniform"},
         {"poles": "mixed", "start": "grid", "pain": True, "largest_force": 5},
     ],
+    "Foveal/TakeCover-v0": [
+        {},
+        {"size": 37, "frame_skip": 4, "tics": 22, "actuators": "directions", "perturbation": "colour"},
+        {"size": 96, "frame_skip": 60, "perturbation": "bars"},
+        {"size": 40, "frame_skip": 7, "perturbation": "blob"},
+    ],
     "Foveal/Catch-v0": [
         {},
         {"size": 5, "visible": 3, "view": "pixels", "drift": True},

@@ -46,7 +46,7 @@ from foveal_envs.registration import OWN
 PACKAGES = ("foveal_envs", "agents")
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
-STEPS_BEFORE_PICTURE = 6
+STEPS_BEFORE_PICTURE, LATER = 6, {"Foveal/TakeCover-v0": 110}  # when there is something to see
 WORLDS, STEPS_OF_AGREEMENT = 64, 100
 SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
 DIRECTIVE = re.compile(r"^<!-- (source|results|pivot|curve|heat|dots|figure|recipes): (.+?) -->$", re.MULTILINE)
@@ -198,7 +198,7 @@ def picture(env: gymnasium.Env) -> bytes:
     """PNG of the environment after a few random actions; the same on every build."""
     env.reset(seed=0)
     env.action_space.seed(0)
-    for _ in range(STEPS_BEFORE_PICTURE):
+    for _ in range(LATER.get(env.spec.id, STEPS_BEFORE_PICTURE)):
         _, _, terminated, truncated, _ = env.step(env.action_space.sample())
         if terminated or truncated:
             break

@@ -53,6 +53,7 @@ FIXATIONS: Unit = ("fixations", lambda outcome: float(outcome.fixations.mean()))
 DISTANCE: Unit = ("mean distance", lambda outcome: outcome.distance)
 RETURN: Unit = ("return", lambda outcome: float(outcome.returns.mean()))
 BALANCED: Unit = ("moves", lambda outcome: float(outcome.measures["balanced"].mean()))
+SURVIVED: Unit = ("tics", lambda outcome: float(outcome.measures["survived"].mean()))
 GAZES = ("raster", "centre")
 TASKS: dict[str, tuple[Unit, str, tuple[str, ...]]] = {  # unit, best reference, further references
     "TargetDetection": (SUCCESS, "oracle", GAZES),
@@ -65,6 +66,7 @@ TASKS: dict[str, tuple[Unit, str, tuple[str, ...]]] = {  # unit, best reference,
     "SameDifferent": (SUCCESS, "oracle", GAZES),
     "Pole": (BALANCED, "oracle", ()),
     "DoublePole": (BALANCED, "oracle", ()),
+    "TakeCover": (SURVIVED, "oracle", ()),
 }
 
 
