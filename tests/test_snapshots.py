@@ -20,20 +20,11 @@ from .conftest import CASES, IDS, case_name
 
 ROOT = Path(__file__).parent.parent
 NAVIGATION = ["FourRooms", "HQMaze", "KeyDoorMaze", "MazeNavigation", "SwampNavigation"]
-MEMORY = [
-    "AssociativeRecall",
-    "Catch",
-    "DoublePole",
-    "FlipFlop",
-    "FormalLanguage",
-    "GridSearch",
-    "Parking",
-    "Pole",
-    "TakeCover",
-]
+MEMORY = ["AssociativeRecall", "Catch", "FlipFlop", "FormalLanguage", "GridSearch", "Parking"]
+CONTROL = ["DoublePole", "Pole", "TakeCover"]
 PICTURES = ["GlimpseClassification", "ImageSearch", "SameDifferent", "VisualSearch"]
 SCENES = ["GoalDetection", "TargetDetection", "TargetTracking"]
-BATCHES = [[f"Foveal/{name}-v0" for name in batch] for batch in (NAVIGATION + MEMORY, PICTURES, SCENES)]
+BATCHES = [[f"Foveal/{name}-v0" for name in batch] for batch in (NAVIGATION + MEMORY + CONTROL, PICTURES, SCENES)]
 COUNTS = {"moves", "asked", "right", "rested", "row", "tics", "shots"}  # whole numbers with which no kernel indexes
 SPOT = np.dtype([("x", np.float64), ("number", np.int32)])
 

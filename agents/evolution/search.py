@@ -12,6 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.vec_env import VecEnv, VecTransposeImage
 from torch import Tensor
 
 from ..common.agent import Agent, Step, check_finite
@@ -126,6 +127,12 @@ class Evolution(Agent):
         self.fitness = np.zeros(0)
         if _init_setup_model:
             self._setup_model()
+
+    @staticmethod
+    def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        """See `Agent`; images keep their channels last, and the environment its ways to begin an episode."""
+        wrapped = Agent._wrap_env(env, verbose, monitor_wrapper)
+        return wrapped.venv if isinstance(wrapped, VecTransposeImage) and wrapped is not env else wrapped
 
     def _setup_model(self) -> None:
         super()._setup_model()

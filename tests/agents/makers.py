@@ -68,9 +68,15 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 # Called with the environment and with keywords in place of these.
 MAKERS: dict[str, Callable[..., Agent]] = {
     "AttentionAgent": lambda **more: AttentionAgent(
-        **{"population": 4, "episodes": 1, "net_kwargs": {"hidden": 3, "patches": 2, "stride": 6}, **more}
+        **{
+            "population": 4,
+            "episodes": 1,
+            "test_every": 1000,
+            "net_kwargs": {"hidden": 3, "patches": 2, "stride": 6},
+            **more,
+        }
     ),
-    "Evolution": lambda **more: Evolution(**{"net": "recurrent", "population": 6, "test_episodes": 3, **more}),
+    "Evolution": lambda **more: Evolution(**{"net": "recurrent", "population": 6, "test_every": 1000, **more}),
     "HQLearning": lambda **more: HQLearning(**{"trials": 50, "test_every": 10, "agents": 3, **more}),
     "HierarchicalController": lambda **more: HierarchicalController(
         **{
