@@ -213,7 +213,8 @@ class Spoiled(VecEnvWrapper):
 
 
 SPOILT = [(name, what) for name in NAMES for what in ("reward", "observation")]
-SPOILT.remove(("HQLearning", "observation"))  # which is a whole number
+for _name in ("AttentionAgent", "HQLearning"):  # which see whole numbers
+    SPOILT.remove((_name, "observation"))
 
 
 @pytest.mark.parametrize(("name", "what"), SPOILT)
