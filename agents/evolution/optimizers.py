@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
+import torch
 
 MOST_FULL = 1000  # parameters up to which a full covariance matrix is affordable
 
@@ -67,7 +68,7 @@ class CMA(Optimizer):
 
         super().__init__(mean, sigma, population, seed)
         # Without `randn` and with a seed, the package would draw from NumPy's global generator, and seed it.
-        options = {"popsize": population, "randn": self._draw, "seed": np.nan, "verbose": -9}
+        options = {"popsize": population, "randn": self._draw, "seed": np.nan, "verbose": -9, "CMA_eigenmethod": _axes}
         self._strategy = cma.CMAEvolutionStrategy(self.mean, self.sigma, options)
         self._drawing = self._generator
         self._asked: list[np.ndarray] = []
@@ -96,6 +97,12 @@ class CMA(Optimizer):
     def set_state(self, state: Mapping[str, Any]) -> None:
         for fitness in np.reshape(state["told"], (-1, self.population)):
             self.tell(fitness)
+
+
+def _axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and -vectors, in as many threads as PyTorch has: NumPy starts one a core for the smallest matrix."""
+    values, vectors = torch.linalg.eigh(torch.from_numpy(matrix))
+    return values.numpy(), vectors.numpy()
 
 
 class Explicit(Optimizer):
