@@ -7,6 +7,11 @@ from .common.retina import Retina
 from .common.vec_env import GymnasiumVecEnv, make_sb3
 from .common.vision import Vision
 from .cores import CORES, Core, FeedForward
+from .evolution.dream import MixtureDream
+from .evolution.mixture import MixtureModel
+from .evolution.observation import MemoryObservation
+from .evolution.recording import CodedRecording, Recording, random_play
+from .evolution.vae import ConvVAE
 from .hq.learning import HQLearning, HQPolicy
 from .ppo.field_policy import FieldPolicy
 from .ppo.grid_policy import GridPolicy
@@ -43,8 +48,10 @@ __all__ = [
     "CORES",
     "PRESETS",
     "Agent",
+    "CodedRecording",
     "Concatenated",
     "ControllerPolicy",
+    "ConvVAE",
     "Core",
     "DreamVectorEnv",
     "Ensemble",
@@ -63,10 +70,14 @@ __all__ = [
     "Lessons",
     "MapNavigator",
     "MapPolicy",
+    "MemoryObservation",
+    "MixtureDream",
+    "MixtureModel",
     "Planner",
     "Quasimetric",
     "Recogniser",
     "RecognitionPolicy",
+    "Recording",
     "RecurrentPPO",
     "RecurrentPolicy",
     "Retina",
@@ -81,5 +92,6 @@ __all__ = [
     "horizon_errors",
     "load_checkpoint",
     "make_sb3",
+    "random_play",
     "save_checkpoint",
 ]

@@ -126,8 +126,8 @@ class ImaginedVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray], ABC):
         A lane that is not active rests: its observation stays as it is, its reward is 0, and its episode does not end.
 
         Args:
-            actions: (N, ...) of the real action space; lanes that rest or are about to be reset ("next_step") ignore
-                theirs.
+            actions: (N, ...) of the real action space, all of them; lanes that rest or are about to be reset
+                ("next_step") ignore theirs.
             active: (N,) bool; None: all lanes.
 
         Returns:
