@@ -9,10 +9,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
 
-from agents import MixtureDream, MixtureModel
+from agents import GymnasiumVecEnv, MemoryObservation, MixtureDream, MixtureModel
 from agents.evolution.gaussians import sample
 from foveal_envs import check_vector_env
+
+from .dodge import dodge
 
 MODES = ["same_step", "next_step", "disabled"]
 PAIR = gym.spaces.MultiDiscrete([2, 3])
@@ -187,6 +190,14 @@ def test_it_begins_with_first_codes(learned):
     codes = torch.from_numpy(dream.reset(seed=0)[0][:, :6])
     assert (codes[:, None] == mean).all(-1).any(1).all()
     assert len(codes.unique(dim=0)) > 10
+
+
+def test_an_agent_that_trains_in_it_acts_in_the_real_environment(learned):
+    dream = MixtureDream(learned.model, learned.coded.starts(), 8, 20, seed=0)
+    agent = PPO("MlpPolicy", GymnasiumVecEnv(dream), n_steps=16, batch_size=32, seed=0, device="cpu").learn(128)
+    env = MemoryObservation(dodge(4), learned.vae, learned.model)
+    obs, _ = env.reset(seed=0)
+    assert env.step(agent.predict(obs)[0])[0].shape == obs.shape
 
 
 def test_impossible_settings_are_named():
