@@ -8,8 +8,13 @@ from .common.vec_env import GymnasiumVecEnv, make_sb3
 from .common.vision import Vision
 from .cores import CORES, Core, FeedForward
 from .evolution.attention_agent import AttentionAgent
+from .evolution.dream import MixtureDream
+from .evolution.mixture import MixtureModel
+from .evolution.observation import MemoryObservation
 from .evolution.policy import EvolvedPolicy
+from .evolution.recording import CodedRecording, Recording, random_play
 from .evolution.search import Evolution
+from .evolution.vae import ConvVAE
 from .hq.learning import HQLearning, HQPolicy
 from .ppo.field_policy import FieldPolicy
 from .ppo.grid_policy import GridPolicy
@@ -49,8 +54,10 @@ __all__ = [
     "PRESETS",
     "Agent",
     "AttentionAgent",
+    "CodedRecording",
     "Concatenated",
     "ControllerPolicy",
+    "ConvVAE",
     "Core",
     "DreamVectorEnv",
     "Ensemble",
@@ -71,10 +78,14 @@ __all__ = [
     "Lessons",
     "MapNavigator",
     "MapPolicy",
+    "MemoryObservation",
+    "MixtureDream",
+    "MixtureModel",
     "Planner",
     "Quasimetric",
     "Recogniser",
     "RecognitionPolicy",
+    "Recording",
     "RecurrentPPO",
     "RecurrentPolicy",
     "Retina",
@@ -89,5 +100,6 @@ __all__ = [
     "horizon_errors",
     "load_checkpoint",
     "make_sb3",
+    "random_play",
     "save_checkpoint",
 ]

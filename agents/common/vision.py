@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
 from torch import Tensor, nn
 
 from .group import summed
+from .images import Squares
 from .losses import check_losses, descend
 
 SMALLEST = 16  # side of an image, pixels
@@ -58,12 +57,11 @@ class Vision(nn.Module):
         for name, number in numbers.items():
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, not {number}")
-        self.shape, self.codes = space.shape, codes
+        self.squares = Squares(space)
+        self.shape, self.codes, self.channels_last = space.shape, codes, self.squares.channels_last
         self.updates, self.batch_size, self.learning_rate = updates, batch_size, learning_rate
-        self.channels_last = space.shape[-1] <= space.shape[0]
-        sides, channels = (space.shape[:2], space.shape[2]) if self.channels_last else (space.shape[1:], space.shape[0])
-        self.side = 64 if max(sides) >= 64 else 32
-        patch, wide = self.side // FINE, 2 * width
+        channels, side = self.squares.channels, self.squares.side
+        patch, wide = side // FINE, 2 * width
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, width, 2 * patch, patch, patch // 2),
             nn.SiLU(),
@@ -85,7 +83,7 @@ class Vision(nn.Module):
             nn.Conv2d(width, channels * patch**2, 3, 1, 1),
             nn.PixelShuffle(patch),
         )
-        square = channels, self.side, self.side
+        square = channels, side, side
         self.register_buffer("mean", torch.zeros(square))
         self.register_buffer("spread", torch.ones(square))
         self.register_buffer("centre", torch.zeros(codes))
@@ -93,16 +91,9 @@ class Vision(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
         self.requires_grad_(False)
 
-    def _squares(self, images: Tensor) -> Tensor:
-        """Images (B, ...), with channels first or last, as squares (B, channels, side, side)."""
-        images = images.to(self.mean.device, torch.float32) / 255
-        if self.channels_last == (images.shape[1:] == self.shape):
-            images = images.movedim(-1, 1)
-        return _resized(images, self.mean.shape[-2:])
-
     def _read(self, images: Tensor) -> Tensor:
         """What is read and given back: differences from the mean image, each pixel's in units of its own spread."""
-        return (self._squares(images) - self.mean) / self.spread
+        return (self.squares.read(images.to(self.mean.device)) - self.mean) / self.spread
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -113,9 +104,7 @@ class Vision(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Images (B, ...) of the space, floats from 0 to 255, from codes (B, K)."""
-        images = self.mean + self.spread * self.decoder(codes * self.unit + self.centre)
-        images = _resized(images, self.shape[:2] if self.channels_last else self.shape[1:]).clamp(0, 1) * 255
-        return images.movedim(1, -1) if self.channels_last else images
+        return self.squares.write(self.mean + self.spread * self.decoder(codes * self.unit + self.centre))
 
     def learn(self, images: Tensor, generator: torch.Generator | None = None) -> float:
         """Learns from images.
@@ -156,7 +145,7 @@ class Vision(nn.Module):
         """The mean image and the units of its pixels, so that always predicting it has a loss of 1."""
         sums = torch.zeros(2, *self.mean.shape, dtype=torch.float64, device=self.mean.device)
         for part in torch.split(images, CHUNK):
-            squares = self._squares(part).double()
+            squares = self.squares.read(part.to(self.mean.device)).double()
             sums += torch.stack((squares.sum(0), squares.square().sum(0)))
         sums, count = summed([sums, torch.tensor([float(len(images))], dtype=sums.dtype, device=sums.device)])
         mean, square = sums / count
@@ -164,9 +153,3 @@ class Vision(nn.Module):
         square = variance + variance.mean().clamp(min=1e-8)
         self.mean.copy_(mean)
         self.spread.copy_((square * (variance / square).mean().clamp(min=1e-8)).sqrt())
-
-
-def _resized(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Images (B, channels, height, width) in another size."""
-    same = images.shape[-2:] == tuple(size)
-    return images if same else F.interpolate(images, tuple(size), mode="bilinear", antialias=True)

@@ -209,6 +209,7 @@ class Choices(Actions):
         self.sizes = [int(space.n)] if isinstance(space, spaces.Discrete) else space.nvec.tolist()
         self.starts = np.ravel(space.start)
         self.size = self.units = sum(self.sizes)
+        self._offsets = np.cumsum(self.sizes) - self.sizes  # of the blocks
         self.register_buffer("_even", torch.zeros(self.size), persistent=False)
 
     def likely(self, net: Tensor) -> Tensor:
@@ -258,11 +259,13 @@ class Choices(Actions):
         """See `Actions.from_env`."""
         array = _batch(actions, self.space.shape or ())
         numbers = array.reshape(len(array), len(self.sizes)) - self.starts
-        if not np.isin(numbers, np.arange(max(self.sizes))).all() or (numbers >= self.sizes).any():
+        with np.errstate(invalid="ignore"):
+            chosen = numbers.astype(np.int64)
+        if ((chosen != numbers) | (chosen < 0) | (chosen >= self.sizes)).any():
             raise ValueError(f"an action is not one of {self.space}")
-        chosen = torch.as_tensor(numbers.astype(np.int64), device=self._even.device)
-        blocks = [F.one_hot(column, size) for column, size in zip(chosen.unbind(1), self.sizes, strict=True)]
-        return torch.cat(blocks, 1).to(self._even.dtype)
+        vectors = np.zeros((len(chosen), self.size), np.float32)
+        vectors[np.arange(len(chosen))[:, None], chosen + self._offsets] = 1.0
+        return torch.from_numpy(vectors).to(self._even)
 
     def _chosen(self, net: Tensor, scores: Tensor) -> Tensor:
         """One-hot at the largest of `scores` in each block, with the gradient of softmax(net)."""

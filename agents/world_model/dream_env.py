@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
-import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
+from ..common.imagined import ImaginedVectorEnv
 from ..common.sequences import Replay
 from ..cores import State
 from .model import WorldModel
@@ -20,10 +19,10 @@ from .open_loop import open_loop, state_before
 
 HORIZON = 50
 GROUP = 32  # lanes that M imagines at once, always as many: the last bits depend on the size of a batch
-MODES = {"same_step": AutoresetMode.SAME_STEP, "next_step": AutoresetMode.NEXT_STEP}
 
 
-class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
+@final
+class DreamVectorEnv(ImaginedVectorEnv):
     """N episodes inside a world model: Gymnasium's vector environment, for any library that trains in one.
 
     An episode begins at a real step of the replay, with the state that M's core has there. From then on M is fed its
@@ -31,8 +30,10 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
     units; an agent that trained under VecNormalize dreams in the units that it sees. With goal keys, the desired goal
     is that of the real step, and the reward is the agent's objective of the predicted achieved goal.
 
-    The dream reads M and the replay as they are: where the agent learns on, the dream changes. Lane i is seeded
-    `seed + i`, and its episodes do not depend on the number of lanes.
+    The dream reads M and the replay as they are: where the agent learns on, the dream changes, and so does what an
+    episode key stands for. The option `starts` of `reset`, observations (N, ...): every episode of a lane begins at its
+    own, as a real one does, until the next reset of all lanes. Without it they begin at steps drawn uniformly from the
+    replay, and a reset raises ValueError where it has none.
 
     Made by `WorldModelController.dream`.
 
@@ -45,11 +46,13 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
         burn_in: real steps that M's core reads before an episode's start; 0: it begins with the recorded state.
         sampled: True: an episode ends with the probability p that M predicts; False: where p > 1/2.
         seed: of the first reset, unless that has one.
-        autoreset_mode: "same_step" or "next_step", or Gymnasium's AutoresetMode.
+        autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode.
 
     Raises:
         ValueError: an impossible number, another mode, or a model without actions.
     """
+
+    OPTIONS = ("starts",)
 
     def __init__(
         self,
@@ -64,21 +67,13 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
         seed: int | None = None,
         autoreset_mode: str | AutoresetMode = "same_step",
     ) -> None:
-        if num_envs < 1 or horizon < 1:
-            raise ValueError(f"num_envs and horizon must be at least 1, not {num_envs} and {horizon}")
-        mode = MODES.get(autoreset_mode, autoreset_mode) if isinstance(autoreset_mode, str) else autoreset_mode
-        if mode not in MODES.values():
-            raise ValueError(f"autoreset_mode must be one of {', '.join(map(repr, MODES))}, not {autoreset_mode!r}")
         if model.actions is None:
             raise ValueError("this world model does not know its action space: make it with WorldModel.of")
         self.model, self.replay, self.objective = model, replay, objective
-        self.num_envs, self.horizon, self.burn_in, self.sampled = num_envs, horizon, burn_in, sampled
-        self.autoreset_mode = mode
-        self.metadata = {"autoreset_mode": mode, "render_modes": []}
+        self.burn_in, self.sampled = burn_in, sampled
         self._actions, self._encoder = model.actions, model.encoder
-        self.single_observation_space, self.single_action_space = self._encoder.space, self._actions.space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        spaces = self._encoder.space, self._actions.space
+        super().__init__(*spaces, num_envs, horizon, seed=seed, autoreset_mode=autoreset_mode)
         # Rows beyond N fill up the last group.
         rows, device = -(-num_envs // GROUP) * GROUP, self._encoder.device
         self._observation = torch.zeros(rows, self._encoder.observation_size, device=device)  # in the real units
@@ -87,42 +82,19 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
         self._desired = torch.zeros_like(self._achieved)
         self._fresh = torch.zeros(rows, dtype=torch.bool, device=device)  # whether a real episode begins there
         self._state: State = tuple(part.clone() for part in model.initial_state(rows))
-        self._elapsed = np.zeros(num_envs, np.int64)
-        self._pending = np.zeros(num_envs, bool)  # episode over, reset still to come
         self._chances = np.zeros((num_envs, horizon))
-        self._generators: list[np.random.Generator] = []
-        self._seed = seed
         self._starts: Any = None
         self._places = torch.zeros(0, dtype=torch.int64)
         self._counted = -1  # steps of the replay when they were listed
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Begins an episode in every lane.
-
-        Args:
-            seed: of lane 0, lane i takes `seed + i`; or one a lane, None for those that go on with theirs.
-            options: {"starts": observations (N, ...)}: every episode of a lane begins at its own, as a real one does,
-                until the next reset. Without it they begin at steps drawn uniformly from the replay.
-
-        Raises:
-            ValueError: an unknown option, starts that do not fit the space, or a replay that has no step to start from.
-        """
-        options = options or {}
-        if options.keys() - {"starts"}:
-            raise ValueError(f"the only option of a dream's reset is 'starts', not {sorted(options)}")
-        starts = self._turned(options.get("starts"))
-        if starts is not None and not self._fits(starts):
-            raise ValueError(f"starts must be {self.num_envs} observations, an element of {self.observation_space}")
-        self._starts = starts
-        if seed is None and not self._generators:
-            seed = self._seed if self._seed is not None else int(np.random.default_rng().integers(1 << 32))
-        if seed is not None:
-            self._seed_lanes(seed)
-        self._pending[:] = False
-        self._begin(np.arange(self.num_envs))
-        return self._observe(), {}
+    def _take(self, options: Mapping[str, Any]) -> None:
+        if "starts" in options:
+            starts = self._turned(options["starts"])
+            if not self._fits(starts):
+                raise ValueError(f"starts must be {self.num_envs} observations, an element of {self.observation_space}")
+            self._starts = starts
+        elif options.get("reset_mask") is None:
+            self._starts = None
 
     def _turned(self, starts: Any) -> Any:
         """Starts, their images with the channels where the space has them."""
@@ -139,55 +111,15 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
             for key, part in parts.items()
         )
 
-    def _seed_lanes(self, seed: int | Sequence[int | None]) -> None:
-        seeds = [seed + lane for lane in range(self.num_envs)] if isinstance(seed, int | np.integer) else list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"a list of seeds must have one for each of the {self.num_envs} lanes, not {len(seeds)}")
-        old = self._generators or [np.random.default_rng() for _ in seeds]
-        pairs = zip(seeds, old, strict=True)
-        self._generators = [own if given is None else np.random.default_rng(given) for given, own in pairs]
-
-    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One imagined step in every lane.
-
-        Args:
-            actions: (N, ...) of the real action space; lanes about to be reset ("next_step") ignore theirs.
-
-        Returns:
-            Observations, rewards (N,) float64, terminated (N,) bool, truncated (N,) bool, and infos, in "same_step"
-            mode with `final_obs` where an episode ended.
-
-        Raises:
-            gymnasium.error.ResetNeeded: there was no reset.
-            ValueError: actions of a wrong shape, or that the space does not have.
-            FloatingPointError: M predicts what is not finite.
-        """
-        if not self._generators:
-            raise gym.error.ResetNeeded("reset the dream before its first step")
+    @torch.no_grad()
+    def _imagine(self, actions: Any, moving: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         vectors = self._actions.from_env(actions)
         if len(vectors) != self.num_envs:
             raise ValueError(f"there must be an action for each of the {self.num_envs} lanes, not {len(vectors)}")
-        waiting = self._pending.copy()
-        rewards, terminated = self._imagine(vectors)
-        rewards[waiting], terminated[waiting] = 0.0, False
-        self._elapsed += 1
-        truncated = (self._elapsed >= self.horizon) & ~waiting
-        ended = terminated | truncated
-        infos: dict[str, Any] = {}
-        if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            if ended.any():
-                infos = {"final_obs": self._last(ended), "_final_obs": ended, "final_info": {}, "_final_info": ended}
-                self._begin(np.flatnonzero(ended))
-        else:
-            self._begin(np.flatnonzero(waiting))
-            self._pending = ended
-        return self._observe(), rewards, terminated, truncated, infos
-
-    @torch.no_grad()
-    def _imagine(self, vectors: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """M's predictions become the lanes' observations; rewards (N,) and whether an episode ends (N,)."""
         padded = torch.zeros(len(self._seen), vectors.shape[1], device=vectors.device)
         padded[: self.num_envs] = vectors
+        moves = torch.zeros_like(self._fresh)
+        moves[: self.num_envs] = torch.from_numpy(moving)
         outputs = []
         for first in range(0, len(padded), GROUP):
             rows = slice(first, first + GROUP)
@@ -195,15 +127,16 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
             out, after = open_loop(self.model, self._seen[rows], padded[None, rows], state, self._fresh[rows])
             outputs.append(out)
             for part, new in zip(self._state, after, strict=True):
-                part[rows] = new
+                part[rows] = torch.where(moves[rows].view(-1, *[1] * (new.dim() - 1)), new, part[rows])
         out = torch.cat(outputs, 1)
-        if not torch.isfinite(out).all():
+        if not torch.isfinite(out[:, moves]).all():
             raise FloatingPointError("the world model predicts what is not finite: dream with a shorter horizon")
-        named = self.model.named(out)
-        self._seen, self._observation = out[0, :, : self._encoder.observation_size], named["observation"][0]
-        self._fresh = torch.zeros_like(self._fresh)
+        named, moved = self.model.named(out), moves[:, None]
+        self._seen = torch.where(moved, out[0, :, : self._encoder.observation_size], self._seen)
+        self._observation = torch.where(moved, named["observation"][0], self._observation)
+        self._fresh &= ~moves
         if self._encoder.has_goal:
-            self._achieved = named["achieved_goal"][0]
+            self._achieved = torch.where(moved, named["achieved_goal"][0], self._achieved)
             reward = self.objective(named, self._desired[None])[0]
         else:
             reward = named["reward"][0] * self.model.scale.reward
@@ -214,19 +147,14 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
         chances = self._chances[np.arange(self.num_envs), np.minimum(self._elapsed, self.horizon - 1)]
         return reward[: self.num_envs].double().cpu().numpy(), ends > chances
 
-    def _begin(self, lanes: np.ndarray) -> None:
-        """New episodes in some lanes (n,)."""
-        if not len(lanes):
-            return
+    def _begin(self, lanes: np.ndarray, generators: Sequence[np.random.Generator]) -> None:
         if self._starts is None:
             self._list_places()
         places = torch.zeros(len(self._seen), dtype=torch.int64)
-        for lane in lanes.tolist():
-            generator = self._generators[lane]
+        for lane, generator in zip(lanes.tolist(), generators, strict=True):
             if self._starts is None:
                 places[lane] = self._places[int(generator.integers(len(self._places)))]
             self._chances[lane] = generator.random(self.horizon) if self.sampled else 0.5
-        self._elapsed[lanes] = 0
         rows = torch.from_numpy(lanes)
         if self._starts is not None:
             self._begin_at_starts(rows)
@@ -290,10 +218,3 @@ class DreamVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray]):
     def _observe(self) -> Any:
         count = self.num_envs
         return self._encoder.decode(self._observation[:count], self._achieved[:count], self._desired[:count])
-
-    def _last(self, ended: np.ndarray) -> np.ndarray:
-        """(N,) object array: the last observation of each lane that ended, else None."""
-        final, whole = np.full(self.num_envs, None, object), self._observe()
-        for lane in np.flatnonzero(ended).tolist():
-            final[lane] = {key: part[lane] for key, part in whole.items()} if isinstance(whole, dict) else whole[lane]
-        return final

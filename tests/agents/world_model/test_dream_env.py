@@ -47,7 +47,7 @@ def certain(agent: WorldModelController, probability: float) -> WorldModelContro
     return agent
 
 
-@pytest.mark.parametrize("mode", ["same_step", "next_step"])
+@pytest.mark.parametrize("mode", ["same_step", "next_step", "disabled"])
 @pytest.mark.parametrize("which", ["cart", "recurrent", "goals"])
 def test_it_keeps_the_contract_of_vector_environments(which, mode, request):
     agent = request.getfixturevalue(which)
@@ -200,7 +200,7 @@ def test_observations_of_whole_numbers_are_rounded():
     [
         ({"num_envs": 0}, "at least 1"),
         ({"horizon": 0}, "at least 1"),
-        ({"autoreset_mode": "disabled"}, "'same_step', 'next_step'"),
+        ({"autoreset_mode": "never"}, "'same_step', 'next_step', 'disabled'"),
     ],
 )
 def test_impossible_settings_are_named(cart, keywords, message):
@@ -221,3 +221,34 @@ def test_impossible_calls_are_named(cart):
     for actions in ([0, 2], [0, 0.5], [0], [[0, 1]]):
         with pytest.raises(ValueError, match="action"):
             dream.step(actions)
+
+
+@pytest.mark.parametrize("which", ["cart", "recurrent"])
+def test_an_episode_is_a_function_of_its_key_and_lanes_may_rest(which, request):
+    agent = request.getfixturevalue(which)
+    keys = np.arange(40, dtype=np.uint64)
+    dream = agent.dream(40, horizon=5, autoreset_mode="disabled", seed=0)
+    mask = np.arange(40) % 4 > 0
+    dream.reset(options={"episode_key": keys, "reset_mask": mask})
+    with pytest.raises(gym.error.ResetNeeded, match="reset lanes"):
+        dream.step(np.zeros(40, int))
+    first, infos = dream.reset(options={"episode_key": keys})
+    np.testing.assert_array_equal(infos["episode_key"], keys)
+    alive, traces = np.ones(40, bool), [first]
+    for _ in range(4):
+        obs, _, terminated, truncated, _ = dream.step(np.ones(40, int), alive)
+        np.testing.assert_array_equal(obs[~alive], traces[-1][~alive])
+        alive &= ~(terminated | truncated)
+        traces.append(obs)
+    assert 0 < alive.sum() < 40
+    again = agent.dream(40, horizon=5, autoreset_mode="disabled", seed=9)
+    again.reset()
+    assert (again.reset(options={"episode_key": keys, "reset_mask": mask})[0][mask] == first[mask]).all()
+    alive = mask.copy()
+    for expected in traces[1:]:
+        obs, _, terminated, truncated, _ = again.step(np.ones(40, int), alive)
+        np.testing.assert_array_equal(obs[alive], expected[alive])
+        alive &= ~(terminated | truncated)
+    for options in ({"episode_key": [1.5] * 40}, {"episode_key": keys[:3]}, {"reset_mask": np.ones(3, bool)}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            again.reset(options=options)
