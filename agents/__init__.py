@@ -15,6 +15,7 @@ from .evolution.policy import EvolvedPolicy
 from .evolution.recording import CodedRecording, Recording, random_play
 from .evolution.search import Evolution
 from .evolution.vae import ConvVAE
+from .evolution.vision_memory_controller import VisionMemoryController, VisionMemoryPolicy
 from .hq.learning import HQLearning, HQPolicy
 from .ppo.field_policy import FieldPolicy
 from .ppo.grid_policy import GridPolicy
@@ -45,6 +46,7 @@ AGENTS: dict[str, type[Agent]] = {
     "MapNavigator": MapNavigator,
     "Recogniser": Recogniser,
     "RecurrentPPO": RecurrentPPO,
+    "VisionMemoryController": VisionMemoryController,
     "WorldModelController": WorldModelController,
 }
 
@@ -95,6 +97,8 @@ __all__ = [
     "TwoStream",
     "TwoStreamExtractor",
     "Vision",
+    "VisionMemoryController",
+    "VisionMemoryPolicy",
     "WorldModel",
     "WorldModelController",
     "horizon_errors",

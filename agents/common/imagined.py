@@ -57,7 +57,7 @@ class ImaginedVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray], ABC):
         if mode not in MODES.values():
             raise ValueError(f"autoreset_mode must be one of {', '.join(map(repr, MODES))}, not {autoreset_mode!r}")
         self.num_envs, self.horizon, self.autoreset_mode = num_envs, horizon, mode
-        self.metadata = {"autoreset_mode": mode, "render_modes": []}
+        self.metadata = {"autoreset_mode": mode, "render_modes": [], "episode_keys": True}
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from stable_baselines3.common.type_aliases import GymEnv
 
-from .policy import EvolvedPolicy
+from ..common.actor import Actor
 from .search import Evolution
 
 SCALES = {"query": 3.0, "key": 3.0, "query_bias": 3.0, "key_bias": 3.0, "read": 10.0, "output": 10.0}
@@ -29,7 +29,7 @@ class AttentionAgent(Evolution):
 
     def __init__(
         self,
-        policy: str | type[EvolvedPolicy] = "EvolvedPolicy",
+        policy: str | type[Actor] = "EvolvedPolicy",
         env: GymEnv | str | None = None,
         *,
         net: Literal["attention"] = "attention",
@@ -52,7 +52,7 @@ class AttentionAgent(Evolution):
             state: (N, S) that `predict` returned.
         """
         height, width, _ = self.observation_space.shape  # type: ignore[misc]
-        count: int = self.policy.net.patches  # type: ignore[attr-defined]
+        count: int = self.policy.net.patches
         places = state[:, -2 * count :].reshape(len(state), count, 2)
         turned: np.ndarray = places[:, :, ::-1] * (width, height)
         return turned

@@ -120,7 +120,7 @@ class Lanes:
                 self.begins = "seeds"
             if self.begins != "none":
                 self._inner = inner
-                self._rests = "active" in inspect.signature(inner.step).parameters
+                self._rests = getattr(inner, "can_rest", "active" in inspect.signature(inner.step).parameters)
 
     def start(self, seed: int) -> None:
         """Before a generation's first episodes."""

@@ -15,6 +15,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv, VecTransposeImage
 from torch import Tensor
 
+from ..common.actor import Actor
 from ..common.agent import Agent, Step, check_finite
 from ..common.data import check_range
 from ..common.group import summed
@@ -74,12 +75,12 @@ class Evolution(Agent):
     PROGRESS: ClassVar[tuple[str, ...]] = (*Agent.PROGRESS, "searched", "generation", "best", "tests_since_best")
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"EvolvedPolicy": EvolvedPolicy}
-    policy: EvolvedPolicy
+    policy: Any
     exploring = True  # always: episodes of training say nothing about the policy
 
     def __init__(
         self,
-        policy: str | type[EvolvedPolicy] = "EvolvedPolicy",
+        policy: str | type[Actor] = "EvolvedPolicy",
         env: GymEnv | str | None = None,
         *,
         net: Literal["attention", "fast_weights", "linear", "lstm", "recurrent"] = "linear",
@@ -138,19 +139,29 @@ class Evolution(Agent):
         super()._setup_model()
         if self.population < 4:
             raise ValueError(f"population must be at least 4, not {self.population}")
-        self.policy = self.policy_class(  # type: ignore[assignment]
-            self.observation_space, self.action_space, net=self.net, net_kwargs=self.net_kwargs, **self.policy_kwargs
-        )
+        self.policy = self.policy_class(self.observation_space, self.action_space, **self._policy_keywords())
         seed = int(np.random.randint(1 << 31)) if self.seed is None else self.seed  # noqa: NPY002 (seeded by SB3)
-        scale = self.policy.net.spread(self.scales)
+        scale = self.evolved.net.spread(self.scales)
         self.search = Search(self.optimizer, scale, self.sigma, self.population, seed, self.optimizer_kwargs)
         self._setup_lanes()
 
     def _setup_lanes(self) -> None:
         self.core_states = ()
-        self._states = np.zeros((self.lanes, self.policy.net.state_size))
-        self._outputs = np.zeros((self.lanes, self.policy.net.outputs))
-        self._jobs = Jobs(np.zeros(0, np.int64), np.zeros(0, np.uint64), self.lanes)
+
+    def _policy_keywords(self) -> dict[str, Any]:
+        """A subclass adds those of its own policy."""
+        return {"net": self.net, "net_kwargs": self.net_kwargs, **self.policy_kwargs}
+
+    @property
+    def evolved(self) -> EvolvedPolicy:
+        """What is evolved: the policy, or a part of it."""
+        policy: EvolvedPolicy = self.policy
+        return policy
+
+    @property
+    def arena(self) -> VecEnv:
+        """Where the candidates play: the environment, or what stands for it."""
+        return self.training_env  # type: ignore[no-any-return]
 
     @property
     def searched(self) -> dict[str, Any]:
@@ -180,15 +191,17 @@ class Evolution(Agent):
     def begin_rollout(self) -> None:
         """See `Agent.begin_rollout`: lists the jobs of the generation, of which this process has its share."""
         if not self.search.started:
-            self.search.start(self.policy.weights.detach().numpy())
+            self.search.start(self.evolved.weights.detach().numpy())
         # The mean is the last candidate, and plays only where it is tested.
         self._weights = np.concatenate((self.search.ask(), self.search.mean[None]))
         keys = self._keys(self.generation, self.population, self.episodes).T
         who = np.broadcast_to(np.arange(self.population), keys.shape)
         tests = self._keys(TESTS, 1, self.test_episodes if self._tests_now else 0)[0]
         everyone = np.concatenate((who.ravel(), np.full(len(tests), self.population)))
-        share = slice(self.rank, None, self.processes)
-        self._jobs = Jobs(everyone[share], np.concatenate((keys.ravel(), tests))[share], self.lanes, self.gamma)
+        share, lanes = slice(self.rank, None, self.processes), self.arena.num_envs
+        self._jobs = Jobs(everyone[share], np.concatenate((keys.ravel(), tests))[share], lanes, self.gamma)
+        self._states = np.zeros((lanes, self.evolved.net.state_size))
+        self._outputs = np.zeros((lanes, self.evolved.net.outputs))
         self._before, self._places = self.num_timesteps, (share, len(everyone))
 
     @property
@@ -196,11 +209,11 @@ class Evolution(Agent):
         return (self.generation + 1) % self.test_every == 0
 
     def _collect(self, callback: BaseCallback) -> int | None:
-        jobs, lanes, steps = self._jobs, Lanes(self.training_env), 0
+        jobs, lanes, steps, count = self._jobs, Lanes(self.arena), 0, self.arena.num_envs
         lanes.start(int(self._keys(self.generation, 1, 1)[0, 0] % 2**31))
-        jobs.take(np.arange(self.lanes))
-        obs = lanes.begin(np.arange(self.lanes), jobs.lane_keys)
-        start = np.ones(self.lanes, bool)
+        jobs.take(np.arange(count))
+        obs = lanes.begin(np.arange(count), jobs.lane_keys)
+        start = np.ones(count, bool)
         while not jobs.finished:
             check_finite("observation", obs, self.num_timesteps)
             flags = torch.from_numpy(start)
@@ -228,7 +241,7 @@ class Evolution(Agent):
     def act(self, obs: Any, episode_start: Tensor) -> tuple[np.ndarray, dict[str, Any], tuple[State, ...]]:
         """See `Agent.act`: every lane's own candidate acts; outputs that are not finite count as 0 and are noted."""
         self._states[episode_start.numpy()] = 0.0
-        policy, outputs, active = self.policy, self._outputs, self._jobs.active
+        policy, outputs, active = self.evolved, self._outputs, self._jobs.active
         policy.net.kernel(self._weights, self._jobs.who, active, policy.inputs(obs), self._states, outputs)
         broken = ~np.isfinite(outputs).all(1) & active
         if broken.any():
@@ -278,7 +291,7 @@ class Evolution(Agent):
 
     def _keep(self, weights: np.ndarray) -> None:
         with torch.no_grad():
-            self.policy.weights.copy_(torch.from_numpy(weights))
+            self.evolved.weights.copy_(torch.from_numpy(weights))
 
     def _refuse_broken(self) -> None:
         """Candidates whose outputs were not finite count as the worst; if all are so, nothing can be learned.

@@ -21,6 +21,7 @@ AGENT_PAGES = {
     "MapNavigator": "hierarchical_controller.md#places-never-seen-before-mapnavigator",
     "Recogniser": "recogniser.md",
     "RecurrentPPO": "recurrent_ppo.md",
+    "VisionMemoryController": "evolution.md#visionmemorycontroller",
     "WorldModelController": "world_model_controller.md",
 }
 

@@ -17,6 +17,7 @@ from agents import (
     MapNavigator,
     Recogniser,
     RecurrentPPO,
+    VisionMemoryController,
     WorldModelController,
     make_sb3,
 )
@@ -61,6 +62,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "RecurrentPPO": ("Foveal/Parking-v0", {}),
     "RecurrentPPO, delta": TARGET,
     "RecurrentPPO, fields": ("Foveal/VisualSearch-v0", {"actuators": "fields", "proprioception": "saccade"}),
+    "VisionMemoryController": ("Foveal/TakeCover-v0", {"size": 24, "frame_skip": 40}),
     "WorldModelController": TARGET,
     "WorldModelController, choices": ("Foveal/Pole-v0", {"actuators": "bang-bang", "pain": True}),
     "WorldModelController, recurrent": TARGET,
@@ -97,6 +99,9 @@ MAKERS: dict[str, Callable[..., Agent]] = {
     "RecurrentPPO, delta": lambda **more: RecurrentPPO(**{"n_steps": 8, "core": "delta", **more}),
     "RecurrentPPO, fields": lambda **more: RecurrentPPO(
         **{"policy": "FieldPolicy", "n_steps": 8, "core_kwargs": {"size": 4}, "policy_kwargs": {"tiles": 5}, **more}
+    ),
+    "VisionMemoryController": lambda **more: VisionMemoryController(
+        **{"frames": 40, "population": 4, "episodes": 1, "horizon": 3, "test_every": 1000, **more}
     ),
     "WorldModelController": lambda **more: WorldModelController(**{**SMALL_WORLD, **SMALL_CORES, **more}),
     "WorldModelController, choices": lambda **more: WorldModelController(
