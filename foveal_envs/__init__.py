@@ -29,6 +29,7 @@ register("Foveal/Pole-v0", "Pole", LIMIT, -0.05)
 register("Foveal/DoublePole-v0", "DoublePole", LIMIT, -0.05)
 register("Foveal/TakeCover-v0", "TakeCover", 10 * LIMIT, 750.0)
 register("Foveal/FourRooms-v0", "FourRooms", LIMIT, -9.0)
+register("Foveal/CuriosityGrid-v0", "CuriosityGrid", 10 * LIMIT, 0.9)
 register("Foveal/HQMaze-v0", "HQMaze", LIMIT, 95.0)
 register("Foveal/KeyDoorMaze-v0", "KeyDoorMaze", LIMIT, 450.0)
 register("Foveal/SwampNavigation-v0", "SwampNavigation", LIMIT, -5.0)
@@ -42,11 +43,11 @@ _CONCATENATED = (
 )  # fmt: skip
 _FLAT: dict[str, dict[str, Any]] = {
     **{name: {"goal_format": "concat"} for name in _CONCATENATED},
-    **{name: {"one_hot": True} for name in ("HQMaze", "KeyDoorMaze")},
+    **{name: {"one_hot": True} for name in ("CuriosityGrid", "HQMaze", "KeyDoorMaze")},
 }
 for _name, _keywords in _FLAT.items():
-    _threshold = gymnasium.spec(f"Foveal/{_name}-v0").reward_threshold
-    register(f"Foveal/{_name}-flat-v0", _name, LIMIT, _threshold, **_keywords)
+    _spec = gymnasium.spec(f"Foveal/{_name}-v0")
+    register(f"Foveal/{_name}-flat-v0", _name, _spec.max_episode_steps, _spec.reward_threshold, **_keywords)
 
 _HOMES = {  # public names and their modules, imported on first use
     "Foveate": "wrappers",

@@ -30,6 +30,7 @@ _MODULES = {
     "DoublePole": "control.double_pole",
     "TakeCover": "control.take_cover",
     "FourRooms": "navigation.four_rooms",
+    "CuriosityGrid": "navigation.curiosity_grid",
     "HQMaze": "navigation.hq_maze",
     "KeyDoorMaze": "navigation.key_door_maze",
     "SwampNavigation": "navigation.swamp_navigation",

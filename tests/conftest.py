@@ -72,6 +72,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"form": "one_hot", "goals": "held_out", "reward": "reached", "moves": 6},
         {"goals": "train", "held_out": "room", "goal_format": "concat", "reward": "terminal", "moves": 5},
     ],
+    "Foveal/CuriosityGrid-v0": [
+        {"moves": 60},
+        {"layout": "open", "moves": 40, "one_hot": True},
+        {"layout": ["S.~", "#.~"], "moves": 30},
+    ],
     "Foveal/HQMaze-v0": [{}, {"layout": ["S.", ".G"], "moves": 5, "one_hot": True}],
     "Foveal/KeyDoorMaze-v0": [{}, {"layout": ["KSDG"], "moves": 5, "one_hot": True}],
     "Foveal/SwampNavigation-v0": [

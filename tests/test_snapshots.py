@@ -19,7 +19,7 @@ from foveal_envs import FovealEnv, FovealVectorEnv, Task
 from .conftest import CASES, IDS, case_name
 
 ROOT = Path(__file__).parent.parent
-NAVIGATION = ["FourRooms", "HQMaze", "KeyDoorMaze", "MazeNavigation", "SwampNavigation"]
+NAVIGATION = ["CuriosityGrid", "FourRooms", "HQMaze", "KeyDoorMaze", "MazeNavigation", "SwampNavigation"]
 MEMORY = ["AssociativeRecall", "Catch", "FlipFlop", "FormalLanguage", "GridSearch", "Parking"]
 CONTROL = ["DoublePole", "Pole", "TakeCover"]
 PICTURES = ["GlimpseClassification", "ImageSearch", "SameDifferent", "VisualSearch"]
