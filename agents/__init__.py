@@ -32,14 +32,17 @@ from .world_model.controller import WorldModelController
 from .world_model.dream_env import DreamVectorEnv
 from .world_model.ensemble import Ensemble
 from .world_model.evaluator import Evaluator
+from .world_model.explorer import CuriousExplorer, TablePolicy
 from .world_model.horizon import HorizonErrors, horizon_errors
 from .world_model.model import WorldModel
 from .world_model.planning import Planner
 from .world_model.policy import ControllerPolicy
 from .world_model.presets import PRESETS
+from .world_model.tables import TableModel
 
 AGENTS: dict[str, type[Agent]] = {
     "AttentionAgent": AttentionAgent,
+    "CuriousExplorer": CuriousExplorer,
     "Evolution": Evolution,
     "HQLearning": HQLearning,
     "HierarchicalController": HierarchicalController,
@@ -61,6 +64,7 @@ __all__ = [
     "ControllerPolicy",
     "ConvVAE",
     "Core",
+    "CuriousExplorer",
     "DreamVectorEnv",
     "Ensemble",
     "Evaluator",
@@ -93,6 +97,8 @@ __all__ = [
     "Retina",
     "SaveCheckpoint",
     "SubgoalGenerator",
+    "TableModel",
+    "TablePolicy",
     "Teacher",
     "TwoStream",
     "TwoStreamExtractor",

@@ -15,6 +15,7 @@ README = Path(__file__).parents[2] / "README.md"
 MARKED = re.compile(r"(<!-- recipes: table -->\n).*?(<!-- end -->)", re.DOTALL)
 AGENT_PAGES = {
     "AttentionAgent": "evolution.md#attentionagent",
+    "CuriousExplorer": "curiosity.md",
     "Evolution": "evolution.md",
     "HQLearning": "hq_learning.md",
     "HierarchicalController": "hierarchical_controller.md",

@@ -11,6 +11,7 @@ import foveal_envs  # noqa: F401
 from agents import (
     Agent,
     AttentionAgent,
+    CuriousExplorer,
     Evolution,
     HierarchicalController,
     HQLearning,
@@ -53,6 +54,8 @@ def make(name: str, lanes: int = 4, env: Any = None, **keywords: Any) -> Agent:
 
 TARGET = ("Foveal/TargetDetection-v0", {"moves": 5})
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "CuriousExplorer": ("Foveal/CuriosityGrid-v0", {"moves": 30}),
+    "CuriousExplorer, nets": ("Foveal/CuriosityGrid-v0", {"moves": 30}),
     "AttentionAgent": ("Foveal/TakeCover-v0", {"size": 24, "frame_skip": 40}),
     "Evolution": TARGET,
     "HQLearning": ("Foveal/HQMaze-v0", {"moves": 30}),
@@ -69,6 +72,8 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # Called with the environment and with keywords in place of these.
 MAKERS: dict[str, Callable[..., Agent]] = {
+    "CuriousExplorer": lambda **more: CuriousExplorer(**{"members": 2, **more}),
+    "CuriousExplorer, nets": lambda **more: CuriousExplorer(**{"members": 2, "net": {"hidden": 4}, **more}),
     "AttentionAgent": lambda **more: AttentionAgent(
         **{
             "population": 4,

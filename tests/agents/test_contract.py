@@ -213,7 +213,7 @@ class Spoiled(VecEnvWrapper):
 
 
 SPOILT = [(name, what) for name in NAMES for what in ("reward", "observation")]
-for _name in ("AttentionAgent", "HQLearning"):  # which see whole numbers
+for _name in ("AttentionAgent", "CuriousExplorer", "CuriousExplorer, nets", "HQLearning"):  # which see whole numbers
     SPOILT.remove((_name, "observation"))
 for _what in ("reward", "observation"):  # which plays in no wrapped environment
     SPOILT.remove(("VisionMemoryController", _what))
