@@ -176,9 +176,9 @@ class CuriousExplorer(Agent):
         """See `Agent.remember`: M learns from the steps of all lanes."""
         after = np.asarray(step.next_obs, np.int64).reshape(-1) - int(self.observation_space.start)
         self._errors = [
-            self.model.learn(int(state), int(action), int(following), float(reward))
-            for state, action, following, reward in zip(
-                step.act["state"], step.act["action"], after, step.rewards, strict=True
+            self.model.learn(int(state), int(action), int(following), float(reward), bool(terminated))
+            for state, action, following, reward, terminated in zip(
+                step.act["state"], step.act["action"], after, step.rewards, step.terminated, strict=True
             )
         ]
         np.add.at(self.state_visits, step.act["state"], 1)

@@ -52,6 +52,7 @@ class TableModel:
         self.rate = rate
         self.p = np.random.default_rng(seed).dirichlet(np.ones(states), (members, states, actions))
         self.visits = np.zeros((states, actions, states))  # how often each state followed
+        self.continued = np.zeros_like(self.visits)  # and how often the episode went on
         self.reward = np.zeros((states, actions))  # mean
         self.fast, self.slow, self.last = np.ones((3, states, actions))
         self._first = self._spread()  # of the members' predictions
@@ -67,11 +68,12 @@ class TableModel:
         count: np.ndarray = self.visits.sum(-1)
         return count
 
-    def learn(self, state: int, action: int, after: int, reward: float = 0.0) -> float:
-        """Learns from a step, and returns M's error in it."""
+    def learn(self, state: int, action: int, after: int, reward: float = 0.0, terminated: bool = False) -> float:
+        """Learns from a step, which may have ended the episode, and returns M's error in it."""
         place = state, action
         error = 1 - float(self.p[:, state, action, after].mean())
         self.visits[state, action, after] += 1
+        self.continued[state, action, after] += not terminated
         self.reward[place] += (reward - self.reward[place]) / self.visits[place].sum()
         self.adapt(state, action, after)
         self.last[place] = error - (1 - float(self.p[:, state, action, after].mean()))
@@ -113,7 +115,7 @@ class TableModel:
         """Values (S, A) of actions by value iteration in what M has seen, from the values (S,) given, which change.
 
         Q(s, a) = r(s, a) + gamma sum_s' n(s, a, s') / n(s, a) max_a' Q(s', a'), and `optimism` where a was never tried
-        in s: the unknown needs an optimistic return, not an optimistic reward.
+        in s: the unknown needs an optimistic return, not an optimistic reward. Nothing follows the end of an episode.
 
         Args:
             values: V of the last plan.
@@ -123,12 +125,12 @@ class TableModel:
             sweeps: of all states.
         """
         q = np.empty_like(rewards)
-        _plan(self.visits, rewards, gamma, optimism, sweeps, values, q)
+        _plan(self.tried, self.continued, rewards, gamma, optimism, sweeps, values, q)
         return q
 
     def get_state(self) -> dict[str, Any]:
         """All tables."""
-        names = ("p", "visits", "reward", "fast", "slow", "last", "_first", "_disagreement")
+        names = ("p", "visits", "continued", "reward", "fast", "slow", "last", "_first", "_disagreement")
         return {name: getattr(self, name) for name in names}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -233,8 +235,8 @@ class NetTableModel(TableModel):
 
 @compiled
 def _plan(
-    visits: np.ndarray, rewards: np.ndarray, gamma: float, optimism: float, sweeps: int, values: np.ndarray,
-    q: np.ndarray,
+    tried: np.ndarray, continued: np.ndarray, rewards: np.ndarray, gamma: float, optimism: float, sweeps: int,
+    values: np.ndarray, q: np.ndarray,
 ) -> None:  # fmt: skip
     states, actions = rewards.shape
     for sweep in range(sweeps):
@@ -243,13 +245,10 @@ def _plan(
             s = k if sweep % 2 == 0 else states - 1 - k  # there and back: what is found spreads in both directions
             best = -np.inf
             for a in range(actions):
-                count, total = 0.0, 0.0
+                total = 0.0
                 for after in range(states):
-                    n = visits[s, a, after]
-                    if n > 0.0:
-                        count += n
-                        total += n * values[after]
-                q[s, a] = rewards[s, a] + gamma * total / count if count > 0.0 else optimism
+                    total += continued[s, a, after] * values[after]
+                q[s, a] = rewards[s, a] + gamma * total / tried[s, a] if tried[s, a] > 0.0 else optimism
                 best = max(best, q[s, a])
             change = max(change, abs(best - values[s]))
             values[s] = best

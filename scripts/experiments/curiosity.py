@@ -69,7 +69,8 @@ def know(job: Job) -> list[Row]:
     while worlds["tried_count"][0] < (1 - LEFT) * task.pairs:
         task.step(worlds, np.ones(1, bool), task.oracle(worlds), rewards, ends)
         steps += 1
-    return [{"steps": float(steps), "noise": float(worlds["noise"][0] / steps / task.noisy.mean())}]
+    noise = float(worlds["noise"][0] / steps / task.noisy.mean())
+    return [{"steps": float(steps), "noise": noise, "environment_steps": steps}]
 
 
 def make(table: str, learner: str, stops: bool, layouts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
