@@ -29,6 +29,7 @@ from .subgoals.leg_evaluator import LegEvaluator, Quasimetric
 from .subgoals.map_navigator import MapNavigator, MapPolicy
 from .values.uvfa import Concatenated, TwoStream, TwoStreamExtractor
 from .world_model.controller import WorldModelController
+from .world_model.curiosity import CuriosityReward
 from .world_model.dream_env import DreamVectorEnv
 from .world_model.ensemble import Ensemble
 from .world_model.evaluator import Evaluator
@@ -64,6 +65,7 @@ __all__ = [
     "ControllerPolicy",
     "ConvVAE",
     "Core",
+    "CuriosityReward",
     "CuriousExplorer",
     "DreamVectorEnv",
     "Ensemble",
