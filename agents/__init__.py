@@ -40,6 +40,7 @@ from .world_model.planning import Planner
 from .world_model.policy import ControllerPolicy
 from .world_model.presets import PRESETS
 from .world_model.tables import TableModel
+from .world_model.thinking import ThinkingController, ThinkingPolicy
 
 AGENTS: dict[str, type[Agent]] = {
     "AttentionAgent": AttentionAgent,
@@ -50,6 +51,7 @@ AGENTS: dict[str, type[Agent]] = {
     "MapNavigator": MapNavigator,
     "Recogniser": Recogniser,
     "RecurrentPPO": RecurrentPPO,
+    "ThinkingController": ThinkingController,
     "VisionMemoryController": VisionMemoryController,
     "WorldModelController": WorldModelController,
 }
@@ -102,6 +104,8 @@ __all__ = [
     "TableModel",
     "TablePolicy",
     "Teacher",
+    "ThinkingController",
+    "ThinkingPolicy",
     "TwoStream",
     "TwoStreamExtractor",
     "Vision",

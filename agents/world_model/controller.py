@@ -32,7 +32,7 @@ from .experience import Experience
 from .exploration import Exploration
 from .fitting import BURN_IN
 from .model import Dream, States, WorldModel, usual_output
-from .objectives import Objective, make_objective, signal_keys, signals_in
+from .objectives import Objective, make_objective, signal_keys, signals_in, with_curiosity
 from .online import NEEDED, online_descent
 from .planning import Planner
 from .policy import ControllerPolicy
@@ -94,6 +94,9 @@ class WorldModelController(Agent):
             what C does not do.
         objective: "goal_match", "goal_error", "reward", "signals" or a function, see `make_objective`; None: the one
             that suits the observations.
+        curiosity: weight of what M can still learn, added to the objective and climbed in imagination: the disagreement
+            of an "Ensemble" whose core has no state, or the error that M expects of itself (`model_kwargs={"error":
+            True}`), which noise attracts.
         match_widths: widths w of the goal reward, the mean of exp(-|d - x| / w); None: -E = -1/2 |d - x|^2.
         signals: pain and pleasure units: column of the observation, or key of the info in every step -> desired value,
             as {"2": 0.0} or {"pain": 0.0}; columns in the units that the agent is given, so in those of a VecNormalize.
@@ -193,6 +196,7 @@ class WorldModelController(Agent):
         ent_coef: float = 0.0,
         random_share: float = 0.0,
         objective: str | Objective | None = None,
+        curiosity: float = 0.0,
         match_widths: tuple[float, ...] | None = (0.2, 0.7),
         signals: dict[str, float] | None = None,
         burn_in: int | None = None,
@@ -269,6 +273,7 @@ class WorldModelController(Agent):
         self.ent_coef = ent_coef
         self.random_share = random_share
         self.objective = objective
+        self.curiosity = curiosity
         self.match_widths = match_widths
         self.signals = signals
         self.burn_in = burn_in  # type: ignore[assignment]
@@ -377,6 +382,8 @@ class WorldModelController(Agent):
         self._objective = make_objective(
             self.objective, encoder.has_goal, self.match_widths, self.signals, encoder.observation_size
         )
+        if self.curiosity:
+            self._objective = with_curiosity(self._objective, self.curiosity, self._what_is_curious())
         if self.weight_range is not None:
             for parameter in learned((*self.policy.parameters(), *self.world_model.parameters())):
                 nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
@@ -463,6 +470,18 @@ class WorldModelController(Agent):
             self.measures["train/return"] = returns.mean().detach()
         for optimizer, rate in zip(self._optimizers(), self._rates(), strict=True):
             optimizer.param_groups[0]["lr"] = rate
+
+    def _what_is_curious(self) -> str:
+        """What M says of imagined steps that tells how much is to be learned there."""
+        if self.gradient == "real":
+            raise ValueError('curiosity is climbed in imagination: use gradient="imagined", "mixed" or "reinforce"')
+        if getattr(self.world_model, "disagrees", False):
+            return "disagreement"
+        if "error" in self.world_model.heads:
+            return "error"
+        raise ValueError(
+            'curiosity needs model_class="Ensemble" with a core that has no state, or model_kwargs={"error": True}'
+        )
 
     def _warn_of_long_windows(self) -> None:
         """Warns, once, where random moves are over and no window will ever fit into the steps of this training."""

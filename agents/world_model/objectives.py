@@ -85,6 +85,17 @@ def make_objective(
     return _errs if name == "goal_error" else pays
 
 
+def with_curiosity(objective: Objective, weight: float, unit: str) -> Objective:
+    """The objective, and the weight times what M says is still to be learned: its `unit` "disagreement" or "error"."""
+    return partial(_curious, objective=objective, weight=weight, unit=unit)
+
+
+def _curious(
+    predicted: Mapping[str, Tensor], desired: Tensor, objective: Objective, weight: float, unit: str
+) -> Tensor:
+    return objective(predicted, desired) + weight * predicted[unit]
+
+
 def signal_keys(signals: Mapping[str, float] | None) -> list[str]:
     """The names of signals that are keys of the info, not columns of the observation."""
     return [name for name in signals or () if not str(name).isdecimal()]

@@ -7,11 +7,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import foveal_envs  # noqa: F401
-from agents import CuriosityReward, RecurrentPPO, SaveCheckpoint, load_checkpoint, make_sb3
+from agents import CuriosityReward, RecurrentPPO, SaveCheckpoint, WorldModelController, load_checkpoint, make_sb3
 
 KINDS = ("count", "disagreement", "error", "improvement")
 
@@ -75,6 +76,42 @@ def test_model_free_agents_train_with_it_and_resume(tmp_path: Any) -> None:
     resumed.learn(128 - resumed.num_timesteps, reset_num_timesteps=False, log_interval=None)
     for own, other in zip(agent.policy.parameters(), resumed.policy.parameters(), strict=True):
         assert own.equal(other)
+
+
+SMALL = {"model_steps": 64, "updates": 2, "batch_size": 16, "window": 3, "n_steps": 8}
+
+
+def test_imagined_steps_say_how_much_the_members_disagree() -> None:
+    env = make_sb3("Pendulum-v1", 4, seed=0)
+    agent = WorldModelController(env=env, model_class="Ensemble", curiosity=0.5, seed=0, **SMALL)
+    agent.learn(256, log_interval=None)
+    model = agent.world_model
+    x, a = torch.randn(6, 3), torch.rand(6, 1).requires_grad_()
+    starts = torch.zeros(6, dtype=torch.bool)
+    out, _ = model.step(x, a, (), starts)
+    told = model.named(out)["disagreement"]
+    percepts = torch.stack([one.step(x, a, (), starts)[0][:, :3] for one in model.others])
+    alone = super(type(model), model).step(x, a, (), starts)[0][:, :3]
+    wanted = model.in_changes(torch.cat((alone[None], percepts))).var(0).mean(-1).sqrt()
+    torch.testing.assert_close(told, wanted, rtol=1e-4, atol=1e-5)
+    assert torch.autograd.grad(told.sum(), a)[0].abs().min() > 0  # C can climb it
+    unpaid = torch.zeros(1, 6)
+    mapping = {name: part[None] for name, part in model.named(out).items()}
+    paid = mapping["reward"]
+    torch.testing.assert_close(agent._objective(mapping, unpaid), paid + 0.5 * told[None])
+
+
+def test_what_a_controller_cannot_be_curious_about_is_refused() -> None:
+    env = make_sb3("Pendulum-v1", 4, seed=0)
+    for keywords, said in (
+        ({}, "curiosity needs model_class"),
+        ({"gradient": "real", "model_class": "Ensemble"}, "climbed in imagination"),
+        ({"model_class": "Ensemble", "model_core": "lstm"}, "curiosity needs"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            WorldModelController(env=env, curiosity=0.1, **{**SMALL, **keywords})
+    agent = WorldModelController(env=env, curiosity=0.1, model_kwargs={"error": True}, seed=0, **SMALL)
+    agent.learn(128, log_interval=None)
 
 
 def test_an_unknown_kind_is_refused() -> None:
