@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from agents import AttentionAgent
+from foveal_envs.rendering.canvas import SIDE
 
 from .dreams import beside
 from .environments import task_in
 from .rollouts import Move
 
-HEIGHT = 512  # of an observation that is drawn beside the environment's own picture, pixels
 COLOUR = 255, 235, 59
 FAINTEST = 0.35  # opacity of the least important patch; that of the most important is 1
 
@@ -22,7 +22,7 @@ FAINTEST = 0.35  # opacity of the least important patch; that of the most import
 class AttendedPictures:
     """Pictures with squares over the patches that matter most; the more a patch matters, the stronger its square.
 
-    Where the environment draws the image that it shows the agent (`Task.view`), they lie over it. Otherwise the
+    Where the environment draws the image that it shows the agent (`Task.image_area`), they lie over it. Otherwise the
     observed image stands beside the environment's picture, with the squares over it.
 
     Args:
@@ -33,19 +33,20 @@ class AttendedPictures:
     def __init__(self, lane: gym.vector.VectorEnv[Any, Any, Any], agent: AttentionAgent) -> None:
         self.lane, self.agent = lane, agent
         task = task_in(lane)
-        self._view = None if task is None or task.view is None else np.array(task.view) / max(task.render_size)
+        area = None if task is None else task.image_area
+        self._area = None if task is None or area is None else np.array(area) * (SIDE / max(task.render_size))
 
     def draw(self, move: Move) -> np.ndarray:
         """The picture after a move, (H, W, 3) uint8, with the patches attended to in what is now observed."""
         image, picture = np.asarray(move.obs[0]), self.lane.render()[0]
         _, state = self.agent.predict(move.obs, episode_start=np.ones(1, bool))  # the places depend on the image alone
         squares = self.squares(state)
-        if self._view is not None:
-            left, top, wide, tall = self._view * picture.shape[0]
+        if self._area is not None:
+            left, top, wide, tall = self._area
             zoom = np.array([wide / image.shape[1], tall / image.shape[0]] * 2)
             return overlay(picture, squares * zoom + (left, top, left, top))
-        zoom = HEIGHT / image.shape[0]
-        size = 2 * round(0.5 * zoom * image.shape[1]), HEIGHT  # even, as video wants it
+        zoom = SIDE / image.shape[0]
+        size = 2 * round(0.5 * zoom * image.shape[1]), SIDE  # even, as video wants it
         colours = np.broadcast_to(image[..., -3:] if image.shape[2] >= 3 else image[..., -1:], (*image.shape[:2], 3))
         seen = np.asarray(Image.fromarray(np.ascontiguousarray(colours)).resize(size, Image.Resampling.NEAREST))
         return beside(picture, overlay(seen, squares * zoom))
