@@ -38,6 +38,8 @@ class Task:
             field may hold anything. ``set_state`` refuses what lies outside, so declare every field with which a kernel
             indexes. Floats without a range must be finite.
         render_size: width and height of what ``draw`` shows, in its own units.
+        image_area: where ``draw`` shows the image that is observed: left, top, width and height in units of
+            ``render_size``; None: nowhere, or the observation is no image.
         reveal: whether ``draw`` shows what the policy has to find out or to remember; False while a person plays.
         fovea: what the world is seen through; None: the task has no fovea.
         steers_gaze: whether an action moves ``gaze``, a field of the record with x and y in units of ``render_size``.
@@ -56,6 +58,7 @@ class Task:
     action_space: gym.Space[Any]
     limits: Limits = MappingProxyType({})
     render_size: tuple[float, float] = (512.0, 512.0)
+    image_area: tuple[float, float, float, float] | None = None
     reveal: bool = True
     fovea: Fovea | None = None
     steers_gaze: bool = False

@@ -252,8 +252,8 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendan
     """Draw learning_curve.png, scanpaths.png (where the task has a fovea) and episode.gif into the run folder."""
     from .shared.plots import learning_curve, record_scanpaths, scanpaths
     from .shared.suite import reference_heights
+    from .watch import attended_pictures, write
     from .watch import run as play_episodes
-    from .watch import write
 
     measure = next(name for name in MEASURES if name in attendant.points[0])
     heights = reference_heights(run.env_id, run.env_kwargs, measure)
@@ -267,7 +267,8 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendan
     lanes.close()
     if draws:
         lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")
-        write(list(play_episodes(lane, agent, 1, seed=3)), 8, folder / "episode.gif", None, None)
+        picture = attended_pictures(lane, agent)
+        write(list(play_episodes(lane, agent, 1, seed=3, picture=picture)), 8, folder / "episode.gif", None, None)
         lane.close()
 
 

@@ -85,7 +85,7 @@ def watch(
         policy = Dreamer(policy, dream_steps)
         frames = run(lane, policy, episodes, seed, picture=StreamPictures(lane, policy).draw)
     else:
-        frames = run(lane, policy, episodes, seed)
+        frames = run(lane, policy, episodes, seed, picture=attended_pictures(lane, policy))
     if gif or mp4 or png:
         for path, suffix in ((gif, ".gif"), (mp4, ".mp4"), (png, ".png")):
             if path is not None:
@@ -96,6 +96,17 @@ def watch(
     else:
         show(report(frames), fps, env_id)
     lane.close()
+
+
+def attended_pictures(
+    lane: gym.vector.VectorEnv[Any, Any, Any], policy: Predictor
+) -> Callable[[Move], np.ndarray] | None:
+    """Draws the patches that an AttentionAgent attends to; None for any other policy."""
+    from agents import AttentionAgent
+
+    from .shared.attended import AttendedPictures
+
+    return AttendedPictures(lane, policy).draw if isinstance(policy, AttentionAgent) else None
 
 
 def make_parent(path: Path) -> None:

@@ -41,7 +41,7 @@ class Evolution(Agent):
     an episode by a key or by a seed (see `jobs.Lanes`).
 
     Args:
-        policy: "EvolvedPolicy".
+        policy: "EvolvedPolicy", also called "MlpPolicy", "CnnPolicy" and "MultiInputPolicy".
         env: a VecEnv (`make_sb3`), an environment or its id.
         net: name in `NETS`: "linear", "recurrent", "lstm", "fast_weights" or "attention".
         net_kwargs: the net's own keywords, as {"hidden": 5}.
@@ -74,7 +74,9 @@ class Evolution(Agent):
 
     PROGRESS: ClassVar[tuple[str, ...]] = (*Agent.PROGRESS, "searched", "generation", "best", "tests_since_best")
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"EvolvedPolicy": EvolvedPolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
+        ("EvolvedPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), EvolvedPolicy
+    )
     policy: Any
     exploring = True  # always: episodes of training say nothing about the policy
 

@@ -113,7 +113,9 @@ class VisionMemoryController(Evolution):
 
     PROGRESS: ClassVar[tuple[str, ...]] = (*Evolution.PROGRESS, "starts")
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"VisionMemoryPolicy": VisionMemoryPolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
+        ("VisionMemoryPolicy", "MlpPolicy", "CnnPolicy"), VisionMemoryPolicy
+    )
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ from foveal_envs.retinas import RETINAS, make_retina
 
 INK, SOFT, REAL, BACK = "#263238", "#90a4ae", "#1565c0", "#c62828"
 TRIANGLE_RADIUS = 60.0
+MOMENT = 24  # moves until there is something to see in TakeCover
 
 
 def figure(name: str) -> str:
@@ -182,7 +183,42 @@ def foveate() -> tuple[Figure, str]:
     return drawing, "A part of a frame of CartPole under the receptive fields, and the colours that they see"
 
 
-DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps, "foveate": foveate}
+def attended() -> tuple[Figure, str]:
+    """One moment of TakeCover with each picture, and the patches that the agent of the zoo attends to in it."""
+    from PIL import Image
+
+    from scripts.recipes import zoo_folder
+    from scripts.shared.attended import AttendedPictures
+    from scripts.shared.environments import make_lanes
+    from scripts.shared.policies import load_agent
+    from scripts.shared.rollouts import rollout
+    from scripts.shared.runs import read_config
+
+    env_id, names = "Foveal/TakeCover-v0", ("none", "colour", "bars", "blob")
+    folder = zoo_folder(env_id)
+    keywords = read_config(folder)["env_kwargs"]
+    drawing, row = new_figure(10.0, 2.8, len(names))
+    for axes, name in zip(row, names, strict=True):
+        lane = make_lanes(env_id, {**keywords, "perturbation": name}, 1, render_mode="rgb_array")
+        agent = load_agent(folder, lane)
+        pictures = AttendedPictures(lane, agent)  # type: ignore[arg-type]
+        frame = next(pictures.draw(move) for move in rollout(lane, Still(), 3) if move.number == MOMENT)
+        lane.close()
+        axes.imshow(Image.fromarray(frame[:, : len(frame)]).resize((256, 256)))  # the view, without what is beside it
+        axes.set(xticks=[], yticks=[])
+        axes.set_title({"none": "as in training"}.get(name, name), color=INK, fontsize=10)
+        axes.spines[:].set_color(SOFT)
+    return drawing, "One moment of TakeCover with each picture, and the patches that the agent attends to"
+
+
+class Still:
+    """Does the same whatever it sees, so that all pictures show the same moment."""
+
+    def predict(self, observation: np.ndarray, *arguments: object, **keywords: object) -> tuple[np.ndarray, None]:
+        return np.ones(len(observation), np.int64), None
+
+
+DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps, "foveate": foveate, "attended": attended}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -1,9 +1,10 @@
-"""Published results, one module each: TITLE, PARTS, ``jobs(parts, seeds, quick)`` and ``claims(rows)``."""
+"""Experiments that reproduce published results: python -m scripts.reproduce NAME."""
 
 from __future__ import annotations
 
 EXPERIMENTS = (
     "att1", "search", "ram", "same-different", "memory", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2",
-    "recall", "state-tracking", "popgym", "ap-gym", "ac90-flipflop", "ac90-pole", "classic-control", "hrl1", "hrl2",
-    "hrl-maze", "uvf15", "hq-maze", "hq-keydoor", "deblurring", "curiosity", "plan4", "leaderboard",
+    "recall", "state-tracking", "popgym", "ap-gym", "ac90-flipflop", "ac90-pole", "classic-control", "curiosity",
+    "plan4", "hrl1", "hrl2", "hrl-maze", "uvf15", "hq-maze", "hq-keydoor", "deblurring", "attentionagent",
+    "leaderboard",
 )  # fmt: skip

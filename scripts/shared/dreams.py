@@ -114,7 +114,7 @@ class StreamPictures:
         self._distances.append(self.dreamer.distance)
         eye = self.dreamer.model.encoder.eye
         streams = self._images(move.obs) if eye else self._charts() if self.fovea is None else self._panel(self.fovea)
-        return _beside(self.lane.render()[0], streams)
+        return beside(self.lane.render()[0], streams)
 
     def _panel(self, fovea: Fovea) -> np.ndarray:
         """What the retina gives in either stream, as the panel of a picture shows it."""
@@ -242,7 +242,7 @@ def _frame(canvas: Canvas, box: Box) -> None:
     canvas.polygon(corners, FRAME, 1.0)
 
 
-def _beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Two pictures side by side, the left one scaled to the height of the right one; even sides, as video wants it."""
     height, width = right.shape[0], 2 * round(0.5 * left.shape[1] * right.shape[0] / left.shape[0])
     if left.shape[:2] != (height, width):

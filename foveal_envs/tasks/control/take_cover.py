@@ -95,6 +95,7 @@ class TakeCover(Task):
     """
 
     render_size = (512.0, 512.0)
+    image_area = (0.0, 0.0, *render_size)
     action_names = ("left", "stay", "right")
     world = WORLD
     limits = LIMITS

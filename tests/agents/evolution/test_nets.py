@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents import AttentionAgent, EvolvedPolicy
+from agents import AttentionAgent, EvolvedPolicy, make_sb3
 from agents.evolution.attention import Attention
 from agents.evolution.nets import Net
 from agents.evolution.policy import NETS
@@ -107,6 +107,26 @@ def test_attended_places_are_told_in_pixels() -> None:
     assert (places > 3).all()
     assert (places[..., 0] < 48 - 3).all()
     assert (places[..., 1] < 32 - 3).all()
+
+
+def test_the_search_begins_with_attention_at_random() -> None:
+    """One step of sigma away from zero, another for another seed; the LSTM begins at zero."""
+    drawn = []
+    for seed in (0, 0, 1):
+        env = make_sb3("Foveal/TakeCover-v0", 1, seed=0, size=32, actuators="directions")
+        agent = AttentionAgent(env=env, seed=seed, sigma=0.5, scales={"key": 2.0})
+        parts = agent.policy.net.parts(agent.policy.weights.detach())
+        drawn.append(parts)
+        for name, part in parts.items():
+            spread = {"query": 0.5, "key": 1.0}.get(name)
+            if spread is not None:
+                assert 0.9 * spread < part.std() < 1.1 * spread
+            elif name in ("query_bias", "key_bias"):
+                assert (part != 0).all()
+            else:
+                assert (part == 0).all()
+    assert (drawn[0]["query"] == drawn[1]["query"]).all()
+    assert (drawn[0]["query"] != drawn[2]["query"]).all()
 
 
 SPACES: list[tuple[Any, Any]] = [
