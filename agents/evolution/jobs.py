@@ -29,6 +29,9 @@ class Jobs:
 
     Attributes:
         of_lane: (N,) int64, the job of each lane, -1 where it has none.
+        active: (N,) bool, the lanes with a job.
+        who: (N,) int64, each lane's candidate; that of the first job where it has none.
+        lane_keys: (N,) uint64, the key of each lane's episode; that of the first job where it has none.
         returns: (J,) float64, discounted sums of rewards; NaN where the candidate's outputs were not finite.
         lengths: (J,) int64.
     """
@@ -41,22 +44,24 @@ class Jobs:
         self.returns, self.lengths = np.zeros(count), np.zeros(count, np.int64)
         self._begun = time.time()
         self._next = 0
+        self._note()
+
+    def _note(self) -> None:
+        """What follows from the jobs of the lanes; read at every step, so made where they change."""
+        self.active = self.of_lane != NONE
+        self._lanes = np.flatnonzero(self.active)
+        self._own = self.of_lane[self._lanes]
+        some = np.maximum(self.of_lane, 0)
+        self.who, self.lane_keys = self.candidates[some], self.keys[some]
 
     @property
-    def active(self) -> np.ndarray:
-        """(N,) bool, the lanes with a job."""
-        has_one: np.ndarray = self.of_lane != NONE
-        return has_one
+    def playing(self) -> int:
+        """How many lanes have a job."""
+        return len(self._lanes)
 
     @property
     def finished(self) -> bool:
-        return bool((self.of_lane == NONE).all()) and self._next == len(self.keys)
-
-    @property
-    def who(self) -> np.ndarray:
-        """(N,) int64, each lane's candidate; that of the first job where it has none."""
-        candidates: np.ndarray = self.candidates[np.maximum(self.of_lane, 0)]
-        return candidates
+        return not self.playing and self._next == len(self.keys)
 
     def take(self, lanes: np.ndarray) -> np.ndarray:
         """Gives the next jobs to some lanes (n,), whose own are over; returns those that got one."""
@@ -65,27 +70,22 @@ class Jobs:
         given = lanes[:count]
         self.of_lane[given] = np.arange(self._next, self._next + count)
         self._next += count
+        self._note()
         return given
-
-    @property
-    def lane_keys(self) -> np.ndarray:
-        """(N,) uint64, the key of each lane's episode; that of the first job where it has none."""
-        keys: np.ndarray = self.keys[np.maximum(self.of_lane, 0)]
-        return keys
 
     def add(self, rewards: np.ndarray, broken: np.ndarray) -> None:
         """The rewards (N,) of a step, and in which lanes (N,) bool the candidate's outputs were not finite."""
-        lanes = np.flatnonzero(self.of_lane != NONE)
-        own = self.of_lane[lanes]
-        self._undiscounted[own] += rewards[lanes]
-        self.returns[own] += self._gamma ** self.lengths[own] * rewards[lanes]
+        own, given, lengths = self._own, rewards[self._lanes], self.lengths[self._own]
+        if np.count_nonzero(given):
+            self._undiscounted[own] += given
+            self.returns[own] += self._gamma**lengths * given
         self.returns[self.of_lane[broken]] = np.nan
-        self.lengths[own] += 1
+        self.lengths[own] = lengths + 1
 
     def infos(self, rewards: np.ndarray, ends: np.ndarray) -> list[dict[str, Any]]:
         """One info a lane, with the `episode` of those that end with these rewards (N,), as Monitor writes it."""
         infos: list[dict[str, Any]] = [NO_INFO] * len(ends)
-        for lane in np.flatnonzero(ends).tolist():
+        for lane in ends.nonzero()[0].tolist():
             job, seconds = self.of_lane[lane], round(time.time() - self._begun, 6)
             whole = {"r": float(self._undiscounted[job] + rewards[lane]), "l": int(self.lengths[job]) + 1, "t": seconds}
             infos[lane] = {"episode": whole}

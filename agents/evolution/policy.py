@@ -56,6 +56,9 @@ class EvolvedPolicy(Actor):
         if net not in NETS:
             raise ValueError(f"net must be one of {', '.join(NETS)}, not {net!r}")
         self._heads = _heads(action_space)
+        if isinstance(action_space, spaces.Box):
+            low, high = (bound.astype(np.float64).ravel() for bound in (action_space.low, action_space.high))
+            self._middle, self._reach = 0.5 * (low + high), 0.5 * (high - low)
         outputs, kind = sum(self._heads), NETS[net]
         inputs: Any = _image(observation_space) if kind.sees_images else _width(observation_space)
         try:
@@ -74,9 +77,9 @@ class EvolvedPolicy(Actor):
         """Actions (N, ...) for the environment from the net's outputs (N, A)."""
         space = self.action_space
         if isinstance(space, spaces.Box):
-            low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
-            moved = 0.5 * (low + high) + 0.5 * (high - low) * np.tanh(outputs)
-            return np.asarray(moved, space.dtype).reshape(len(outputs), *space.shape)
+            return np.asarray(self._middle + self._reach * np.tanh(outputs), space.dtype).reshape(
+                len(outputs), *space.shape
+            )
         if isinstance(space, spaces.Discrete):
             return np.asarray(outputs.argmax(1) + space.start)
         if isinstance(space, spaces.MultiBinary):

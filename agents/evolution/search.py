@@ -222,14 +222,14 @@ class Evolution(Agent):
             actions, act, states = self.act(obs, flags)
             obs, last, rewards, ends, terminated = lanes.step(actions, jobs.active)
             steps += 1
-            self.num_timesteps += int(jobs.active.sum())
+            self.num_timesteps += jobs.playing
             check_finite("reward", rewards, self.num_timesteps)
             if last is not obs:
                 check_finite("last observation", last, self.num_timesteps)
             infos = jobs.infos(rewards, ends)
             self.remember(Step(act, flags, rewards, ends, terminated, last, infos, states))
             start = ends
-            if ends.any():
+            if np.count_nonzero(ends):
                 self._update_info_buffer(infos, ends)
                 given = jobs.take(np.flatnonzero(ends))
                 obs = lanes.begin(given, jobs.lane_keys[given], obs)
@@ -245,8 +245,9 @@ class Evolution(Agent):
         self._states[episode_start.numpy()] = 0.0
         policy, outputs, active = self.evolved, self._outputs, self._jobs.active
         policy.net.kernel(self._weights, self._jobs.who, active, policy.inputs(obs), self._states, outputs)
-        broken = ~np.isfinite(outputs).all(1) & active
-        if broken.any():
+        broken = np.zeros(len(outputs), bool)
+        if not math.isfinite(np.vdot(outputs, outputs)):  # see `check_finite`: some number may not be
+            broken = ~np.isfinite(outputs).all(1) & active
             outputs[broken] = 0.0
         return policy.actions(outputs), {"broken": broken}, ()
 

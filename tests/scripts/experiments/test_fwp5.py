@@ -1,0 +1,55 @@
+"""Evolved fast weights: what counts as an evaluation, and which starts are balanced."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from stable_baselines3.common.callbacks import BaseCallback
+
+from agents import Evolution, make_sb3
+from scripts.experiments import fwp5
+from scripts.experiments.shared.claims import judge
+from scripts.experiments.shared.jobs import Job, run_jobs
+
+
+class Generations(BaseCallback):
+    """Ends a training after so many generations."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def _on_step(self) -> bool:
+        return bool(self.model.generation < self.count)  # type: ignore[attr-defined]
+
+
+def test_evaluations_are_the_candidates_episodes_and_the_tests() -> None:
+    env = make_sb3(fwp5.TASK, 8)
+    agent = Evolution(env=env, population=4, episodes=2, test_every=2, test_episodes=3, seed=0)
+    agent.learn(10**9, Generations(5))
+    assert fwp5.evaluations(agent) == 5 * 4 * 2 + 2 * 3
+
+
+def test_a_linear_net_with_a_delay_line_holds_a_jointed_pole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fwp5, "LONG", 1500)
+    job = Job("hold", {"poles": "jointed", "net": "linear, delay line"}, 0, fwp5.hold)
+    (row,) = run_jobs([job], processes=1).rows
+    assert row["held"] == 1
+    assert 33 <= row["evaluations"] < 1000
+    assert 1000 <= row["moves"] <= 1500
+    assert 0 < row["starts"] <= 625
+
+
+def test_starts_of_mixed_poles_are_the_single_ones_and_then_the_jointed_ones() -> None:
+    env = make_sb3(fwp5.TASK, 4, poles="mixed")
+    stands = fwp5.balanced(Evolution(env=env, seed=0), "mixed")
+    assert stands.shape == (2 * 625,)
+    assert not np.any(stands)  # a net of zeros never pushes
+
+
+def test_every_part_has_a_quick_form_and_no_claim_without_rows() -> None:
+    for part in fwp5.PARTS:
+        assert fwp5.jobs((part,), 1, True)
+        made = fwp5.jobs((part,), 3, False)
+        assert len({job.key() for job in made}) == len(made)
+    assert judge(fwp5.claims([])) == []
