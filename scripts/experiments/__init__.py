@@ -5,5 +5,5 @@ from __future__ import annotations
 EXPERIMENTS = (
     "att1", "search", "ram", "same-different", "memory", "fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2",
     "recall", "state-tracking", "popgym", "ap-gym", "ac90-flipflop", "ac90-pole", "classic-control", "hrl1", "hrl2",
-    "hrl-maze", "uvf15", "hq-maze", "hq-keydoor", "deblurring", "leaderboard",
+    "hrl-maze", "uvf15", "hq-maze", "hq-keydoor", "deblurring", "worldmodels", "leaderboard",
 )  # fmt: skip
