@@ -17,7 +17,7 @@ from .shared.jobs import Job, jobs_of_parts
 TITLE = "world models: TakeCover by a controller that trained in a dream alone"
 PARTS = ("main", "references", "temperature", "inputs")
 TAKE_COVER = "Foveal/TakeCover-v0"
-SKIP = 6  # tics that an action lasts, for every policy
+SKIP = 4  # tics that an action lasts, for every policy
 KEYWORDS = {"size": 32, "frame_skip": SKIP}
 LANES, EPISODES = 16, 200
 GENERATIONS = 60
