@@ -93,7 +93,7 @@ class Memory:
             state = tuple(part[rows] for part in self._state)
             read = self.model.inputs(self.codes[rows], self._vectors[rows], self._fresh[rows])
             output, after = self.model.core.step(read, state, self._fresh[rows])
-            self._units[rows] = self.model.head(output)
+            self._units[rows] = self.model.units(read, output)
             written = zip((self._output, *self._state), (output, *after), strict=True)
             for part, new in written:
                 if everywhere:

@@ -26,9 +26,9 @@ class MixtureModel(nn.Module):
 
     h(t+1) = core(z(t), a(t); h(t)),  log p(z') = sum_j log sum_i pi_ij N(z'_j; mu_ij, sigma_ij),
 
-    with pi = softmax(logits), all linear in h(t+1). As published: 422,368 parameters for CarRacing (`codes=32`, three
-    actions, `core_kwargs={"size": 256}`, `ends=False`) and 1,678,785 for Doom (`codes=64`, one action,
-    `core_kwargs={"size": 512}`, `restart_flag=True`).
+    with pi = softmax(logits), all linear in h(t+1) without a layer `hidden`. As published: 422,368 parameters for
+    CarRacing (`codes=32`, three actions, `core_kwargs={"size": 256}`, `ends=False`) and 1,678,785 for Doom
+    (`codes=64`, one action, `core_kwargs={"size": 512}`, `restart_flag=True`).
 
     Args:
         codes: K.
@@ -39,6 +39,8 @@ class MixtureModel(nn.Module):
         ends: whether a unit predicts that the episode ends.
         reward: whether a unit predicts the reward.
         restart_flag: whether M reads, beside z and a, 1 in an episode's first step and 0 in all others.
+        hidden: units of a layer with tanh between core and mixture; it reads z(t), a(t) and h(t+1). 0: none, as
+            published. What a step does to codes is far from linear, and a wider core would cost more.
 
     Attributes:
         codes: K.
@@ -60,20 +62,20 @@ class MixtureModel(nn.Module):
         ends: bool = True,
         reward: bool = False,
         restart_flag: bool = False,
+        hidden: int = 0,
     ) -> None:
         super().__init__()
-        if codes < 1 or mixtures < 1:
-            raise ValueError(f"codes and mixtures must be at least 1, not {codes} and {mixtures}")
-        self.codes, self.mixtures, self.ends, self.reward, self.restart_flag = (
-            codes,
-            mixtures,
-            ends,
-            reward,
-            restart_flag,
-        )
+        if codes < 1 or mixtures < 1 or hidden < 0:
+            raise ValueError(
+                f"codes and mixtures must be at least 1 and hidden at least 0, not {codes}, {mixtures} and {hidden}"
+            )
+        self.codes, self.mixtures = codes, mixtures
+        self.ends, self.reward, self.restart_flag = ends, reward, restart_flag
         self.actions = make_actions(action_space)
-        self.core = make_core(core, codes + self.actions.size + restart_flag, **(core_kwargs or {}))
-        self.head = nn.Linear(self.core.output_size, 3 * codes * mixtures + ends + reward)
+        width = codes + self.actions.size + restart_flag
+        self.core = make_core(core, width, **(core_kwargs or {}))
+        self.hidden = nn.Linear(width + self.core.output_size, hidden) if hidden else None
+        self.head = nn.Linear(hidden or self.core.output_size, 3 * codes * mixtures + ends + reward)
 
     def initial_state(self, batch_size: int) -> State:
         """State at an episode's start: a tuple of tensors (batch_size, ...)."""
@@ -83,8 +85,9 @@ class MixtureModel(nn.Module):
         self, codes: Tensor, vectors: Tensor, state: State, episode_start: Tensor
     ) -> tuple[Prediction, Tensor, State]:
         """Predictions of a sequence; see `step`, with a leading axis (T, B, ...) of all but the state."""
-        output, state = self.core(self.inputs(codes, vectors, episode_start), state, episode_start)
-        return self.named(self.head(output)), output, state
+        read = self.inputs(codes, vectors, episode_start)
+        output, state = self.core(read, state, episode_start)
+        return self.named(self.units(read, output)), output, state
 
     def step(
         self, codes: Tensor, vectors: Tensor, state: State, episode_start: Tensor
@@ -100,13 +103,21 @@ class MixtureModel(nn.Module):
         Returns:
             The prediction, the core's output h (B, H) after the step, and the next state.
         """
-        output, state = self.core.step(self.inputs(codes, vectors, episode_start), state, episode_start)
-        return self.named(self.head(output)), output, state
+        read = self.inputs(codes, vectors, episode_start)
+        output, state = self.core.step(read, state, episode_start)
+        return self.named(self.units(read, output)), output, state
 
     def inputs(self, codes: Tensor, vectors: Tensor, episode_start: Tensor) -> Tensor:
         """What the core reads (..., D)."""
         flags = [episode_start.unsqueeze(-1).to(codes.dtype)] if self.restart_flag else []
         return torch.cat([codes, vectors, *flags], -1)
+
+    def units(self, read: Tensor, output: Tensor) -> Tensor:
+        """The head's units (..., U), from what the core has read (..., D) and its output (..., H)."""
+        if self.hidden is not None:
+            output = torch.tanh(self.hidden(torch.cat([read, output], -1)))
+        units: Tensor = self.head(output)
+        return units
 
     def named(self, units: Tensor) -> Prediction:
         """The head's units (..., U) by name."""

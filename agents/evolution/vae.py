@@ -26,10 +26,11 @@ class ConvVAE(nn.Module):
     relu, and back through a dense layer and transposed convolutions, the last one logistic. With images of 64 x 64 x 3
     as published: 4,348,547 parameters for `codes=32`, 4,446,915 for `codes=64`. The loss of an image x is
 
-    |x - x'|^2 + max(KL, k K),  KL = -1/2 sum_j (1 + log variance_j - mu_j^2 - variance_j),
+    w |x - x'|^2 + max(KL, k K),  KL = -1/2 sum_j (1 + log variance_j - mu_j^2 - variance_j),
 
-    with pixels from 0 to 1 and the tolerance k = 0.5, below which the codes cost nothing. Kingma & Welling, arXiv
-    1312.6114 (2013).
+    with pixels from 0 to 1, w = 1 and the tolerance k = 0.5, below which the codes cost nothing. With a larger w the
+    codes also hold what covers few pixels; w is 1 / (2 s^2) for pixels with noise of the standard deviation s. Kingma
+    & Welling, arXiv 1312.6114 (2013).
 
     Args:
         space: Box of images (H, W, channels) or (channels, H, W), uint8. They are resized to squares.
@@ -38,11 +39,13 @@ class ConvVAE(nn.Module):
             of 32 pixels pass through one layer less.
         width: channels of the first convolution; every further one has twice as many.
         tolerance: k.
+        error_weight: w.
 
     Attributes:
         squares: how images become squares.
         codes: K.
         tolerance: k.
+        error_weight: w.
         seen: whether it has learned.
 
     Raises:
@@ -52,16 +55,26 @@ class ConvVAE(nn.Module):
     seen: Tensor
 
     def __init__(
-        self, space: spaces.Box, codes: int = 32, *, size: int | None = None, width: int = 32, tolerance: float = 0.5
+        self,
+        space: spaces.Box,
+        codes: int = 32,
+        *,
+        size: int | None = None,
+        width: int = 32,
+        tolerance: float = 0.5,
+        error_weight: float = 1.0,
     ) -> None:
         super().__init__()
         if codes < 1 or width < 1 or tolerance < 0:
             raise ValueError(
                 f"codes and width must be at least 1 and tolerance at least 0, not {codes}, {width} and {tolerance}"
             )
+        if not error_weight > 0:
+            raise ValueError(f"error_weight must be above 0, not {error_weight}")
         if size not in (None, *KERNELS):
             raise ValueError(f"size must be None or one of {', '.join(map(str, KERNELS))}, not {size}")
-        self.squares, self.codes, self.tolerance = Squares(space, size), codes, tolerance
+        self.squares, self.codes = Squares(space, size), codes
+        self.tolerance, self.error_weight = tolerance, error_weight
         kernels, channels = KERNELS[self.squares.side], self.squares.channels
         widths = [width * 2**layer for layer in range(len(kernels))]
         self.features = 4 * widths[-1]  # 2 x 2 pixels are left
@@ -95,13 +108,15 @@ class ConvVAE(nn.Module):
             noise: e (B, K).
 
         Returns:
-            "reconstruction", the squared error summed over pixels, and "kl", at least the tolerance times K.
+            "reconstruction", the squared error summed over pixels times `error_weight`, and "kl", at least the
+            tolerance times K.
         """
         mean, log_variance = self.posterior(squares)
         made = self.decoder(drawn(mean, log_variance, noise=noise))
         kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)
         error = (squares - made).square().flatten(1).sum(1)
-        return {"reconstruction": error.mean(), "kl": kl.clamp(min=self.tolerance * self.codes).mean()}
+        kl = kl.clamp(min=self.tolerance * self.codes)
+        return {"reconstruction": self.error_weight * error.mean(), "kl": kl.mean()}
 
     @torch.no_grad()
     def encode(self, images: Tensor | np.ndarray, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:

@@ -104,7 +104,7 @@ class VisionMemoryController(Evolution):
         temperature: of the dream, see `MixtureDream`.
         ends: of the dream. "expected": the fitness is the expected survival, which tells all candidates apart; with
             "cut", as published, half of the dreams never end.
-        horizon: steps of a dream.
+        horizon: steps of a dream; beyond the length of the episodes that M has seen, dreams mean little.
         population, episodes, sigma, keywords: see `Evolution`.
 
     Attributes:
@@ -124,11 +124,11 @@ class VisionMemoryController(Evolution):
         *,
         preset: Preset = "small",
         observes: Observes = "zh",
-        frames: int = 33_000,
+        frames: int = 100_000,
         longest_repeat: int = 10,
         temperature: float = 1.15,
         ends: Ends = "expected",
-        horizon: int = 500,
+        horizon: int = 100,
         population: int = 32,
         episodes: int = 4,
         sigma: float = 0.5,

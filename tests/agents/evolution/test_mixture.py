@@ -67,12 +67,24 @@ def test_a_cold_dream_is_certain_and_a_hot_one_knows_nothing(said):
             sample(said, wrong)
 
 
+def test_a_layer_between_core_and_mixture_also_reads_code_and_action():
+    torch.manual_seed(0)
+    model = MixtureModel(4, PUSH, core_kwargs={"size": 8}, hidden=9)
+    read, output = torch.randn(6, 7, 5), torch.randn(6, 7, 8)
+    between = torch.cat([read, output], -1) @ model.hidden.weight.T + model.hidden.bias
+    torch.testing.assert_close(model.units(read, output), model.head(between.tanh()))
+    assert model.head.in_features == 9
+    with pytest.raises(ValueError, match="hidden at least 0, not 4, 5 and -1"):
+        MixtureModel(4, PUSH, hidden=-1)
+
+
 @pytest.mark.parametrize("core", ["lstm", "gru", "feedforward"])
-@pytest.mark.parametrize("restart_flag", [False, True])
-def test_a_step_is_a_sequence_of_one(core, restart_flag):
+@pytest.mark.parametrize(("restart_flag", "hidden"), [(False, 0), (True, 0), (True, 9)])
+def test_a_step_is_a_sequence_of_one(core, restart_flag, hidden):
     torch.manual_seed(0)
     size = {"hidden": (5,)} if core == "feedforward" else {"size": 8}
-    model = MixtureModel(4, gym.spaces.Discrete(3), core=core, core_kwargs=size, reward=True, restart_flag=restart_flag)
+    more = {"reward": True, "restart_flag": restart_flag, "hidden": hidden}
+    model = MixtureModel(4, gym.spaces.Discrete(3), core=core, core_kwargs=size, **more)
     codes, vectors = torch.randn(6, 2, 4), model.actions.from_env(np.arange(12) % 3).view(6, 2, 3)
     start = torch.rand(6, 2) < 0.3
     whole, outputs, last = model(codes, vectors, model.initial_state(2), start)

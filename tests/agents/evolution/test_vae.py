@@ -47,6 +47,18 @@ def test_the_loss_is_the_squared_error_and_the_divergence_above_its_tolerance():
     torch.testing.assert_close(losses["reconstruction"], error)
 
 
+def test_errors_of_pixels_count_as_much_as_they_are_told_to():
+    torch.manual_seed(0)
+    vae, squares, noise = ConvVAE(SMALL, 4, width=4), torch.rand(5, 3, 32, 32), torch.randn(5, 4)
+    losses = vae.losses(squares, noise)
+    vae.error_weight = 15.0
+    heavier = vae.losses(squares, noise)
+    torch.testing.assert_close(heavier["reconstruction"], 15 * losses["reconstruction"])
+    assert heavier["kl"] == losses["kl"]
+    with pytest.raises(ValueError, match="error_weight must be above 0, not 0"):
+        ConvVAE(SMALL, error_weight=0.0)
+
+
 def test_codes_are_drawn_from_the_posterior():
     mean, log_variance = torch.tensor([1.0, -2.0]), torch.tensor([0.0, 2.0])
     codes = drawn(mean.expand(20_000, 2), log_variance.expand(20_000, 2), torch.Generator().manual_seed(0))
