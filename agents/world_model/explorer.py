@@ -15,34 +15,70 @@ from ..common.actor import Actor
 from ..common.agent import Agent, Step
 from ..common.data import check_range
 from ..cores import State
-from .tables import Curiosity, NetTableModel, TableModel
+from .tables import Curiosity, NetTableModel, TableModel, plan
 
 TIE = 1e-9  # of values below which the choice is left to chance
 SWEEPS = 30  # of all states, at most, before every action
+NOISY = 0.5  # M's error, above which a policy that explores takes a pair for noise
 
 
 class TablePolicy(Actor):
     """Acts greedily by a table Q (S, A); of equals the first is taken.
 
+    If it `explores`, it goes, in every episode anew, to the nearest pair of state and action that it has not tried in
+    that episode: M says where the moves lead, and which pairs are noise, not worth a visit.
+
     Args:
         observation_space, action_space: Discrete.
         lr_schedule: unused; Stable-Baselines3 passes it to every policy.
+        explores: see above.
+        gamma: discount of what it plans when it explores.
     """
 
     q: Tensor
+    tried: Tensor
+    continued: Tensor
+    noise: Tensor
 
     def __init__(
-        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], lr_schedule: Any = None
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Any = None,
+        *,
+        explores: bool = False,
+        gamma: float = 0.95,
     ) -> None:
         super().__init__(observation_space, action_space)
         shape = int(observation_space.n), int(action_space.n)  # type: ignore[attr-defined]
+        self.explores, self.gamma = explores, gamma
         self.register_buffer("q", torch.zeros(shape, dtype=torch.float64))
+        if explores:
+            for name in ("tried", "noise"):
+                self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+            self.register_buffer("continued", torch.zeros(*shape, shape[0], dtype=torch.float64))
 
     def act(self, obs: Any, state: Any, episode_start: np.ndarray, deterministic: bool) -> tuple[np.ndarray, Any]:
-        """See `Actor.act`; the state is None."""
+        """See `Actor.act`; the state is None, or what was tried in the episodes (N, S, A) bool."""
         codes = obs.numpy().astype(np.int64).reshape(-1) - int(self.observation_space.start)  # type: ignore[attr-defined]
         check_range("an observation", codes, 0, len(self.q) - 1)
-        return self.q.numpy()[codes].argmax(1) + int(self.action_space.start), None  # type: ignore[attr-defined]
+        if self.explores:
+            actions, state = self._explore(codes, state, episode_start)
+        else:
+            actions = self.q.numpy()[codes].argmax(1)
+        return actions + int(self.action_space.start), state  # type: ignore[attr-defined]
+
+    def _explore(self, codes: np.ndarray, state: Any, episode_start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lanes, worthless = np.arange(len(codes)), self.noise.numpy() > 0
+        shape = len(codes), *self.q.shape
+        done = np.zeros(shape, bool) if state is None else state & ~episode_start[:, None, None]
+        tried = np.where(done | worthless, self.tried.numpy(), 0.0)  # the rest is unknown once more
+        actions = (tried[lanes, codes] == 0).argmax(1)
+        for lane in np.flatnonzero((tried[lanes, codes] > 0).all(1) & (tried == 0).any((1, 2))):  # must go elsewhere
+            q = plan(tried[lane], self.continued.numpy(), np.zeros(shape[1:]), self.gamma, 1.0, SWEEPS)
+            actions[lane] = q[codes[lane]].argmax()
+        done[lanes, codes, actions] = True
+        return actions, done
 
 
 class CuriousExplorer(Agent):
@@ -64,6 +100,8 @@ class CuriousExplorer(Agent):
         members, rate: of the `TableModel`.
         net: keywords of `NetTableModel`, whose predictions are those of nets; None: tables.
         random: whether it acts at random instead, for comparison; M learns all the same.
+        explores: whether the trained policy explores, in every episode anew, instead of seeking reward: see
+            `TablePolicy`.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, except that it always
             runs on the CPU.
         policy_kwargs: none.
@@ -76,7 +114,7 @@ class CuriousExplorer(Agent):
 
     PROGRESS: ClassVar[tuple[str, ...]] = (*Agent.PROGRESS, "learned", "state_visits", "_values", "_wanted")
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"TablePolicy": TablePolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"TablePolicy": TablePolicy, "MlpPolicy": TablePolicy}
     policy: TablePolicy
     action_space: spaces.Discrete
     observation_space: spaces.Discrete
@@ -94,6 +132,7 @@ class CuriousExplorer(Agent):
         rate: float = 1.0,
         net: dict[str, Any] | None = None,
         random: bool = False,
+        explores: bool = False,
         policy_kwargs: dict[str, Any] | None = None,
         seed: int | None = None,
         device: torch.device | str = "cpu",
@@ -115,6 +154,7 @@ class CuriousExplorer(Agent):
         self.rate = rate
         self.net = net
         self.random = random
+        self.explores = explores
         if _init_setup_model:
             self._setup_model()
 
@@ -124,7 +164,9 @@ class CuriousExplorer(Agent):
         if self.gamma >= 1:
             raise ValueError(f"gamma must be below 1, got {self.gamma}: the return of the unknown is 1 / (1 - gamma)")
         super()._setup_model()
-        self.policy = self.policy_class(self.observation_space, self.action_space, **self.policy_kwargs)  # type: ignore[assignment]
+        self.policy = self.policy_class(  # type: ignore[assignment]
+            self.observation_space, self.action_space, explores=self.explores, gamma=self.gamma, **self.policy_kwargs
+        )
         states, actions = self.policy.q.shape
         seed = int(np.random.randint(1 << 31))  # noqa: NPY002 (seeded by Stable-Baselines3)
         if self.net is None:
@@ -170,7 +212,8 @@ class CuriousExplorer(Agent):
         interest = self.model.interest(self.curiosity)
         rewards = self.curiosity_weight * interest + self.reward_weight * self.model.reward
         unknown = self.curiosity_weight + self.reward_weight * max(0.0, float(self.model.reward.max()))
-        return self.model.plan(self._values, rewards, self.gamma, unknown / (1 - self.gamma), SWEEPS)
+        model, hope = self.model, unknown / (1 - self.gamma)
+        return plan(model.tried, model.continued, rewards, self.gamma, hope, SWEEPS, self._values)
 
     def remember(self, step: Step) -> None:
         """See `Agent.remember`: M learns from the steps of all lanes."""
@@ -181,11 +224,20 @@ class CuriousExplorer(Agent):
                 step.act["state"], step.act["action"], after, step.rewards, step.terminated, strict=True
             )
         ]
+        self._left = np.unique(step.act["state"])
         np.add.at(self.state_visits, step.act["state"], 1)
 
     def train(self, steps: int) -> None:
-        """The policy plans by what was paid, if anything was."""
-        reward = self.model.reward
-        q = self.model.plan(self._wanted, reward, self.gamma, 0.0, SWEEPS) if reward.any() else self._plan()
-        self.policy.q.copy_(torch.from_numpy(q))
+        """The policy plans by what was paid, if anything was, or knows what M does."""
+        model, policy = self.model, self.policy
+        if self.explores:
+            left, tried = self._left, model.tried[self._left]
+            noise = (model.fast[left] > NOISY) & (tried > 0)
+            for name, rows in (("tried", tried), ("continued", model.continued[left]), ("noise", noise)):
+                getattr(policy, name)[left] = torch.from_numpy(rows).double()
+        elif model.reward.any():
+            q = plan(model.tried, model.continued, model.reward, self.gamma, 0.0, SWEEPS, self._wanted)
+            policy.q.copy_(torch.from_numpy(q))
+        else:
+            policy.q.copy_(torch.from_numpy(self._plan()))
         self.measures = {"curiosity/error": float(np.mean(self._errors))}

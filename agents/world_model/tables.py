@@ -111,23 +111,6 @@ class TableModel:
             raise ValueError(f"curiosity must be one of {', '.join(map(repr, get_args(Curiosity)))}, not {kind!r}")
         return np.where(tried == 0, 1.0, found)
 
-    def plan(self, values: np.ndarray, rewards: np.ndarray, gamma: float, optimism: float, sweeps: int) -> np.ndarray:
-        """Values (S, A) of actions by value iteration in what M has seen, from the values (S,) given, which change.
-
-        Q(s, a) = r(s, a) + gamma sum_s' n(s, a, s') / n(s, a) max_a' Q(s', a'), and `optimism` where a was never tried
-        in s: the unknown needs an optimistic return, not an optimistic reward. Nothing follows the end of an episode.
-
-        Args:
-            values: V of the last plan.
-            rewards: (S, A).
-            gamma: discount.
-            optimism: return of the unknown.
-            sweeps: of all states.
-        """
-        q = np.empty_like(rewards)
-        _plan(self.tried, self.continued, rewards, gamma, optimism, sweeps, values, q)
-        return q
-
     def get_state(self) -> dict[str, Any]:
         """All tables."""
         names = ("p", "visits", "continued", "reward", "fast", "slow", "last", "_first", "_disagreement")
@@ -233,22 +216,62 @@ class NetTableModel(TableModel):
         self._generator.set_state(generator)
 
 
+def plan(
+    tried: np.ndarray,
+    continued: np.ndarray,
+    rewards: np.ndarray,
+    gamma: float,
+    optimism: float,
+    sweeps: int,
+    values: np.ndarray | None = None,
+) -> np.ndarray:
+    """Values (S, A) of actions by value iteration in what was seen.
+
+    Q(s, a) = r(s, a) + gamma sum_s' n(s, a, s') / n(s, a) max_a' Q(s', a'), and `optimism` where a was never tried in s:
+    the unknown needs an optimistic return, not an optimistic reward. Nothing follows the end of an episode.
+
+    Args:
+        tried: (S, A) n(s, a), see `TableModel.tried`.
+        continued: (S, A, S) n(s, a, s'), of steps after which the episode went on.
+        rewards: (S, A).
+        gamma: discount.
+        optimism: return of the unknown.
+        sweeps: of all states, at most.
+        values: (S,) V of the last plan, from which this one begins; they change. None: zeros.
+    """
+    q = np.empty_like(rewards)
+    _plan(tried, continued, rewards, gamma, optimism, sweeps, np.zeros(len(q)) if values is None else values, q)
+    return q
+
+
 @compiled
 def _plan(
     tried: np.ndarray, continued: np.ndarray, rewards: np.ndarray, gamma: float, optimism: float, sweeps: int,
     values: np.ndarray, q: np.ndarray,
 ) -> None:  # fmt: skip
     states, actions = rewards.shape
+    first = np.empty(states * actions + 1, np.int64)  # of the places in `after` that follow a pair
+    after, share = np.empty(continued.size, np.int64), np.empty(continued.size)
+    count = 0
+    for s in range(states):
+        for a in range(actions):
+            first[s * actions + a] = count
+            for following in range(states):
+                if continued[s, a, following] > 0.0 and tried[s, a] > 0.0:
+                    after[count], share[count] = following, gamma * continued[s, a, following] / tried[s, a]
+                    count += 1
+    first[states * actions] = count
     for sweep in range(sweeps):
         change = 0.0
         for k in range(states):
             s = k if sweep % 2 == 0 else states - 1 - k  # there and back: what is found spreads in both directions
             best = -np.inf
             for a in range(actions):
-                total = 0.0
-                for after in range(states):
-                    total += continued[s, a, after] * values[after]
-                q[s, a] = rewards[s, a] + gamma * total / tried[s, a] if tried[s, a] > 0.0 else optimism
+                pair = s * actions + a
+                total = rewards[s, a]
+                for place in range(first[pair], first[pair + 1]):
+                    total += share[place] * values[after[place]]
+                q[s, a] = total if tried[s, a] > 0.0 else optimism
                 best = max(best, q[s, a])
             change = max(change, abs(best - values[s]))
             values[s] = best

@@ -162,7 +162,9 @@ class ThinkingController(Agent):
 
     STATE: ClassVar[tuple[str, ...]] = (*Agent.STATE, "replay")
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"ThinkingPolicy": ThinkingPolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
+        ("ThinkingPolicy", "MultiInputPolicy"), ThinkingPolicy
+    )
     policy: ThinkingPolicy
     action_space: spaces.Discrete
 
@@ -313,3 +315,6 @@ class ThinkingController(Agent):
         check_losses(self.num_timesteps, controller_loss=loss)
         descend(self.policy_optimizer, loss, 1.0)
         self.measures |= {"train/return": returns.mean(), "train/entropy": entropy.mean().detach()}
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy_optimizer", "model_optimizer", "pleasure_optimizer"], []

@@ -18,6 +18,7 @@ from agents import (
     MapNavigator,
     Recogniser,
     RecurrentPPO,
+    ThinkingController,
     VisionMemoryController,
     WorldModelController,
     make_sb3,
@@ -26,6 +27,7 @@ from agents import (
 FIELDS = np.array([(u, v, 1.0) for u in range(-3, 4) for v in range(-3, 4)])[:40]  # the default retina has 40 fields
 HIERARCHY = {"context": (2, 22), "items": 5, "subgoals": 2, "hidden": (16,), "refinement": 2, "candidates": 2}
 SMALL_WORLD = {"batch_size": 16, "updates": 3, "n_steps": 4, "buffer_size": 400, "evaluator_kwargs": {"hidden": (8,)}}
+SMALL_THOUGHTS = {"hidden": (8,), "model_steps": 40, "n_steps": 4, "batch_size": 8, "buffer_size": 400}
 SMALL_CORES = {"core_kwargs": {"hidden": (8,)}, "model_core_kwargs": {"hidden": (8,)}}
 
 
@@ -55,6 +57,7 @@ def make(name: str, lanes: int = 4, env: Any = None, **keywords: Any) -> Agent:
 TARGET = ("Foveal/TargetDetection-v0", {"moves": 5})
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "CuriousExplorer": ("Foveal/CuriosityGrid-v0", {"moves": 30}),
+    "CuriousExplorer, exploring": ("Foveal/CuriosityGrid-v0", {"moves": 30}),
     "CuriousExplorer, nets": ("Foveal/CuriosityGrid-v0", {"moves": 30}),
     "AttentionAgent": ("Foveal/TakeCover-v0", {"size": 24, "frame_skip": 40}),
     "Evolution": TARGET,
@@ -65,6 +68,8 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "RecurrentPPO": ("Foveal/Parking-v0", {}),
     "RecurrentPPO, delta": TARGET,
     "RecurrentPPO, fields": ("Foveal/VisualSearch-v0", {"actuators": "fields", "proprioception": "saccade"}),
+    "ThinkingController": ("Foveal/FourRooms-v0", {}),
+    "ThinkingController, learned": ("Foveal/FourRooms-v0", {}),
     "VisionMemoryController": ("Foveal/TakeCover-v0", {"size": 24, "frame_skip": 40}),
     "WorldModelController": TARGET,
     "WorldModelController, choices": ("Foveal/Pole-v0", {"actuators": "bang-bang", "pain": True}),
@@ -73,6 +78,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 # Called with the environment and with keywords in place of these.
 MAKERS: dict[str, Callable[..., Agent]] = {
     "CuriousExplorer": lambda **more: CuriousExplorer(**{"members": 2, **more}),
+    "CuriousExplorer, exploring": lambda **more: CuriousExplorer(**{"members": 2, "explores": True, **more}),
     "CuriousExplorer, nets": lambda **more: CuriousExplorer(**{"members": 2, "net": {"hidden": 4}, **more}),
     "AttentionAgent": lambda **more: AttentionAgent(
         **{
@@ -104,6 +110,10 @@ MAKERS: dict[str, Callable[..., Agent]] = {
     "RecurrentPPO, delta": lambda **more: RecurrentPPO(**{"n_steps": 8, "core": "delta", **more}),
     "RecurrentPPO, fields": lambda **more: RecurrentPPO(
         **{"policy": "FieldPolicy", "n_steps": 8, "core_kwargs": {"size": 4}, "policy_kwargs": {"tiles": 5}, **more}
+    ),
+    "ThinkingController": lambda **more: ThinkingController(**{**SMALL_THOUGHTS, **more}),
+    "ThinkingController, learned": lambda **more: ThinkingController(
+        **{"learned": True, "questions": 2, **SMALL_THOUGHTS, **more}
     ),
     "VisionMemoryController": lambda **more: VisionMemoryController(
         **{"frames": 40, "population": 4, "episodes": 1, "horizon": 3, "test_every": 1000, **more}

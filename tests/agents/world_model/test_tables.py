@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents import CuriousExplorer, TableModel, make_sb3
-from agents.world_model.tables import NetTableModel
+from agents.world_model.tables import NetTableModel, plan
 
 KINDS = ("count", "disagreement", "error", "improvement", "last_improvement")
 
@@ -50,13 +50,13 @@ def test_planning_finds_the_value_of_a_chain_and_hopes_for_the_unknown() -> None
         model.learn(state, 0, state)
     rewards = np.zeros((5, 2))
     rewards[3, 1] = 1.0
-    q = model.plan(np.zeros(5), rewards, 0.9, 0.0, 200)
+    q = plan(model.tried, model.continued, rewards, 0.9, 0.0, 200)
     np.testing.assert_allclose(q[:4, 1], 0.9 ** np.arange(3, -1, -1))
     np.testing.assert_allclose(q[:4, 0], 0.9 * q[:4, 1])
     model.learn(0, 0, 4, 0.0, terminated=True)
     model.learn(0, 0, 4, 0.0, terminated=True)
-    np.testing.assert_allclose(model.plan(np.zeros(5), rewards, 0.9, 0.0, 200)[0, 0], 0.9 / 3 * q[0, 1])
-    hopeful = model.plan(np.zeros(5), rewards, 0.9, 10.0, 200)
+    np.testing.assert_allclose(plan(model.tried, model.continued, rewards, 0.9, 0.0, 200)[0, 0], 0.9 / 3 * q[0, 1])
+    hopeful = plan(model.tried, model.continued, rewards, 0.9, 10.0, 200)
     np.testing.assert_allclose(hopeful[4], 10.0)
     np.testing.assert_allclose(hopeful[3, 1], 1 + 0.9 * 10)
 
