@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from .shared.seeds import create_group, fit_group, group_of
 from .shared.signals import Stopped
 from .shared.training import MINUTES, fit
 
+MOST_FRAMES = 300  # of the GIF
 MEASURES = ("pose", "within_10", "error", "correct", "is_success", "return")  # the first of a run is drawn
 
 
@@ -249,7 +251,10 @@ def _without_recipe(env_id: str, algorithm: str) -> Run:
 
 
 def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendant) -> None:
-    """Draw learning_curve.png, scanpaths.png (where the task has a fovea) and episode.gif into the run folder."""
+    """Draw learning_curve.png, scanpaths.png (where the task has a fovea) and episode.gif into the run folder.
+
+    The GIF shows the beginning of an episode, `MOST_FRAMES` at most.
+    """
     from .shared.plots import learning_curve, record_scanpaths, scanpaths
     from .shared.suite import reference_heights
     from .watch import attended_pictures, write
@@ -268,7 +273,8 @@ def illustrate(run: Run, folder: Path, agent: BaseAlgorithm, attendant: Attendan
     if draws:
         lane = make_lanes(run.env_id, run.env_kwargs, 1, render_mode="rgb_array")
         picture = attended_pictures(lane, agent)
-        write(list(play_episodes(lane, agent, 1, seed=3, picture=picture)), 8, folder / "episode.gif", None, None)
+        frames = islice(play_episodes(lane, agent, 1, seed=3, picture=picture), MOST_FRAMES)
+        write(list(frames), 8, folder / "episode.gif", None, None)
         lane.close()
 
 

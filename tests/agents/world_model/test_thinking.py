@@ -1,0 +1,87 @@
+"""A controller that asks its world model: whose questions, whose answers, and who learns what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from agents import ThinkingController, ThinkingPolicy, make_sb3
+
+GOALS = spaces.Dict(
+    {name: spaces.Box(-1.0, 1.0, (size,), np.float32) for name, size in
+     (("observation", 3), ("achieved_goal", 2), ("desired_goal", 2))}
+)  # fmt: skip
+MODEL = ("outcome.",)
+
+
+def agent(**keywords: Any) -> ThinkingController:
+    return ThinkingController(env=make_sb3("Foveal/FourRooms-v0", 4), hidden=(8,), seed=0, **keywords)
+
+
+def parts(made: ThinkingController, of_model: bool) -> list[torch.Tensor]:
+    return [part.clone() for name, part in made.policy.named_parameters() if name.startswith(MODEL) == of_model]
+
+
+def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_fixed_questions_are_the_actions_and_the_answers_are_those_of_the_model() -> None:
+    policy = ThinkingPolicy(GOALS, spaces.Discrete(4), hidden=(5,))
+    seen, desired = torch.randn(6, 3), torch.randn(6, 2)
+    asked, told, chance = policy.think(seen, desired)
+    assert torch.equal(asked, torch.eye(4).expand(6, 4, 4))
+    assert not chance.any()
+    for action in range(4):
+        outcome = policy.outcome(torch.cat((seen, asked[:, action]), 1))
+        pleasure = policy.pleasure(torch.cat((outcome, desired), 1))
+        torch.testing.assert_close(told[:, action], torch.cat((outcome, pleasure), 1))
+
+
+def test_it_knows_the_observation_through_the_answers_alone() -> None:
+    policy = ThinkingPolicy(GOALS, spaces.Discrete(4), hidden=(5,))
+    desired = torch.randn(1, 2).expand(6, -1)
+    with torch.no_grad():
+        policy.outcome[-1].weight.zero_()  # M says the same of everything
+        likely, _, _ = policy.probabilities(torch.randn(6, 3), desired)
+    torch.testing.assert_close(likely, torch.full((6, 4), 0.25))
+
+
+def test_learned_questions_are_drawn_one_after_the_other_and_can_be_given_again() -> None:
+    policy = ThinkingPolicy(GOALS, spaces.Discrete(4), questions=3, learned=True, hidden=(5,))
+    policy.set_training_mode(True)
+    seen, desired = torch.randn(50, 3), torch.randn(50, 2)
+    likely, asked, chance = policy.probabilities(seen, desired)
+    drawn = asked.round()
+    assert drawn.sum(-1).eq(1).all()
+    torch.testing.assert_close(likely.sum(-1), torch.ones(50))
+    again, _, same_chance = policy.probabilities(seen, desired, drawn)
+    torch.testing.assert_close(again, likely)
+    torch.testing.assert_close(same_chance, chance)
+    chance.sum().backward()
+    assert all(part.grad is not None and part.grad.any() for part in policy.asking.parameters())
+
+
+def test_the_controller_never_changes_the_model_and_the_model_alone_learns_without_reward() -> None:
+    made = agent(updates=0)
+    model, rest = parts(made, True), parts(made, False)
+    made.learn(40, log_interval=None)
+    assert same(model, parts(made, True))
+    assert not same(rest, parts(made, False))
+    made = agent(learns="model")
+    model, rest = parts(made, True), parts(made, False)
+    made.learn(40, log_interval=None)
+    assert not same(model, parts(made, True))
+    assert same(rest, parts(made, False))
+
+
+def test_impossible_spaces_and_questions_are_refused() -> None:
+    with pytest.raises(ValueError, match="goal keys and Discrete actions"):
+        ThinkingPolicy(GOALS["observation"], spaces.Discrete(4))
+    with pytest.raises(ValueError, match="from 1 to the 4 actions, not 5"):
+        ThinkingPolicy(GOALS, spaces.Discrete(4), questions=5)
+    ThinkingPolicy(GOALS, spaces.Discrete(4), questions=5, learned=True)
