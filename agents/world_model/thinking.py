@@ -28,8 +28,8 @@ class ThinkingPolicy(Actor):
 
     alpha = softmax_k f(o_k, p_k, d),  pi(a) = sum_k alpha_k q_k(a),
 
-    and knows nothing about the actions but what M answers. Learned questions are made one after the other,
-    q_k = g(x, d, answers so far), as one of many by the straight-through estimator.
+    and knows nothing about the actions but what M answers. Learned questions are drawn one after the other from
+    g(x, d, questions and answers so far).
 
     Args:
         observation_space: Dict of Boxes with the goal keys.
@@ -78,10 +78,11 @@ class ThinkingPolicy(Actor):
         else:
             self.reaction = net(seen + goal, self.choices)
         if asks and learned:
-            self.asking = net(seen + goal + self.questions * answer, self.choices)
+            self.asking = net(seen + goal + self.questions * (self.choices + answer), self.choices)
 
+    @torch.no_grad()
     def answers(self, seen: Tensor, desired: Tensor, question: Tensor) -> Tensor:
-        """M's answers (..., G + 1): the predicted achieved goal, and the predicted pleasure."""
+        """M's answers (..., G + 1): the predicted achieved goal, and the predicted pleasure; C does not change them."""
         outcome = self.outcome(torch.cat((seen, question), -1))
         return torch.cat((outcome, self.pleasure(torch.cat((outcome, desired), -1))), -1)
 
@@ -98,21 +99,19 @@ class ThinkingPolicy(Actor):
             asked = torch.eye(self.choices, device=seen.device)[:many].expand(count, -1, -1)
             seen, desired = (part[:, None].expand(-1, many, -1) for part in (seen, desired))
             return asked, self.answers(seen, desired, asked), seen.new_zeros(count)
-        told = seen.new_zeros(count, many, self.encoder.goal_size + 1)
-        questions, chances = [], []
+        dialogue = seen.new_zeros(count, many, self.choices + self.encoder.goal_size + 1)  # questions, answers
+        chances = []
         for k in range(many):
-            logits = self.asking(torch.cat((seen, desired, told.flatten(1)), 1))
-            soft = torch.softmax(logits, 1)
+            logits = self.asking(torch.cat((seen, desired, dialogue.flatten(1)), 1))
             if given is None:
-                drawn = torch.multinomial(soft, 1).squeeze(1) if self.training else logits.argmax(1)
-                asked = F.one_hot(drawn, self.choices).to(soft)
+                drawn = torch.multinomial(torch.softmax(logits, 1), 1).squeeze(1) if self.training else logits.argmax(1)
+                asked = F.one_hot(drawn, self.choices).to(logits)
             else:
                 asked = given[:, k]
-            question = asked + soft - soft.detach()
-            told = torch.cat((told[:, :k], self.answers(seen, desired, question)[:, None], told[:, k + 1 :]), 1)
-            questions.append(question)
-            chances.append((soft * question.detach()).sum(1).clamp(min=1e-8).log())
-        return torch.stack(questions, 1), told, torch.stack(chances).sum(0)
+            said = torch.cat((asked, self.answers(seen, desired, asked)), 1)
+            dialogue = torch.cat((dialogue[:, :k], said[:, None], dialogue[:, k + 1 :]), 1)
+            chances.append((torch.log_softmax(logits, 1) * asked).sum(1))
+        return dialogue[..., : self.choices], dialogue[..., self.choices :], torch.stack(chances).sum(0)
 
     def probabilities(
         self, seen: Tensor, desired: Tensor, given: Tensor | None = None
@@ -136,8 +135,8 @@ class ThinkingPolicy(Actor):
 class ThinkingController(Agent):
     """Learning to think (Schmidhuber, arXiv 1511.09249): C learns to use M as it is, instead of planning step by step.
 
-    M learns from all experience by its own loss, C by the gradient of its reward (REINFORCE with a baseline) through
-    its questions and its attention, but never changes M. As C knows the world through M's answers alone, what M learns
+    M learns from all experience by its own loss, C by the gradient of its reward (REINFORCE with a baseline), which
+    reaches its attention and the chances of its questions, and never M. As C knows the world through M's answers alone, what M learns
     later reaches C's actions at once: `learns="model"` lets M go on while C stays as it is, without any reward.
 
     Args:

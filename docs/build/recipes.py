@@ -22,6 +22,7 @@ AGENT_PAGES = {
     "MapNavigator": "hierarchical_controller.md#places-never-seen-before-mapnavigator",
     "Recogniser": "recogniser.md",
     "RecurrentPPO": "recurrent_ppo.md",
+    "ThinkingController": "thinking_controller.md",
     "VisionMemoryController": "evolution.md#visionmemorycontroller",
     "WorldModelController": "world_model_controller.md",
 }
