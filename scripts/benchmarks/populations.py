@@ -32,7 +32,7 @@ WAYS = ("population", "loop, compiled", "loop, PyTorch")
 
 
 def populations(
-    env_id: str = "Foveal/Pole-v0", population: int = 64, rounds: int = 5, output: Path | None = None
+    env_id: str = "Foveal/Pole-v0", population: int = 128, rounds: int = 5, output: Path | None = None
 ) -> None:
     """CPU time of one generation in a native environment: all candidates at once, beside one after the other.
 

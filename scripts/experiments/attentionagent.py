@@ -23,7 +23,7 @@ RANDOM, ORACLE = 249.0, 2100.0  # tics, as in `references`: 0 and 1 of the score
 OURS, PPO, DREAM = "AttentionAgent", "PPO with a CNN", "VisionMemoryController"
 SIZES = {OURS: 64, PPO: 64, DREAM: 32}  # pixels
 LANES = {OURS: 48, PPO: 16, DREAM: 16}
-SECONDS, QUICK_SECONDS = 1_500.0, 5.0  # of CPU, of one training
+SECONDS, QUICK_SECONDS = {OURS: 150.0, PPO: 1_500.0, DREAM: 1_500.0}, 5.0  # of CPU, of one training
 EPISODES, QUICK_EPISODES = 200, 10
 STARTS, QUICK_STARTS = 1_000, 50  # of a reference
 SWINGS = (16, 32, 40, 48, 56, 64, 80, 120, 200)  # tics each way, among which blind strafing has its best
@@ -133,7 +133,7 @@ def refer(job: Job) -> list[Row]:
 def agents(table: str, name: str, seeds: int, quick: bool) -> list[Job]:
     """One training a seed of the agent of that name."""
     arguments = {
-        "cpu_seconds": QUICK_SECONDS if quick else SECONDS,
+        "cpu_seconds": QUICK_SECONDS if quick else SECONDS[name],
         "episodes": QUICK_EPISODES if quick else EPISODES,
     }
     return [Job(table, {"agent": name}, seed, learn, arguments) for seed in range(seeds)]
