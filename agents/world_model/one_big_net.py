@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..common.agent import Agent, Step
 from ..common.losses import check_losses, clipped_surrogate, descend
-from ..common.sequences import Rollout
+from ..common.sequences import Rollout, Sequence
 from ..cores import State
 from .one_net import OneNetPolicy
 from .traces import Running, Traces
@@ -81,7 +81,7 @@ class OneBigNet(Agent):
         vf_coef: float = 0.5,
         prediction_coef: float = 0.5,
         max_grad_norm: float = 0.5,
-        traces: int = 256,
+        traces: int = 1024,
         longest: int = 1000,
         core: str = "lstm",
         core_kwargs: dict[str, Any] | None = None,
@@ -145,6 +145,37 @@ class OneBigNet(Agent):
         """See `SavedAlgorithm.check_state`."""
         if name != "kept":  # which the traces check themselves
             super().check_state(name, given)
+
+    def begin_task(self, env: GymEnv) -> None:
+        """Goes on to the next task: its environment, a fresh optimizer, and fresh output layers for actions and values.
+
+        A net that is sure of what to do explores too little to learn something else. What it knows of the earlier tasks
+        is in its core and its traces, and `consolidate` brings it back to all outputs; until then it acts as one that
+        has learned nothing.
+
+        Raises:
+            ValueError: other spaces.
+        """
+        self.set_env(env)
+        self.memories.begin_task()
+        self.policy.renew()
+        self.optimizer.state.clear()
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Replaces the environment, and changes nothing else: the net goes on learning as it is.
+
+        Raises:
+            ValueError: other spaces.
+        """
+        wrapped = self._wrap_env(env, self.verbose)
+        for kind in ("observation_space", "action_space"):
+            own, other = getattr(self, kind), getattr(wrapped, kind)
+            if own != other:
+                raise ValueError(
+                    f"the {kind} of the next task is {other}, but all tasks of one net must have {own}: bring them to "
+                    "one shape with a wrapper, which also adds what tells them apart"
+                )
+        super().set_env(wrapped, force_reset)
 
     def rollout_length(self) -> int:
         """`n_steps`."""
@@ -221,7 +252,7 @@ class OneBigNet(Agent):
         }
 
     def consolidate(
-        self, updates: int = 500, batch_size: int = 64, learning_rate: float | None = None
+        self, updates: int = 600, batch_size: int = 64, learning_rate: float | None = None
     ) -> dict[str, float]:
         """Ends the present task, and trains the net on the traces of all tasks, without the environment.
 
@@ -229,7 +260,7 @@ class OneBigNet(Agent):
 
         Args:
             updates: steps of a fresh Adam.
-            batch_size: traces in each, see `Traces.draw`.
+            batch_size: traces in each, drawn with the likelihoods of `Traces.columns`.
             learning_rate: Adam's at the first step, from where it falls linearly to 0; None: the agent's own.
 
         Returns:
@@ -248,22 +279,25 @@ class OneBigNet(Agent):
             )
         rate = self.lr_schedule(self._current_progress_remaining) if learning_rate is None else learning_rate
         optimizer = torch.optim.Adam(self.policy.parameters(), rate)
+        traces, chances = self.memories.columns()
         for update in range(updates):
             optimizer.param_groups[0]["lr"] = rate * (1 - update / updates)
-            losses = self._trace_losses(batch_size)
+            drawn = torch.multinomial(chances, batch_size, replacement=True)
+            losses = self._trace_losses(Sequence(traces.data[:, drawn].to(self.device), traces.fields))
             check_losses(self.num_timesteps, **losses)
             descend(optimizer, torch.stack([*losses.values()]).sum(), self.max_grad_norm)
         self.memories.begin_task()
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
-    def _trace_losses(self, batch_size: int) -> dict[str, Tensor]:
-        """The parts of the loss of `consolidate`, on traces drawn anew."""
-        traces, policy = self.memories.draw(batch_size), self.policy
-        traces.data = traces.data.to(self.device)
+    def _trace_losses(self, traces: Sequence) -> dict[str, Tensor]:
+        """The parts of the loss of `consolidate`, on some columns of `Traces.columns`."""
+        policy = self.policy
         weight, good = traces["weight"].squeeze(-1), traces["good"].squeeze(-1)
         starts = torch.zeros_like(weight, dtype=torch.bool)
         starts[0] = True
-        net, value, said = policy.unroll(traces["x"], traces["action"], policy.core.initial_state(batch_size), starts)
+        net, value, said = policy.unroll(
+            traces["x"], traces["action"], policy.core.initial_state(weight.shape[1]), starts
+        )
         truth = torch.cat((traces["next_percept"], traces["reward"]), -1)
         errors = {
             "prediction": 0.5 * (said - truth).square().sum(-1),

@@ -54,9 +54,14 @@ class OneNetPolicy(Actor):
 
         self.actor, self.critic = head(self.core.output_size, self.actions.units), head(self.core.output_size, 1)
         self.predictor = head(self.core.output_size + self.actions.size, encoder.percept_size + 1)
-        last = self.actor[-1]
-        assert isinstance(last, nn.Linear)
-        self.init_weights(last, gain=0.01)
+        self.renew()
+
+    def renew(self) -> None:
+        """Begins the output layers of actions and values anew, with almost equal probabilities of all actions."""
+        for layer in (*self.actor, *self.critic):
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
+        self.init_weights(self.actor[-1], gain=0.01)
 
     def inputs(self, obs: Any) -> Tensor:
         """x (N, I) of observations (N, ...) of the environment."""

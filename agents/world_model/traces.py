@@ -98,47 +98,33 @@ class Traces:
         if self.tasks[-1]:
             self.tasks.append([])
 
-    def good(self, task: int) -> list[Tensor]:
-        """The episodes of a task that went well: by what was said of them, else by a return of at least the median."""
-        episodes = self.tasks[task]
-        returns = torch.stack([episode[0, self.fields["return"]].squeeze() for episode, _ in episodes])
-        least = returns.median()
-        return [
-            episode
-            for (episode, success), own in zip(episodes, returns, strict=True)
-            if success == 1 or (success < 0 and own >= least)
-        ]
+    def good(self, task: int) -> Tensor:
+        """(episodes,) bool, which ones of a task went well: by what was said of each, else those with a return of at
+        least the median."""
+        returns = torch.stack([episode[0, self.fields["return"]].squeeze() for episode, _ in self.tasks[task]])
+        said = torch.tensor([success for _, success in self.tasks[task]])
+        return (said == 1) | ((said < 0) & (returns >= returns.median()))
 
-    def draw(self, batch_size: int) -> Sequence:
-        """Whole episodes, a column each, with zeros after their end: every second one from those that went well.
+    def columns(self) -> tuple[Sequence, Tensor]:
+        """All episodes, a column each, with zeros after their end; and how likely each is to be drawn.
 
-        The tasks are equally likely, whatever the number of their episodes.
+        All tasks are equally likely, whatever the number of their episodes; and half of a task's likelihood goes to the
+        episodes that went well.
 
         Returns:
-            (T, B) steps, T being the longest, with two more fields: ``weight``, 1 where there is a step, and ``good``,
-            1 where there is a step of an episode that went well.
+            (T, B) steps of B episodes, T being the longest, with two more fields: ``weight``, 1 where there is a step,
+            and ``good``, 1 where there is a step of an episode that went well. And (B,) likelihoods that sum to 1.
         """
-        pools = []
-        for task, episodes in enumerate(self.tasks):
-            if episodes:
-                good = self.good(task)
-                chosen = {id(episode) for episode in good}
-                pools.append(([one for one, _ in episodes], good, chosen))
-        columns, goods = [], []
-        for column, task in enumerate(torch.randint(len(pools), (batch_size,)).tolist()):
-            every, good, chosen = pools[task]
-            among = good if column % 2 and good else every
-            episode = among[int(torch.randint(len(among), ()))]
-            columns.append(episode)
-            goods.append(float(id(episode) in chosen))
-        longest = max(map(len, columns))
-        data = columns[0].new_zeros(longest, batch_size, self.width + 2)
-        for column, (episode, good) in enumerate(zip(columns, goods, strict=True)):
-            data[: len(episode), column, : self.width] = episode
-            data[: len(episode), column, self.width] = 1.0
-            data[: len(episode), column, self.width + 1] = good
+        filled = [task for task, episodes in enumerate(self.tasks) if episodes]
+        goods = [self.good(task).float() for task in filled]
+        shares = [torch.ones_like(good) / len(good) + good / good.sum().clamp(min=1) for good in goods]
+        chances = torch.cat([share / share.sum() for share in shares]) / len(filled)
+        episodes = [episode for task in filled for episode, _ in self.tasks[task]]
+        flags = [torch.tensor([1.0, good]).expand(len(episode), 2)
+                 for episode, good in zip(episodes, torch.cat(goods).tolist(), strict=True)]  # fmt: skip
+        rows = [torch.cat(parts, 1) for parts in zip(episodes, flags, strict=True)]
         more = {"weight": slice(self.width, self.width + 1), "good": slice(self.width + 1, self.width + 2)}
-        return Sequence(data, {**self.fields, **more})
+        return Sequence(torch.nn.utils.rnn.pad_sequence(rows), {**self.fields, **more}), chances
 
     def get_state(self) -> list[dict[str, Any]]:
         """Of each task, all steps (T, W), and the length and success (episodes,) of each episode."""

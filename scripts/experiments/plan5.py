@@ -21,15 +21,15 @@ SYMBOLS = 3  # the most that a task shows
 # id, keywords, and the best share of right answers without memory: the 0 of the scores
 TASKS: dict[str, tuple[str, dict[str, Any], float]] = {
     "parity": ("Foveal/FormalLanguage-v0", {"language": "parity", "length": 12}, 0.5),
-    "flip-flop": ("Foveal/FlipFlop-v0", {"moves": 20}, 0.5),
+    "flip-flop": ("Foveal/FlipFlop-v0", {"moves": 12, "probabilities": (0.4, 0.4, 0.2)}, 0.5),
     "anbn": ("Foveal/FormalLanguage-v0", {"language": "anbn", "length": 12, "depth": 3}, 0.6),
 }
 ORDERS = ("parity, flip-flop, anbn", "flip-flop, anbn, parity", "anbn, parity, flip-flop")
 LANES, TESTS = 64, 256  # environments; test episodes
 ROUND = 4 * 64 * 24  # steps between two tests
-STEPS = 40 * ROUND  # of a task, at most
+STEPS = 25 * ROUND  # of a task, at most
 SOLVED = 0.95
-UPDATES = 300  # of a consolidation
+UPDATES = 600  # of a consolidation
 TEST_SEED = 10**6
 SETTINGS: dict[str, Any] = {"core": "lstm", "core_kwargs": {"size": 32}, "n_steps": 24, "gamma": 0.0, "gae_lambda": 0.0,
                             "ent_coef": 0.1}  # fmt: skip
@@ -117,10 +117,11 @@ def learn_in_turn(job: Job) -> list[Row]:
     """Three tasks, one after the other, with or without consolidation after each; a row a task."""
     names, given = job.conditions["order"].split(", "), job.arguments
     agent = OneBigNet(env=make(names[0], LANES, job.seed), seed=job.seed, **SETTINGS)
+    begin = agent.begin_task if job.conditions["agent"] == "consolidated" else agent.set_env
     rows: list[Row] = []
     for place, name in enumerate(names, 1):
         if place > 1:
-            agent.set_env(make(name, LANES, job.seed))
+            begin(make(name, LANES, job.seed))
         steps, learned = study(agent, name, given["steps"])
         rows.append({"task": name, "place": str(place), "steps": steps, "learned": learned,
                      "error_learned": prediction_error(agent, name)})  # fmt: skip
