@@ -38,8 +38,8 @@ class Running:
         self.rows.append(rows)
         ended = [lane for lane, end in enumerate(ends) if end and self.begun[lane] >= 0]
         whole = [(lane, torch.stack([row[lane] for row in self.rows[self.begun[lane] :]])) for lane in ended]
-        oldest = len(self.rows) - self.longest  # what begun before it would become too long
-        self.begun = [-1 if end or begun <= oldest - 1 else begun for end, begun in zip(ends, self.begun, strict=True)]
+        latest = len(self.rows) - self.longest  # what begun no later, and goes on, is too long
+        self.begun = [-1 if end or begun <= latest else begun for end, begun in zip(ends, self.begun, strict=True)]
         first = min((begun for begun in self.begun if begun >= 0), default=len(self.rows))
         self.rows = self.rows[first:]
         self.begun = [begun - first if begun >= 0 else -1 for begun in self.begun]

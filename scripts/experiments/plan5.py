@@ -178,8 +178,8 @@ def alone(seeds: int, quick: bool) -> list[Job]:
     """Jobs of every task by itself."""
     return [
         Job("alone", {"task": task, "net": net}, seed, learn_alone, {"steps": ROUND if quick else STEPS})
-        for task in TASKS
         for net in ("as large", "a third")
+        for task in TASKS
         for seed in range(1 if quick else seeds)
     ]
 
