@@ -28,9 +28,9 @@ class OneBigNet(Agent):
     L = mean 1/2 |P(h, a) - (x', r)|^2 + mean 1/2 (V(h) - G)^2 over all traces - mean log pi(a | h) over those that went
     well,
 
-    so that it goes on predicting all that it has seen, and imitates its own successes. Then `set_env` gives it the next
-    task. A trace went well if its last info says ``is_success``; where infos do not say it, if its return is at least
-    the median of its task's.
+    so that it goes on predicting all that it has seen, and imitates its own successes. Then `begin_task` gives it the
+    next task. A trace went well if its last info says ``is_success``; where infos do not say it, if its return is at
+    least the median of its task's.
 
     All tasks have the same spaces. What tells them apart is part of the observation: the desired goal, or a number that
     stays the same in all episodes of a task.
@@ -120,7 +120,6 @@ class OneBigNet(Agent):
         keywords = {"core": self.core, "core_kwargs": self.core_kwargs, **self.policy_kwargs}
         policy: Any = self.policy_class(self.observation_space, self.action_space, **keywords)
         self.policy = policy.to(self.device)
-        self.policy.encoder.device = self.device
         self.optimizer = torch.optim.Adam(self.policy.parameters(), self.lr_schedule(1), eps=1e-5)
         percept = self.policy.encoder.percept_size
         sizes = {"x": self.policy.input_size, "action": self.policy.actions.size, "next_percept": percept, "reward": 1}
@@ -205,7 +204,7 @@ class OneBigNet(Agent):
             next_value = self.policy.step(self.policy.inputs(step.next_obs), next_state, goes_on)[1]
         outcome = {"reward": step.rewards, "ended": step.ends, "terminated": step.terminated}
         tensors = {name: torch.as_tensor(part, device=self.device) for name, part in outcome.items()}
-        tensors["next_percept"] = self.policy.encoder.percept(step.next_obs)
+        tensors["next_percept"] = self.policy.encoder.percept(step.next_obs).to(self.device)
         self.rollout.add(**step.act, episode_start=step.episode_start, next_value=next_value, **tensors)
         x, action = step.act["x"], step.act["action"]
         rows = torch.cat((x, action, tensors["next_percept"], tensors["reward"][:, None]), 1).cpu()
@@ -256,12 +255,13 @@ class OneBigNet(Agent):
     ) -> dict[str, float]:
         """Ends the present task, and trains the net on the traces of all tasks, without the environment.
 
-        Call it between two calls of `learn`; after it, `set_env` and `learn` go on with the next task.
+        Call it between two calls of `learn`; after it, `begin_task` and `learn` go on with the next task.
 
         Args:
             updates: steps of a fresh Adam.
             batch_size: traces in each, drawn with the likelihoods of `Traces.columns`.
-            learning_rate: Adam's at the first step, from where it falls linearly to 0; None: the agent's own.
+            learning_rate: Adam's at the first step, from where it falls linearly to 0; None: the agent's
+                own, where a schedule begins.
 
         Returns:
             The losses "prediction", "value" and "action" of the last update.
@@ -277,7 +277,7 @@ class OneBigNet(Agent):
                 f"there is no whole episode of at most longest={self.longest} steps to learn from: call learn for more "
                 "steps first, or raise longest"
             )
-        rate = self.lr_schedule(self._current_progress_remaining) if learning_rate is None else learning_rate
+        rate = self.lr_schedule(1.0) if learning_rate is None else learning_rate
         optimizer = torch.optim.Adam(self.policy.parameters(), rate)
         traces, chances = self.memories.columns()
         for update in range(updates):

@@ -65,7 +65,7 @@ class OneNetPolicy(Actor):
 
     def inputs(self, obs: Any) -> Tensor:
         """x (N, I) of observations (N, ...) of the environment."""
-        return torch.cat((self.encoder.percept(obs), self.encoder.desired(obs)), 1)
+        return torch.cat((self.encoder.percept(obs), self.encoder.desired(obs)), 1).to(self.device)
 
     def step(self, x: Tensor, state: State, episode_start: Tensor) -> tuple[Tensor, Tensor, State]:
         """The net inputs of the actions (B, U), V (B,) and the next state, from x (B, I), state and (B,) bool."""

@@ -103,6 +103,13 @@ def test_a_training_resumed_between_two_tasks_ends_in_the_same_bits(tmp_path: An
     assert len(agent.memories.tasks) == 3
 
 
+def test_a_consolidation_learns_where_a_schedule_has_come_to_its_end() -> None:
+    agent = make("OneBigNet", learning_rate=lambda remaining: 1e-2 * remaining).learn(160, log_interval=None)
+    before = next(agent.policy.parameters()).detach().clone()
+    agent.consolidate(2, 8)
+    assert not torch.equal(before, next(agent.policy.parameters()))
+
+
 def test_a_saved_agent_keeps_its_traces(tmp_path: Any) -> None:
     agent = make("OneBigNet", traces=20).learn(320, log_interval=None)
     agent.save(tmp_path / "agent")
