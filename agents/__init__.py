@@ -36,6 +36,8 @@ from .world_model.evaluator import Evaluator
 from .world_model.explorer import CuriousExplorer, TablePolicy
 from .world_model.horizon import HorizonErrors, horizon_errors
 from .world_model.model import WorldModel
+from .world_model.one_big_net import OneBigNet
+from .world_model.one_net import OneNetPolicy
 from .world_model.planning import Planner
 from .world_model.policy import ControllerPolicy
 from .world_model.presets import PRESETS
@@ -49,6 +51,7 @@ AGENTS: dict[str, type[Agent]] = {
     "HQLearning": HQLearning,
     "HierarchicalController": HierarchicalController,
     "MapNavigator": MapNavigator,
+    "OneBigNet": OneBigNet,
     "Recogniser": Recogniser,
     "RecurrentPPO": RecurrentPPO,
     "ThinkingController": ThinkingController,
@@ -91,6 +94,8 @@ __all__ = [
     "MemoryObservation",
     "MixtureDream",
     "MixtureModel",
+    "OneBigNet",
+    "OneNetPolicy",
     "Planner",
     "Quasimetric",
     "Recogniser",

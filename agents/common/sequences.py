@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..cores import State
+from .losses import lambda_returns
 
 
 class Sequence:
@@ -174,6 +175,14 @@ class Rollout:
             ):
                 to[self.count] = part
         self.count += 1
+
+    def returns(self, gamma: float, gae_lambda: float) -> Tensor:
+        """The returns (T, N) of GAE(lambda) (Schulman et al. 2016), A + V, from the fields ``reward``, ``value``,
+        ``next_value``, which counts where an episode ended and after the last step, ``ended`` and ``terminated``."""
+        value, last, ended = (self.fields[name] for name in ("value", "next_value", "ended"))
+        next_value = torch.where(ended, last, torch.cat((value[1:], last[-1:])))
+        discount = gamma * (1 - self.fields["terminated"].float())
+        return lambda_returns(self.fields["reward"], next_value, discount, ended, gae_lambda)
 
     def columns(self, index: Tensor) -> dict[str, Any]:
         """All fields of some columns."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..common.agent import Agent, Step
 from ..common.group import average
-from ..common.losses import check_losses, clipped_surrogate, descend, lambda_returns
+from ..common.losses import check_losses, clipped_surrogate, descend
 from ..common.sequences import Rollout, each
 from ..common.workers import Workers
 from ..cores import State
@@ -250,10 +250,7 @@ class RecurrentPPO(Agent):
         target_kl = None if self._lessons else self.target_kl
         self.policy.set_training_mode(True)
         fields = self.rollout.fields
-        value, ended = fields["value"], fields["ended"]
-        next_value = torch.where(ended, fields["next_value"], torch.cat((value[1:], fields["next_value"][-1:])))
-        discount = self.gamma * (1 - fields["terminated"].float())
-        fields["returns"] = lambda_returns(fields["reward"], next_value, discount, ended, self.gae_lambda)
+        fields["returns"] = self.rollout.returns(self.gamma, self.gae_lambda)
         minibatches = self.minibatches
         for _ in range(self.n_epochs):
             divergence = 0.0
@@ -289,7 +286,7 @@ class RecurrentPPO(Agent):
             "train/entropy_loss": entropy_loss.detach(),
             "train/approx_kl": divergence,
             "train/clip_fraction": ((ratio - 1).abs() > clip_range).float().mean(),
-            "train/explained_variance": 1 - (fields["returns"] - value).var() / fields["returns"].var(),
+            "train/explained_variance": 1 - (fields["returns"] - fields["value"]).var() / fields["returns"].var(),
         }
         if isinstance(spread := getattr(self.policy, "log_std", None), Tensor):
             self.measures["train/std"] = spread.detach().exp().mean()

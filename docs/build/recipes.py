@@ -20,6 +20,7 @@ AGENT_PAGES = {
     "HQLearning": "hq_learning.md",
     "HierarchicalController": "hierarchical_controller.md",
     "MapNavigator": "hierarchical_controller.md#places-never-seen-before-mapnavigator",
+    "OneBigNet": "one_big_net.md",
     "Recogniser": "recogniser.md",
     "RecurrentPPO": "recurrent_ppo.md",
     "ThinkingController": "thinking_controller.md",

@@ -16,6 +16,7 @@ from agents import (
     HierarchicalController,
     HQLearning,
     MapNavigator,
+    OneBigNet,
     Recogniser,
     RecurrentPPO,
     ThinkingController,
@@ -64,6 +65,8 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "HQLearning": ("Foveal/HQMaze-v0", {"moves": 30}),
     "HierarchicalController": ("Foveal/SwampNavigation-v0", {}),
     "MapNavigator": ("Foveal/MazeNavigation-v0", {"cells": 4, "moves": 60}),
+    "OneBigNet": ("Foveal/FlipFlop-v0", {"moves": 6}),
+    "OneBigNet, goals": TARGET,
     "Recogniser": ("Foveal/GlimpseClassification-v0", {"moves": 3}),
     "RecurrentPPO": ("Foveal/Parking-v0", {}),
     "RecurrentPPO, delta": TARGET,
@@ -105,6 +108,8 @@ MAKERS: dict[str, Callable[..., Agent]] = {
     "MapNavigator": lambda **more: MapNavigator(
         **{"policy_kwargs": {"fields": FIELDS, "hidden": (8,)}, "n_steps": 20, "updates": 2, "capacity": 300, **more}
     ),
+    "OneBigNet": lambda **more: OneBigNet(**{"n_steps": 8, "core_kwargs": {"size": 8}, **more}),
+    "OneBigNet, goals": lambda **more: OneBigNet(**{"n_steps": 8, "core": "elman", "core_kwargs": {"size": 6}, **more}),
     "Recogniser": lambda **more: Recogniser(**{"n_steps": 6, "core_kwargs": {"size": 8}, **more}),
     "RecurrentPPO": lambda **more: RecurrentPPO(**{"n_steps": 8, "core_kwargs": {"size": 8}, **more}),
     "RecurrentPPO, delta": lambda **more: RecurrentPPO(**{"n_steps": 8, "core": "delta", **more}),
