@@ -33,7 +33,7 @@ REFERENCES = ("random", "stay", "strafe", "oracle")
 FEW = 3  # seeds of `dreams`
 
 
-class _Generations(BaseCallback):
+class Generations(BaseCallback):
     """Ends training after so many generations, and knows when the first began: V and M have learned before it."""
 
     def __init__(self, generations: int) -> None:
@@ -101,7 +101,7 @@ def learn(job: Job) -> list[Row]:
     for dream in job.arguments["dreams"]:
         agent = VisionMemoryController(env=env, seed=job.seed, **job.arguments["agent"], **dream)
         vision, memory = agent.policy.vae, agent.policy.model
-        started, generations = time.process_time(), _Generations(job.arguments["generations"])
+        started, generations = time.process_time(), Generations(job.arguments["generations"])
         if first is None:
             vision.learn = _timed(vision.learn, seconds, "vision_seconds")
             memory.learn = _timed(memory.learn, seconds, "memory_seconds")
