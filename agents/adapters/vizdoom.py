@@ -20,7 +20,7 @@ Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
 
 @final
-class Screen(gym.Wrapper[np.ndarray, Any, Any, Any]):
+class Screen(gym.Wrapper[Any, Any, Any, Any]):
     """The screen alone, of VizDoom's Dict, as a Box (size, size, 3) uint8.
 
     After the last tic the game shows nothing; then it is the last screen, once more.
@@ -87,4 +87,4 @@ def _button(force: np.ndarray) -> np.int64:
     return np.int64(1 if push > THIRD else 2 if push < -THIRD else 0)
 
 
-gym.register("DoomTakeCover-v0", entry_point=take_cover)
+gym.register("DoomTakeCover-v0", entry_point=f"{__name__}:take_cover")
