@@ -104,8 +104,8 @@ class VisionMemoryController(Evolution):
         temperature: of the dream, see `MixtureDream`.
         ends: of the dream. "expected": the fitness is the expected survival, which tells all candidates apart; with
             "cut", as published, half of the dreams never end.
-        horizon: steps of a dream; beyond the length of the episodes that M has seen, dreams mean little.
-        population, episodes, sigma, keywords: see `Evolution`.
+        horizon: steps of a dream; far beyond the length of the episodes that M has seen, dreams mean little.
+        population, episodes, sigma, test_episodes, keywords: see `Evolution`.
 
     Attributes:
         starts: (2, n, K) mean and log variance of the codes with which dreams begin; empty before V has learned.
@@ -128,10 +128,11 @@ class VisionMemoryController(Evolution):
         longest_repeat: int = 10,
         temperature: float = 1.15,
         ends: Ends = "expected",
-        horizon: int = 100,
-        population: int = 32,
-        episodes: int = 4,
+        horizon: int = 200,
+        population: int = 64,
+        episodes: int = 8,
         sigma: float = 0.5,
+        test_episodes: int = 64,
         _init_setup_model: bool = True,
         **keywords: Any,
     ) -> None:
@@ -145,8 +146,8 @@ class VisionMemoryController(Evolution):
         self.starts = torch.zeros(2, 0, 0)
         self._dream: GymnasiumVecEnv | None = None
         super().__init__(
-            policy, env, population=population, episodes=episodes, sigma=sigma, _init_setup_model=_init_setup_model,
-            **keywords,
+            policy, env, population=population, episodes=episodes, sigma=sigma, test_episodes=test_episodes,
+            _init_setup_model=_init_setup_model, **keywords,
         )  # fmt: skip
 
     def _policy_keywords(self) -> dict[str, Any]:
@@ -160,10 +161,9 @@ class VisionMemoryController(Evolution):
 
     @property
     def arena(self) -> VecEnv:
-        """The dream."""
+        """The dream, with a lane for every episode of a generation."""
         if self._dream is None:
-            dream = self.dream(self.population)
-            self._dream = GymnasiumVecEnv(dream)
+            self._dream = GymnasiumVecEnv(self.dream(self.population * self.episodes))
         return self._dream
 
     def dream(self, num_envs: int, **keywords: Any) -> MixtureDream:

@@ -26,6 +26,7 @@ from foveal_envs.retinas import RETINAS, make_retina
 INK, SOFT, REAL, BACK = "#263238", "#90a4ae", "#1565c0", "#c62828"
 TRIANGLE_RADIUS = 60.0
 MOMENT = 24  # moves until there is something to see in TakeCover
+MOMENTS = [0, 10, 14, 18, 22, 26, 30, 34]  # moves, of a dream and of the world
 
 
 def figure(name: str) -> str:
@@ -33,11 +34,11 @@ def figure(name: str) -> str:
     return embed(*DRAWINGS[name]())
 
 
-def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Axes]:
-    """A figure with one Axes, or a row of them, outside pyplot's global state."""
+def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, Axes]:
+    """A figure with one Axes, or rows of them, outside pyplot's global state."""
     drawing = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasSVG(drawing)
-    return drawing, drawing.subplots(1, columns)
+    return drawing, drawing.subplots(rows, columns)
 
 
 def embed(drawing: Figure, text: str) -> str:
@@ -211,6 +212,37 @@ def attended() -> tuple[Figure, str]:
     return drawing, "One moment of TakeCover with each picture, and the patches that the agent attends to"
 
 
+def dream() -> tuple[Figure, str]:
+    """Moments of TakeCover, the same through V's code, and moments of a dream, both lived by a C; trains for it."""
+    import torch
+
+    from agents import VisionMemoryController, make_sb3
+    from scripts.experiments import worldmodels
+    from scripts.shared.environments import make_lanes
+    from scripts.shared.rollouts import EVALUATION_SEED, rollout
+
+    env_id, keywords = worldmodels.OURS
+    agent = VisionMemoryController(env=make_sb3(env_id, worldmodels.LANES, **keywords), seed=0)
+    agent.learn(10**12, callback=worldmodels.Generations(worldmodels.GENERATIONS))
+    vae, controller = agent.policy.vae, agent.policy.controller
+    world, inside = make_lanes(env_id, keywords, 1), agent.dream(1)
+    seen = np.array([move.obs[0] for move in rollout(world, agent, EVALUATION_SEED)])[MOMENTS]
+    codes = np.array([move.obs[0, : vae.codes] for move in rollout(inside, controller, EVALUATION_SEED)])[MOMENTS]
+    through, dreamt = (
+        vae.decode(part).numpy().astype(np.uint8) for part in (vae.encode(seen)[0], torch.from_numpy(codes))
+    )
+    drawing, grid = new_figure(10.0, 4.1, len(MOMENTS), 3)
+    for title, pictures, row in zip(("world", "through V", "dream"), (seen, through, dreamt), grid, strict=True):
+        row[0].set_ylabel(title, color=INK, fontsize=10)
+        for picture, axes in zip(pictures, row, strict=True):
+            axes.imshow(picture)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_color(SOFT)
+    for number, axes in zip(MOMENTS, grid[0], strict=True):
+        axes.set_title(f"tic {worldmodels.SKIP * number}", color=INK, fontsize=10)
+    return drawing, "Moments of TakeCover, the same moments through V's code, and moments of a dream"
+
+
 class Still:
     """Does the same whatever it sees, so that all pictures show the same moment."""
 
@@ -218,7 +250,7 @@ class Still:
         return np.ones(len(observation), np.int64), None
 
 
-DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps, "foveate": foveate, "attended": attended}
+DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps, "foveate": foveate, "attended": attended, "dream": dream}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -10,33 +10,38 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from ..shared.plots import interquartile_mean
-from ..shared.rollouts import run_episodes
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from ..shared.rollouts import EVALUATION_SEED, rollout, run_episodes
+from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "world models: TakeCover by a controller that trained in a dream alone"
-PARTS = ("main", "references", "temperature", "inputs")
 TAKE_COVER = "Foveal/TakeCover-v0"
 SKIP = 4  # tics that an action lasts, for every policy
 KEYWORDS = {"size": 32, "frame_skip": SKIP}
+Task = tuple[str, dict[str, Any]]  # id and keywords
+OURS: Task = TAKE_COVER, KEYWORDS
+DOOM: Task = "agents.adapters.vizdoom:DoomTakeCover-v0", {"frame_skip": SKIP, "force": True}
 LANES, EPISODES = 16, 200
-GENERATIONS = 60
+GENERATIONS = 40
+PUBLISHED: dict[str, Any] = {"preset": "doom", "observes": "zhc", "net_kwargs": {"bias": False}, "frames": 600_000,
+                             "ends": "cut", "horizon": 525, "episodes": 16, "optimizer": "sep-cma"}  # fmt: skip
 QUICK: dict[str, Any] = {"frames": 600, "population": 8, "episodes": 2, "test_episodes": 4, "horizon": 20}
 TEMPERATURES = (0.3, 0.7, 1.0, 1.15, 1.3)
 BLIND_TICS, RANDOM_TICS = 320.0, 250.0  # bars: the best blind policy and random play, see the task's own table
 HALVES = (30, 40, 55, 75)  # tics of blind strafing in one direction
 REFERENCES = ("random", "stay", "strafe", "oracle")
-FEW = 3  # seeds of the parts that compare
+FEW = 3  # seeds of `dreams`
 
 
-class _Generations(BaseCallback):
-    """Ends training after so many generations."""
+class Generations(BaseCallback):
+    """Ends training after so many generations, and knows when the first began: V and M have learned before it."""
 
     def __init__(self, generations: int) -> None:
         super().__init__()
-        self.generations = generations
+        self.generations, self.began = generations, 0.0
 
     def _on_step(self) -> bool:
+        self.began = self.began or time.process_time()
         return bool(self.model.generation < self.generations)  # type: ignore[attr-defined]
 
 
@@ -60,10 +65,17 @@ class Strafing:
         return way[:, None].astype(np.float32), steps + 1
 
 
-def survival(policy: Any, episodes: int) -> dict[str, float]:
-    """Mean tics of fresh episodes, and their standard error."""
-    tics = run_episodes(policy, TAKE_COVER, episodes, **KEYWORDS).returns
-    return {"tics": float(tics.mean()), "standard_error": float(tics.std(ddof=1) / np.sqrt(episodes))}
+def survival(policy: Any, episodes: int, horizon: float = np.inf, task: Task = OURS) -> dict[str, float]:
+    """Mean tics of fresh episodes, their standard error, and the mean of what lies within a dream's horizon."""
+    tics = run_episodes(policy, task[0], episodes, **task[1]).returns
+    scores = {"tics": float(tics.mean()), "standard_error": float(tics.std(ddof=1) / np.sqrt(episodes))}
+    return scores | ({"tics_within_horizon": float(np.minimum(tics, horizon).mean())} if horizon < np.inf else {})
+
+
+def dreamt(agent: Any, episodes: int) -> float:
+    """Mean tics that C survives in fresh episodes of its own dream, up to the horizon."""
+    moves = rollout(agent.dream(episodes), agent.policy.controller, EVALUATION_SEED)
+    return float(SKIP * np.mean(sum(move.held(0.0, move.rewards) for move in moves)))
 
 
 def _timed(function: Callable[..., Any], seconds: dict[str, float], name: str) -> Callable[..., Any]:
@@ -77,34 +89,45 @@ def _timed(function: Callable[..., Any], seconds: dict[str, float], name: str) -
 
 
 def learn(job: Job) -> list[Row]:
-    """Random play, V and M, and C in the dream; then how long C survives in reality."""
+    """Random play, V and M, and then a C for each dream of these; how long each C survives in reality."""
     import torch
 
     from agents import VisionMemoryController, make_sb3
 
     torch.set_num_threads(1)
-    env = make_sb3(TAKE_COVER, LANES, **KEYWORDS)
-    agent = VisionMemoryController(env=env, seed=job.seed, **job.arguments["agent"])
-    seconds: dict[str, float] = {}
-    for name, part in (("vision", agent.policy.vae), ("memory", agent.policy.model)):
-        part.learn = _timed(part.learn, seconds, name)
-    started = time.process_time()
-    agent.learn(10**12, callback=_Generations(job.arguments["generations"]))
-    spent = time.process_time() - started
-    for part in (agent.policy.vae, agent.policy.model):
-        del part.learn
+    task: Task = job.arguments.get("task", OURS)
+    env = make_sb3(task[0], LANES, **task[1])
+    first, seconds, episodes, rows = None, {}, job.arguments["episodes"], []
+    for dream in job.arguments["dreams"]:
+        agent = VisionMemoryController(env=env, seed=job.seed, **job.arguments["agent"], **dream)
+        vision, memory = agent.policy.vae, agent.policy.model
+        started, generations = time.process_time(), Generations(job.arguments["generations"])
+        if first is None:
+            vision.learn = _timed(vision.learn, seconds, "vision_seconds")
+            memory.learn = _timed(memory.learn, seconds, "memory_seconds")
+        else:
+            vision.load_state_dict(first.policy.vae.state_dict())
+            memory.load_state_dict(first.policy.model.state_dict())
+            agent.starts = first.starts
+        agent.learn(10**12, callback=generations, log_interval=None)
+        spent = time.process_time() - generations.began
+        if first is None:
+            first, studied = agent, generations.began - started
+            del vision.learn, memory.learn
+        rows.append(
+            {
+                "temperature": f"{agent.temperature:g}",
+                "observes": agent.observes,
+                **survival(agent, episodes, SKIP * agent.horizon, task),
+                "dream_tics": dreamt(agent, episodes),
+                **seconds,
+                "controller_seconds": round(spent, 2),
+                "environment_steps": agent.frames,
+                "cpu_seconds": round(studied + spent, 2),
+            }
+        )
     env.close()
-    return [
-        {
-            **survival(agent, job.arguments["episodes"]),
-            "dream_tics": SKIP * agent.best,
-            "vision_seconds": seconds["vision"],
-            "memory_seconds": seconds["memory"],
-            "controller_seconds": round(spent - sum(seconds.values()), 2),
-            "environment_steps": agent.frames,
-            "cpu_seconds": round(spent, 2),
-        }
-    ]
+    return rows
 
 
 def refer(job: Job) -> list[Row]:
@@ -122,14 +145,14 @@ def refer(job: Job) -> list[Row]:
     return [{**survival(policy, episodes), "environment_steps": 0}]
 
 
-def _job(table: str, conditions: dict[str, str], seed: int, quick: bool, **agent: Any) -> Job:
+def _job(table: str, seed: int, quick: bool, dreams: list[dict[str, Any]]) -> Job:
     sizes = {"generations": 2 if quick else GENERATIONS, "episodes": 8 if quick else EPISODES}
-    return Job(table, conditions, seed, learn, {"agent": {**agent, **(QUICK if quick else {})}, **sizes})
+    return Job(table, {"agent": "V-M-C"}, seed, learn, {"agent": QUICK if quick else {}, "dreams": dreams, **sizes})
 
 
 def main(seeds: int, quick: bool) -> list[Job]:
     """Our settings, which are the defaults of the agent."""
-    return [_job("main", {"agent": "V-M-C"}, seed, quick) for seed in range(seeds)]
+    return [_job("main", seed, quick, [{}]) for seed in range(seeds)]
 
 
 def references(seeds: int, quick: bool) -> list[Job]:
@@ -138,28 +161,27 @@ def references(seeds: int, quick: bool) -> list[Job]:
     return [Job("references", {"policy": name}, 0, refer, arguments) for name in REFERENCES]
 
 
-def temperature(seeds: int, quick: bool) -> list[Job]:
-    """How certain the dream is."""
-    return [
-        _job("temperature", {"temperature": f"{tau:g}"}, seed, quick, temperature=tau)
-        for tau in (TEMPERATURES[:1] if quick else TEMPERATURES)
-        for seed in range(min(seeds, FEW))
-    ]
+def dreams(seeds: int, quick: bool) -> list[Job]:
+    """How certain the dream is, and what C sees: the code alone, or M's memory as well; V and M are the same."""
+    settings: list[dict[str, Any]] = [{"temperature": tau} for tau in TEMPERATURES] + [{"observes": "z"}]
+    chosen = settings[:: len(settings) - 1] if quick else settings
+    return [_job("dreams", seed, quick, chosen) for seed in range(min(seeds, FEW))]
 
 
-def inputs(seeds: int, quick: bool) -> list[Job]:
-    """What C sees: the code alone, or M's memory as well."""
-    return [
-        _job("inputs", {"observes": observes}, seed, quick, observes=observes)
-        for observes in ("z", "zh")
-        for seed in range(min(seeds, FEW))
-    ]
+def doom(seeds: int, quick: bool) -> list[Job]:
+    """The game itself, with VizDoom, at the published sizes; one seed, which takes days."""
+    agent = PUBLISHED | (QUICK if quick else {})
+    sizes = {"generations": 2, "episodes": 2} if quick else {"generations": 300, "episodes": 32}
+    arguments = {"task": DOOM, "agent": agent, "dreams": [{}], **sizes}
+    return [Job("doom", {"agent": "V-M-C"}, seed, learn, arguments) for seed in range(min(seeds, 1))]
+
+
+PARTS = {"main": main, "references": references, "dreams": dreams, "doom": doom}
 
 
 def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
-    """A job a seed and setting, and one a reference; quick: tiny ones, which learn nothing."""
-    table = {"main": main, "references": references, "temperature": temperature, "inputs": inputs}
-    return jobs_of_parts(table, parts, seeds, quick)
+    """Jobs of the given parts; without any, of all but the game, which needs VizDoom."""
+    return jobs_of_parts(PARTS, parts or tuple(name for name in PARTS if name != "doom"), seeds, quick)
 
 
 def claims(rows: list[Row]) -> list[Claim]:
@@ -188,9 +210,12 @@ def claims(rows: list[Row]) -> list[Claim]:
         own = select(rows, table="references", policy=name)
         made.append(make_claim(f"{name}: survival", "tics", own, tics))
     for tau in TEMPERATURES:
-        own = select(rows, table="temperature", temperature=f"{tau:g}")
-        made.append(make_claim(f"temperature {tau:g}: survival", "tics", own, tics))
-    for observes in ("z", "zh"):
-        own = select(rows, table="inputs", observes=observes)
-        made.append(make_claim(f"C sees {observes}: survival", "tics", own, tics))
+        own = select(rows, table="dreams", temperature=f"{tau:g}", observes="zh")
+        for name, text in (("tics", "survival"), ("tics_within_horizon", "within the horizon, in reality"),
+                           ("dream_tics", "within the horizon, in the dream")):  # fmt: skip
+            made.append(make_claim(f"temperature {tau:g}: {text}", "tics", own, mean_of(name)))
+    own = select(rows, table="dreams", observes="z")
+    made.append(make_claim("C sees the code alone: survival", "tics", own, mean_of("tics")))
+    game = select(rows, table="doom")
+    made.append(make_claim("the game itself, with the published sizes: survival", "tics", game, mean_of("tics")))
     return made
