@@ -227,8 +227,8 @@ def plan(
 ) -> np.ndarray:
     """Values (S, A) of actions by value iteration in what was seen.
 
-    Q(s, a) = r(s, a) + gamma sum_s' n(s, a, s') / n(s, a) max_a' Q(s', a'), and `optimism` where a was never tried in s:
-    the unknown needs an optimistic return, not an optimistic reward. Nothing follows the end of an episode.
+    Q(s, a) = r(s, a) + gamma sum_s' n(s, a, s') / n(s, a) max_a' Q(s', a'), and `optimism` where a was never tried in
+    s: the unknown needs an optimistic return, not an optimistic reward. Nothing follows the end of an episode.
 
     Args:
         tried: (S, A) n(s, a), see `TableModel.tried`.

@@ -136,8 +136,9 @@ class ThinkingController(Agent):
     """Learning to think (Schmidhuber, arXiv 1511.09249): C learns to use M as it is, instead of planning step by step.
 
     M learns from all experience by its own loss, C by the gradient of its reward (REINFORCE with a baseline), which
-    reaches its attention and the chances of its questions, and never M. As C knows the world through M's answers alone, what M learns
-    later reaches C's actions at once: `learns="model"` lets M go on while C stays as it is, without any reward.
+    reaches its attention and the chances of its questions, and never M. As C knows the world through M's answers alone,
+    what M learns later reaches C's actions at once: `learns="model"` lets M go on while C stays as it is, without any
+    reward.
 
     Args:
         policy: "ThinkingPolicy".
