@@ -143,7 +143,7 @@ class ThinkingController(Agent):
     Args:
         policy: "ThinkingPolicy".
         env: a VecEnv (`make_sb3`), an environment or its id; goal keys, Discrete actions.
-        questions, learned, asks, hidden: see `ThinkingPolicy`.
+        questions, learned, asks: see `ThinkingPolicy`.
         learns: "both"; "model": only M's predictions of what follows, from random actions and without any reward.
         model_steps: environment steps at the start with random actions, from which only M learns.
         n_steps: steps per lane between updates.
@@ -154,7 +154,7 @@ class ThinkingController(Agent):
         model_learning_rate: M's.
         ent_coef: weight of C's entropy.
         gamma: discount.
-        policy_kwargs: none.
+        policy_kwargs: other keywords of `ThinkingPolicy`.
         seed, device, verbose, stats_window_size, tensorboard_log: as in Stable-Baselines3, except that it always
             runs on the CPU.
         _init_setup_model: whether to build the nets at once.
@@ -176,7 +176,6 @@ class ThinkingController(Agent):
         questions: int | None = None,
         learned: bool = False,
         asks: bool = True,
-        hidden: tuple[int, ...] = (64, 64),
         learns: Literal["both", "model"] = "both",
         model_steps: int = 0,
         n_steps: int = 1,
@@ -200,7 +199,7 @@ class ThinkingController(Agent):
             stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, support_multi_env=True,
             supported_action_spaces=(spaces.Discrete,),
         )  # fmt: skip
-        self.questions, self.learned, self.asks, self.hidden = questions, learned, asks, hidden
+        self.questions, self.learned, self.asks = questions, learned, asks
         self.learns: str = learns
         self.model_steps = model_steps
         self.n_steps = n_steps
@@ -217,7 +216,7 @@ class ThinkingController(Agent):
         super()._setup_model()
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space, self.action_space, questions=self.questions, learned=self.learned, asks=self.asks,
-            hidden=tuple(self.hidden), **self.policy_kwargs,
+            **self.policy_kwargs,
         )  # fmt: skip
         policy = self.policy
         own = [part for name, part in policy.named_parameters() if not name.startswith(("outcome", "pleasure"))]

@@ -28,7 +28,13 @@ from agents import (
 FIELDS = np.array([(u, v, 1.0) for u in range(-3, 4) for v in range(-3, 4)])[:40]  # the default retina has 40 fields
 HIERARCHY = {"context": (2, 22), "items": 5, "subgoals": 2, "hidden": (16,), "refinement": 2, "candidates": 2}
 SMALL_WORLD = {"batch_size": 16, "updates": 3, "n_steps": 4, "buffer_size": 400, "evaluator_kwargs": {"hidden": (8,)}}
-SMALL_THOUGHTS = {"hidden": (8,), "model_steps": 40, "n_steps": 4, "batch_size": 8, "buffer_size": 400}
+SMALL_THOUGHTS = {
+    "policy_kwargs": {"hidden": (8,)},
+    "model_steps": 40,
+    "n_steps": 4,
+    "batch_size": 8,
+    "buffer_size": 400,
+}
 SMALL_CORES = {"core_kwargs": {"hidden": (8,)}, "model_core_kwargs": {"hidden": (8,)}}
 
 

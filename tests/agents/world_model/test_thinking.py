@@ -19,7 +19,9 @@ MODEL = ("outcome.",)
 
 
 def agent(**keywords: Any) -> ThinkingController:
-    return ThinkingController(env=make_sb3("Foveal/FourRooms-v0", 4), hidden=(8,), seed=0, **keywords)
+    return ThinkingController(
+        env=make_sb3("Foveal/FourRooms-v0", 4), policy_kwargs={"hidden": (8,)}, seed=0, **keywords
+    )
 
 
 def parts(made: ThinkingController, of_model: bool) -> list[torch.Tensor]:
