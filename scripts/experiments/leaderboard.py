@@ -18,6 +18,7 @@ from ..recipes import find_recipe
 from ..shared.environments import make_lanes
 from ..shared.rollouts import EVALUATION_SEED
 from ..shared.runs import Run, create_folder
+from ..shared.signals import Stopped
 from ..shared.suite import run as play
 from ..shared.suite import score_suite, task_of
 from ..shared.tables import numeric, read_rows
@@ -106,7 +107,9 @@ def learn(job: Job) -> list[Row]:
                 raise Spent
 
         with suppress(Spent):
-            fit(run, folder, progress_bar=False, minutes=1e6, judge=judge, seconds=budget)
+            _, attendant = fit(run, folder, progress_bar=False, minutes=1e6, judge=judge, seconds=budget)
+            if attendant.stop is not None:
+                raise Stopped(attendant.stop)
         line = score_suite([run.env_id], [str(folder)], EPISODES, 1, trust=True)[-1]
     return [
         {

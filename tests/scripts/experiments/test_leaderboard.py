@@ -1,0 +1,28 @@
+"""The leaderboard: what it makes of a training that a signal has ended."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from scripts.experiments import leaderboard
+from scripts.shared.signals import Stopped
+
+
+def test_a_training_that_a_signal_ends_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = leaderboard.jobs(("Parking",), 1, quick=True)[-1]
+    fit = leaderboard.fit
+
+    def interrupted(*given: Any, judge: Any, **keywords: Any) -> Any:
+        def judge_and_stop(*point: Any) -> None:
+            judge(*point)
+            signal.raise_signal(signal.SIGTERM)
+
+        return fit(*given, judge=judge_and_stop, **keywords)
+
+    monkeypatch.setattr(leaderboard, "fit", interrupted)
+    with pytest.raises(Stopped) as stopped:
+        job.run(job)
+    assert stopped.value.number == signal.SIGTERM
