@@ -13,6 +13,7 @@ from ..shared.policies import Predictor
 from ..shared.rollouts import EVALUATION_SEED, run_episodes
 from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
+from .shared.strafing import Strafing
 
 TITLE = "an agent that acts on where it looks, beside others that act on pixels, when the picture changes"
 ID = "Foveal/TakeCover-v0"
@@ -23,7 +24,7 @@ RANDOM, ORACLE = 249.0, 2100.0  # tics, as in `references`: 0 and 1 of the score
 OURS, PPO, DREAM = "AttentionAgent", "PPO with a CNN", "VisionMemoryController"
 SIZES = {OURS: 64, PPO: 64, DREAM: 32}  # pixels
 LANES = {OURS: 48, PPO: 16, DREAM: 16}
-SECONDS, QUICK_SECONDS = {OURS: 150.0, PPO: 1_500.0, DREAM: 1_500.0}, 5.0  # of CPU, of one training
+SECONDS, QUICK_SECONDS = 150.0, 5.0  # of CPU, of one training
 EPISODES, QUICK_EPISODES = 200, 10
 STARTS, QUICK_STARTS = 1_000, 50  # of a reference
 SWINGS = (16, 32, 40, 48, 56, 64, 80, 120, 200)  # tics each way, among which blind strafing has its best
@@ -45,26 +46,6 @@ class UntilSpent(BaseCallback):
 
     def _on_step(self) -> bool:
         return self.spent < self.seconds
-
-
-class Fixed:
-    """Strafes without looking: right and left by turns, from the middle of a turn on.
-
-    Args:
-        swing: tics each way; 0: it stands still.
-    """
-
-    def __init__(self, swing: int) -> None:
-        self.swing = swing
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Actions (N,); the state is the tic (N,)."""
-        tics = np.zeros(len(observation), np.int64) if state is None else np.where(episode_start, 0, state)
-        if not self.swing:
-            return np.ones(len(tics), np.int64), tics
-        return 2 - 2 * ((tics + self.swing // 2) // self.swing % 2), tics + SKIP
 
 
 def survival(policy: Predictor | str, episodes: int, seed: int = EVALUATION_SEED, **keywords: Any) -> np.ndarray:
@@ -121,9 +102,11 @@ def refer(job: Job) -> list[Row]:
     policy: Predictor | str = name
     if name not in ("random", "oracle"):
         if name == "strafing":
-            found = [survival(Fixed(tics), starts, SELECTION_SEED, **small).mean() for tics in SWINGS]
+            found = [
+                survival(Strafing(tics, SKIP, choices=True), starts, SELECTION_SEED, **small).mean() for tics in SWINGS
+            ]
             swing = SWINGS[int(np.argmax(found))]
-        policy = Fixed(swing)
+        policy = Strafing(swing, SKIP, choices=True)
     tics = survival(policy, starts, seed, **small)
     mean = float(tics.mean())
     score = round((mean - RANDOM) / (ORACLE - RANDOM), 4)
@@ -133,7 +116,7 @@ def refer(job: Job) -> list[Row]:
 def agents(table: str, name: str, seeds: int, quick: bool) -> list[Job]:
     """One training a seed of the agent of that name."""
     arguments = {
-        "cpu_seconds": QUICK_SECONDS if quick else SECONDS[name],
+        "cpu_seconds": QUICK_SECONDS if quick else SECONDS,
         "episodes": QUICK_EPISODES if quick else EPISODES,
     }
     return [Job(table, {"agent": name}, seed, learn, arguments) for seed in range(seeds)]

@@ -13,6 +13,7 @@ from ..shared.plots import interquartile_mean
 from ..shared.rollouts import EVALUATION_SEED, rollout, run_episodes
 from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
+from .shared.strafing import Strafing
 
 TITLE = "world models: TakeCover by a controller that trained in a dream alone"
 TAKE_COVER = "Foveal/TakeCover-v0"
@@ -43,26 +44,6 @@ class Generations(BaseCallback):
     def _on_step(self) -> bool:
         self.began = self.began or time.process_time()
         return bool(self.model.generation < self.generations)  # type: ignore[attr-defined]
-
-
-class Strafing:
-    """Goes one way for `half` tics and then the other way, from the middle at first for half as long; 0: stays.
-
-    Args:
-        half: tics.
-    """
-
-    def __init__(self, half: int) -> None:
-        self.half = half
-
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
-    ) -> tuple[np.ndarray, Any]:
-        steps = np.zeros(len(observation), np.int64) if state is None else np.where(episode_start, 0, state)
-        way = np.zeros(len(steps))
-        if self.half:
-            way = 1.0 - 2.0 * ((SKIP * steps + self.half // 2) // self.half % 2)
-        return way[:, None].astype(np.float32), steps + 1
 
 
 def survival(policy: Any, episodes: int, horizon: float = np.inf, task: Task = OURS) -> dict[str, float]:
@@ -136,12 +117,14 @@ def refer(job: Job) -> list[Row]:
     policy: Any = name
     if name == "strafe":
         tried = {
-            half: run_episodes(Strafing(half), TAKE_COVER, episodes, seed=1, **KEYWORDS).returns.mean()
+            half: run_episodes(
+                Strafing(half, SKIP, choices=False), TAKE_COVER, episodes, seed=1, **KEYWORDS
+            ).returns.mean()
             for half in HALVES
         }
-        policy = Strafing(max(tried, key=tried.__getitem__))
+        policy = Strafing(max(tried, key=tried.__getitem__), SKIP, choices=False)
     elif name == "stay":
-        policy = Strafing(0)
+        policy = Strafing(0, SKIP, choices=False)
     return [{**survival(policy, episodes), "environment_steps": 0}]
 
 

@@ -16,7 +16,7 @@ from scripts.experiments.attentionagent import (
     PICTURES,
     PPO,
     RANDOM,
-    Fixed,
+    SKIP,
     claims,
     jobs,
     learn,
@@ -24,23 +24,36 @@ from scripts.experiments.attentionagent import (
 )
 from scripts.experiments.shared.claims import Row
 from scripts.experiments.shared.jobs import Job
+from scripts.experiments.shared.strafing import Strafing
 
 
 def test_strafing_turns_after_so_many_tics_and_begins_in_the_middle_of_a_turn() -> None:
-    policy, state, actions = Fixed(20), None, []
+    policy, state, actions = Strafing(20, SKIP, choices=True), None, []
     for move in range(12):
         chosen, state = policy.predict(np.zeros((2, 3)), state, np.array([move == 0, move in (0, 4)]))
         actions.append(chosen)
     turns = [2, 2, 2, 0, 0, 0, 0, 0, 2, 2, 2, 2]  # of 4 tics each
     assert np.array(actions)[:, 0].tolist() == turns
     assert np.array(actions)[4:, 1].tolist() == turns[:8]
-    assert Fixed(0).predict(np.zeros((2, 3)), state, np.zeros(2, bool))[0].tolist() == [1, 1]
+    still = Strafing(0, SKIP, choices=True)
+    assert still.predict(np.zeros((2, 3)), state, np.zeros(2, bool))[0].tolist() == [1, 1]
+
+
+def test_strafing_by_force_is_strafing_by_choices() -> None:
+    policies, states = [Strafing(20, SKIP, choices) for choices in (True, False)], [None, None]
+    for move in range(12):
+        (chosen, states[0]), (force, states[1]) = (
+            policy.predict(np.zeros((2, 3)), state, np.array([False, move == 5]))
+            for policy, state in zip(policies, states, strict=True)
+        )
+        assert (force[:, 0] == chosen - 1).all()
 
 
 def test_references_without_training_are_as_the_task_says() -> None:
     """Within 6 standard errors; the table stands in the docstring of the task."""
-    for policy, expected in (("random", RANDOM), (Fixed(0), 155.0), (Fixed(56), 321.0)):
-        tics = survival(policy, 400, size=16)
+    for policy, expected in (("random", RANDOM), (0, 155.0), (56, 321.0)):
+        blind = policy if isinstance(policy, str) else Strafing(policy, SKIP, choices=True)
+        tics = survival(blind, 400, size=16)
         assert abs(tics.mean() - expected) < 6 * tics.std() / 20
     assert "| random | 237 | 249 |" in (TakeCover.__doc__ or "")
     assert survival("oracle", 20, size=16).mean() > 0.98 * ORACLE

@@ -45,14 +45,3 @@ def test_the_parts_have_their_seeds_and_dreams() -> None:
     jobs = worldmodels.jobs(("main", "dreams"), 10, quick=False)
     assert len({job.key() for job in jobs}) == len(jobs) == 10 + 3
     assert [dream.get("temperature") for dream in jobs[-1].arguments["dreams"]] == [*worldmodels.TEMPERATURES, None]
-
-
-def test_strafing_turns_after_its_tics_and_begins_anew_with_an_episode() -> None:
-    blind, obs, state, ways = worldmodels.Strafing(3 * worldmodels.SKIP), np.zeros((2, 4)), None, []
-    for step in range(9):
-        actions, state = blind.predict(obs, state, np.array([False, step == 5]))
-        ways.append(actions[:, 0])
-    first, second = np.transpose(ways)
-    assert first.tolist() == [1, 1, -1, -1, -1, 1, 1, 1, -1]
-    assert second.tolist() == [*first[:5], *first[:4]]
-    assert not worldmodels.Strafing(0).predict(obs)[0].any()
