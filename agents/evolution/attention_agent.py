@@ -25,11 +25,10 @@ class AttentionAgent(Evolution):
     what it was, so around zero what one candidate finds is undone by another that found the same.
 
     Args:
-        policy, env, keywords: see `Evolution`; these are the defaults that differ.
+        policy, env, keywords: see `Evolution`; `net_kwargs` are keywords of `Attention`.
         net: "attention".
-        net_kwargs: keywords of `Attention`.
-        optimizer, population, episodes, sigma, scales: see `Evolution`. With all scales 1 attention hardly differs
-            between places at first, and the LSTM hardly between actions.
+        optimizer, population, episodes, sigma, scales: see `Evolution`; these are the defaults that differ. With all
+            scales 1 attention hardly differs between places at first, and the LSTM hardly between actions.
     """
 
     def __init__(
