@@ -25,7 +25,7 @@ CONTROL = ["DoublePole", "Pole", "TakeCover"]
 PICTURES = ["GlimpseClassification", "ImageSearch", "SameDifferent", "VisualSearch"]
 SCENES = ["GoalDetection", "TargetDetection", "TargetTracking"]
 BATCHES = [[f"Foveal/{name}-v0" for name in batch] for batch in (NAVIGATION + MEMORY + CONTROL, PICTURES, SCENES)]
-COUNTS = {"moves", "asked", "right", "rested", "row", "tics", "shots"}  # whole numbers with which no kernel indexes
+COUNTS = {"moves", "asked", "right", "rested", "row", "tics", "shots", "noise"}  # whole numbers that index nothing
 SPOT = np.dtype([("x", np.float64), ("number", np.int32)])
 
 

@@ -56,7 +56,7 @@ class ThinkingPolicy(Actor):
         hidden: tuple[int, ...] = (64, 64),
     ) -> None:
         super().__init__(observation_space, action_space)
-        self.encoder = encoder = Encoder(observation_space)
+        self.encoder = encoder = Encoder(observation_space, share=False)  # M predicts the goal, never the observation
         if not encoder.has_goal or not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"it needs goal keys and Discrete actions, not {observation_space} and {action_space}")
         self.choices = int(action_space.n)

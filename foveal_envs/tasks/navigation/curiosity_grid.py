@@ -198,7 +198,7 @@ class CuriosityGrid(Task):
                     canvas.circle(x + 0.3 * dx, y + 0.3 * dy, 0.12, TRIED)
         draw_walk(canvas, self.cells[trail_of(w)[-1:]][:, ::-1] + 0.5)
         canvas.status("moves", str(int(w["moves"])))
-        canvas.status("known", f"{100 * w['tried_count'] / self.pairs:.0f} %")
+        canvas.status("known", f"{100 * w['tried_count'] // self.pairs} %")  # 100 where all is known
 
 
 def _tried(w: np.void) -> np.ndarray:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents import ThinkingController, ThinkingPolicy, make_sb3
 
@@ -87,3 +89,31 @@ def test_impossible_spaces_and_questions_are_refused() -> None:
     with pytest.raises(ValueError, match="from 1 to the 4 actions, not 5"):
         ThinkingPolicy(GOALS, spaces.Discrete(4), questions=5)
     ThinkingPolicy(GOALS, spaces.Discrete(4), questions=5, learned=True)
+
+
+class Shift(gym.Env[Any, Any]):
+    """Achieves the seen number plus the action, modulo 4; the space of what it achieves is that of what is seen."""
+
+    observation_space = spaces.Dict({name: spaces.Box(0.0, 1.0, (4,), np.float32) for name in GOALS})
+    action_space = spaces.Discrete(4)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.seen, self.goal = self.np_random.integers(0, 4, 2)
+        return self.look(0.0), {}
+
+    def look(self, achieved: Any) -> dict[str, Any]:
+        one, none = np.eye(4, dtype=np.float32), np.zeros(4, np.float32)
+        return {"observation": one[self.seen], "achieved_goal": none + achieved, "desired_goal": one[self.goal]}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        achieved = np.eye(4, dtype=np.float32)[(self.seen + action) % 4]
+        return self.look(achieved), float((self.seen + action) % 4 == self.goal), True, False, {}
+
+
+def test_the_model_learns_the_achieved_goal_where_its_space_is_that_of_the_observation() -> None:
+    made = ThinkingController(env=DummyVecEnv([Shift] * 4), policy_kwargs={"hidden": (8,)}, learns="model", seed=0)
+    made.learn(64)
+    step = made.replay.newest(1)
+    shift = (step["observation"].argmax(-1) + step["action"].argmax(-1)) % 4
+    assert torch.equal(step["outcome"].argmax(-1), shift)
