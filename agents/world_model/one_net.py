@@ -44,7 +44,7 @@ class OneNetPolicy(Actor):
         hidden: int = 32,
     ) -> None:
         super().__init__(observation_space, action_space)
-        self.encoder = encoder = Encoder(observation_space)
+        self.encoder = encoder = Encoder(observation_space, share=False)  # the two may differ
         self.actions = make_actions(action_space, probabilistic=True)
         self.input_size = encoder.percept_size + encoder.goal_size
         self.core = make_core(core, self.input_size, **(core_kwargs or {}))
