@@ -27,6 +27,7 @@ REALS: dict[str, tuple[float, float]] = {
             "random_share",
             "end_share",
             "persistence",
+            "follows",
         ),
         (0.0, 1.0),
     ),

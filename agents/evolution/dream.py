@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from ..common.imagined import ImaginedVectorEnv
+from ..common.keywords import check_keywords
 from .gaussians import sample
 from .memory import Memory, Observes
 from .mixture import MixtureModel
@@ -69,12 +70,11 @@ class MixtureDream(ImaginedVectorEnv):
     ) -> None:
         if ends not in get_args(Ends):
             raise ValueError(f"ends must be one of {', '.join(map(repr, get_args(Ends)))}, not {ends!r}")
-        if not temperature > 0:
-            raise ValueError(f"temperature must be above 0, not {temperature}")
+        check_keywords(MixtureDream, {"num_envs": num_envs, "horizon": horizon, "temperature": temperature})
         if any(part.dim() != 2 or part.shape[1] != model.codes for part in starts) or not len(starts[0]):
             raise ValueError(f"starts must be mean and log variance, each (n, {model.codes})")
         self.model, self.starts, self.temperature, self.ends = model, starts, temperature, ends
-        self._memory = Memory(model, max(1, num_envs), observes)
+        self._memory = Memory(model, num_envs, observes)
         spaces = self._memory.space, model.actions.space
         super().__init__(*spaces, num_envs, horizon, seed=seed, autoreset_mode=autoreset_mode)
         rows = self._memory.rows

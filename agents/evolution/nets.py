@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..common.keywords import check_keywords
 from . import kernels
 
 Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
@@ -79,6 +80,7 @@ class Linear(Net):
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True, differences: bool = False) -> None:
         super().__init__(inputs, outputs, kernels.linear)
+        check_keywords(Linear, {"bias": bias, "differences": differences})
         self.layers = {**({"bias": (outputs,)} if bias else {}), "read": (outputs, inputs)}
         if differences:
             self.layers["differences"] = outputs, inputs
@@ -98,7 +100,7 @@ class Hidden(Net):
 
     def __init__(self, inputs: int, outputs: int, hidden: int, kernel: Kernel) -> None:
         super().__init__(inputs, outputs, kernel)
-        self.state_size = at_least_one("hidden", hidden)
+        self.state_size = hidden = at_least_one("hidden", hidden)
         self.layers = {"bias": (hidden,), "read": (hidden, inputs), "recall": (hidden, hidden)}
 
     def step(self, part: Mapping[str, Tensor], x: Tensor, state: Tensor) -> Tensor:
@@ -160,7 +162,8 @@ class LSTM(Net):
 
     def __init__(self, inputs: int, outputs: int, hidden: int = 5) -> None:
         super().__init__(inputs, outputs, kernels.lstm)
-        self.state_size = 2 * at_least_one("hidden", hidden)
+        hidden = at_least_one("hidden", hidden)
+        self.state_size = 2 * hidden
         self.layers = {"bias": (4 * hidden,), "read": (4 * hidden, inputs), "recall": (4 * hidden, hidden)}
         self.layers |= {"output_bias": (outputs,), "output": (outputs, hidden)}
 
@@ -176,6 +179,6 @@ class LSTM(Net):
 
 def at_least_one(name: str, value: Any) -> int:
     """The value, if it is a whole number of at least 1; else a ValueError."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return value
+    return int(value)

@@ -9,6 +9,8 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from ..common.keywords import check_keywords
+
 MOST_FULL = 1000  # parameters up to which a full covariance matrix is affordable
 
 
@@ -196,6 +198,7 @@ class OpenAIES(Explicit):
         weight_decay: float = 0.005,
     ) -> None:
         super().__init__(mean, sigma, population, seed)
+        check_keywords(type(self), {"learning_rate": learning_rate, "weight_decay": weight_decay})
         self._rate, self._decay = learning_rate * sigma, weight_decay
         self._first, self._second = np.zeros_like(self.mean), np.zeros_like(self.mean)
 
@@ -249,8 +252,8 @@ class Search:
         self._scale, self._sigma, self._population = scale, sigma, population
         self.seed, self._options = seed, dict(options)
         try:
-            self._make(np.zeros(len(scale)), sigma, population, **self._options)
-        except TypeError as error:
+            self._make(np.zeros(len(scale)), sigma, population, (0,), **self._options)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"optimizer_kwargs do not fit {kind}: {error}") from error
         self._start = np.zeros(len(scale))
         self._optimizer: Optimizer | None = None

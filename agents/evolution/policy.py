@@ -26,8 +26,8 @@ class EvolvedPolicy(Actor):
     """A net of `NETS` between observations and actions; the same net acts for a whole population.
 
     Observations are one vector: Boxes flattened, images divided by 255, the parts of a Dict in the order of their
-    names, a Discrete one as one of K. In a Box the action is its middle + half its width * tanh(y); of a Discrete axis
-    it is the largest of K outputs, of a binary one whether its output is positive.
+    names, a Discrete one as one of K. In a Box the action is its middle + half its width * tanh(y), rounded in one of
+    whole numbers; of a Discrete axis it is the largest of K outputs, of a binary one whether its output is positive.
 
     Args:
         observation_space: Box, Discrete, or a Dict of these.
@@ -61,6 +61,8 @@ class EvolvedPolicy(Actor):
             self._middle, self._reach = 0.5 * (low + high), 0.5 * (high - low)
         outputs, kind = sum(self._heads), NETS[net]
         inputs: Any = _image(observation_space) if kind.sees_images else _width(observation_space)
+        if not inputs:
+            raise ValueError(f"observations must have at least one number, and {observation_space} has none")
         try:
             self.net = kind(inputs, outputs, **(net_kwargs or {}))
         except TypeError as error:
@@ -77,9 +79,9 @@ class EvolvedPolicy(Actor):
         """Actions (N, ...) for the environment from the net's outputs (N, A)."""
         space = self.action_space
         if isinstance(space, spaces.Box):
-            return np.asarray(self._middle + self._reach * np.tanh(outputs), space.dtype).reshape(
-                len(outputs), *space.shape
-            )
+            pushes = self._middle + self._reach * np.tanh(outputs)
+            whole = np.rint(pushes) if space.dtype.kind in "iu" else pushes  # else the last whole number is never met
+            return np.asarray(whole, space.dtype).reshape(len(outputs), *space.shape)
         if isinstance(space, spaces.Discrete):
             return np.asarray(outputs.argmax(1) + space.start)
         if isinstance(space, spaces.MultiBinary):

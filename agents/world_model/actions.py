@@ -129,10 +129,11 @@ class Pushes(Actions):
         return self.low + self.span * torch.rand(count, self.size, device=self.low.device)
 
     def to_env(self, vectors: Tensor) -> np.ndarray:
-        """Vectors in the space's shape (B, ...), within the bounds to the last bit."""
+        """Vectors in the space's shape (B, ...), within the bounds to the last bit; rounded in a space of whole numbers."""
         array: np.ndarray = vectors.cpu().numpy().reshape(-1, *self.space.shape)
         clipped: np.ndarray = np.clip(array, self.space.low, self.space.high)
-        return clipped
+        whole = np.issubdtype(self.space.dtype, np.integer)
+        return np.rint(clipped).astype(self.space.dtype) if whole else clipped
 
     def from_env(self, actions: Any) -> Tensor:
         """See `Actions.from_env`; pushes beyond the bounds are left as they are."""

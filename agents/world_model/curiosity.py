@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
 
 from ..common.encoder import Encoder
+from ..common.keywords import check_keywords
 from ..common.losses import check_losses, descend
 from ..common.sequences import true_next
 from .actions import make_actions
@@ -48,7 +49,7 @@ class CuriosityReward(VecEnvWrapper):
         seed: of the nets and the minibatches.
 
     Raises:
-        ValueError: another kind, or an impossible number.
+        ValueError: another kind, or a keyword of a wrong kind or out of range.
         FloatingPointError: M's loss is not finite.
     """
 
@@ -72,10 +73,18 @@ class CuriosityReward(VecEnvWrapper):
         super().__init__(venv)
         if kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {', '.join(map(repr, get_args(Kind)))}, not {kind!r}")
-        numbers = {"members": members, "hidden": hidden, "batch_size": batch_size, "buffer_size": buffer_size}
-        for name, number in numbers.items():
-            if number < 1:
-                raise ValueError(f"{name} must be at least 1, not {number}")
+        given = {
+            "weight": weight,
+            "reward_weight": reward_weight,
+            "members": members,
+            "hidden": hidden,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "buffer_size": buffer_size,
+            "follows": follows,
+            "seed": seed,
+        }
+        check_keywords(type(self), given)
         self.kind: Kind = kind
         self.weight, self.reward_weight, self.batch_size, self.follows = weight, reward_weight, batch_size, follows
         self._encoder, self._kinds = Encoder(venv.observation_space), make_actions(venv.action_space)

@@ -172,7 +172,10 @@ class CuriousExplorer(Agent):
         if self.net is None:
             self.model = TableModel(states, actions, self.members, self.rate, seed)
         else:
-            self.model = NetTableModel(states, actions, self.members, seed=seed, **self.net)
+            try:
+                self.model = NetTableModel(states, actions, self.members, seed=seed, **self.net)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"net does not fit: {error}") from error
         self.state_visits = np.zeros(states, np.int64)
         self._values, self._wanted = np.zeros((2, states))
         self._setup_lanes()

@@ -36,7 +36,7 @@ class OneBigNet(Agent):
     stays the same in all episodes of a task.
 
     Args:
-        policy: "OneNetPolicy".
+        policy: "OneNetPolicy", also called "MlpPolicy", "CnnPolicy" and "MultiInputPolicy".
         env: a VecEnv (`make_sb3`), an environment or its id.
         learning_rate: Adam's; a number or Stable-Baselines3's schedule.
         n_steps: T, steps of every environment between updates.
@@ -62,7 +62,9 @@ class OneBigNet(Agent):
     STATE: ClassVar[tuple[str, ...]] = (*Agent.STATE, "running")
     PROGRESS: ClassVar[tuple[str, ...]] = (*Agent.PROGRESS, "kept")
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"OneNetPolicy": OneNetPolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = dict.fromkeys(
+        ("OneNetPolicy", "MlpPolicy", "CnnPolicy", "MultiInputPolicy"), OneNetPolicy
+    )
     policy: OneNetPolicy
 
     def __init__(

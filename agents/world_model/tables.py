@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..common.keywords import check_keywords
 from ..common.losses import descend
 from ..cores.ops.compiled import compiled
 
@@ -141,6 +142,9 @@ class NetTableModel(TableModel):
         updates: minibatches after a step.
         batch_size: steps of a minibatch, the newest among them.
         learning_rate: Adam's.
+
+    Raises:
+        ValueError: a keyword of a wrong kind or out of range.
     """
 
     def __init__(
@@ -156,6 +160,8 @@ class NetTableModel(TableModel):
         seed: int | None = None,
     ) -> None:
         super().__init__(states, actions, members, seed=seed)
+        numbers = {"hidden": hidden, "updates": updates, "batch_size": batch_size, "learning_rate": learning_rate}
+        check_keywords(type(self), numbers)
         self._generator = torch.Generator().manual_seed(0 if seed is None else seed)
         self.updates, self.batch_size = updates, batch_size
         inputs, wide = states + actions, hidden

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..common.actor import Actor
 from ..common.agent import Agent, Step
 from ..common.encoder import Encoder
+from ..common.keywords import check_keywords
 from ..common.losses import check_losses, descend, lambda_returns
 from ..common.sequences import Replay, Sequence
 from ..cores import FeedForward, State
@@ -59,6 +60,9 @@ class ThinkingPolicy(Actor):
         self.encoder = encoder = Encoder(observation_space, share=False)  # M predicts the goal, never the observation
         if not encoder.has_goal or not isinstance(action_space, spaces.Discrete):
             raise ValueError(f"it needs goal keys and Discrete actions, not {observation_space} and {action_space}")
+        check_keywords(ThinkingPolicy, {"questions": questions, "learned": learned, "asks": asks})
+        if not isinstance(hidden, tuple | list) or not all(isinstance(width, int | np.integer) for width in hidden):
+            raise ValueError(f"hidden must be a tuple of whole numbers, not {hidden!r}")
         self.choices = int(action_space.n)
         self.questions = self.choices if questions is None else questions
         self.learned, self.asks = learned, asks

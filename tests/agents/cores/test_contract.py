@@ -402,6 +402,7 @@ def test_what_was_infinite_stays_in_its_episode(form: str) -> None:
         ("additive_attention", {"heads": 0}, "heads must be a whole number"),
         ("delta", {"key_size": 0}, "key_size must be a whole number"),
         ("lstm", {"size": 0}, "size must be a whole number"),
+        ([], {}, r"core must be one of .*, not \[\]"),
     ],
 )
 def test_odd_sizes_are_refused_by_name(name: str, keywords: dict[str, Any], message: str) -> None:

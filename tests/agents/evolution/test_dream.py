@@ -202,7 +202,10 @@ def test_an_agent_that_trains_in_it_acts_in_the_real_environment(learned):
 
 def test_impossible_settings_are_named():
     model = made()
-    for keywords, message in (({"num_envs": 0}, "at least 1"), ({"horizon": 0}, "at least 1"), ({"ends": "?"}, "'cut'"),
+    for keywords, message in (({"num_envs": 0}, "num_envs .*from 1"), ({"num_envs": "2"}, "num_envs"),
+                              ({"horizon": 0}, "horizon .*from 1"), ({"horizon": 1.5}, "horizon"),
+                              ({"temperature": "x"}, "temperature"), ({"temperature": math.inf}, "temperature"),
+                              ({"ends": "?"}, "'cut'"),
                               ({"temperature": 0.0}, "above 0"), ({"observes": "h"}, "'zhc'"),
                               ({"starts": (torch.zeros(2, 3),) * 2}, "4"), ({"starts": starts(0)}, "each"),
                               ({"model": made("gru"), "observes": "zhc"}, "only an LSTM")):  # fmt: skip

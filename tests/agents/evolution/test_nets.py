@@ -156,6 +156,16 @@ def test_every_space_has_its_actions(observes: Any, acts: Any, tmp_path: Any) ->
     np.testing.assert_array_equal(again, actions[0])
 
 
+def test_whole_numbers_are_rounded() -> None:
+    """Where the net says its most, the action is the last whole number."""
+    box = gym.spaces.Box(-1, 1, (1,))
+    for space in (gym.spaces.Box(-2, 5, (1,), np.int32), gym.spaces.Box(0, 255, (1,), np.uint8)):
+        actions = EvolvedPolicy(box, space).actions(np.array([[-9.0], [-0.001], [0.001], [9.0]]))
+        middle = (int(space.low[0]) + int(space.high[0])) // 2
+        assert actions.dtype == space.dtype
+        np.testing.assert_array_equal(actions[:, 0], [space.low[0], middle, middle + 1, space.high[0]])
+
+
 def test_the_policy_is_a_module_with_gradients() -> None:
     policy = EvolvedPolicy(gym.spaces.Box(-1, 1, (2,)), gym.spaces.Box(-1, 1, (1,)), net="lstm")
     policy.weights.data.normal_()
@@ -176,6 +186,12 @@ def test_what_it_cannot_do_is_refused() -> None:
         EvolvedPolicy(box, action, net="linear", net_kwargs={"hidden": 3})
     with pytest.raises(ValueError, match="hidden must be a whole number"):
         EvolvedPolicy(box, action, net="lstm", net_kwargs={"hidden": 0})
+    with pytest.raises(ValueError, match="differences must be True or False, got 3"):
+        EvolvedPolicy(box, action, net_kwargs={"differences": 3})
+    assert EvolvedPolicy(box, action, net="lstm", net_kwargs={"hidden": np.int64(2)}).net.state_size == 4
+    for nothing in (gym.spaces.Box(-1, 1, (0,)), gym.spaces.Dict({})):
+        with pytest.raises(ValueError, match="at least one number"):
+            EvolvedPolicy(nothing, action)
     with pytest.raises(ValueError, match="bounds"):
         EvolvedPolicy(box, gym.spaces.Box(-np.inf, np.inf, (2,)))
     with pytest.raises(ValueError, match="observations must be"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -177,6 +178,11 @@ def test_settings_that_do_not_go_are_refused() -> None:
         ({"optimizer": "adam"}, "optimizer must be 'cma' or"),
         ({"scales": {"colour": 2.0}}, "scales are of the layers"),
         ({"optimizer_kwargs": {"colour": 2.0}}, "optimizer_kwargs do not fit cma"),
+        ({"optimizer_kwargs": {"seed": 1}}, "optimizer_kwargs do not fit cma.*'seed'"),
+        *(
+            ({"optimizer": "openai-es", "optimizer_kwargs": {name: value}}, f"do not fit openai-es: .*{name}")
+            for name, value in (("learning_rate", math.nan), ("learning_rate", "x"), ("weight_decay", -1), ("seed", 1))
+        ),
     ):
         with pytest.raises(ValueError, match=said):
             Evolution(env=env, **keywords)

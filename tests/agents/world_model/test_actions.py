@@ -111,3 +111,10 @@ def test_random_actions_and_noise_persist(env_id):
     kept = (first == again).all(1)
     assert 8 <= kept.sum() <= 16
     assert not (agent.exploration._persistent(agent.policy.actions.noise(net), fresh, 0.9) == again).all(1).any()
+
+
+def test_a_box_of_whole_numbers_gets_whole_numbers() -> None:
+    space = spaces.Box(0, 5, (2,), np.int32)
+    actions = make_actions(space).to_env(torch.tensor([[3.738, 4.6], [-0.2, 5.3]]))
+    assert actions.dtype == np.int32
+    assert actions.tolist() == [[4, 5], [0, 5]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -117,3 +118,13 @@ def test_what_a_controller_cannot_be_curious_about_is_refused() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="kind must be one of 'count'"):
         CuriosityReward(make_sb3("CartPole-v1", 1), "boredom")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("weight", math.nan), ("weight", "x"), ("reward_weight", math.inf), ("members", 1.5), ("hidden", True),
+     ("batch_size", 0), ("buffer_size", None), ("learning_rate", math.nan), ("follows", 5), ("seed", -1)],
+)  # fmt: skip
+def test_odd_keywords_are_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be "):
+        CuriosityReward(make_sb3("CartPole-v1", 1), **{name: value})

@@ -184,3 +184,8 @@ def test_tasks_of_other_spaces_and_impossible_calls_are_refused() -> None:
         agent.consolidate(0)
     with pytest.raises(ValueError, match="observations must be a Box"):
         OneBigNet(env=make_sb3("Foveal/CuriosityGrid-v0", 2))
+
+
+def test_it_is_made_by_the_names_of_policies_that_train_knows() -> None:
+    for name, env in (("MlpPolicy", "CartPole-v1"), ("MultiInputPolicy", "Foveal/TargetDetection-v0")):
+        assert type(OneBigNet(name, make_sb3(env, 1)).policy).__name__ == "OneNetPolicy"

@@ -105,3 +105,13 @@ def test_settings_that_do_not_go_are_refused() -> None:
         CuriousExplorer(env=make_sb3("CartPole-v1", 1))
     with pytest.raises(ValueError, match="rate must be above 0"):
         TableModel(3, 2, rate=0.0)
+    for net, said in (
+        ({"colour": 2}, "colour"),
+        ({"members": 2}, "members"),
+        ({"hidden": 0}, "hidden must be a whole number from 1"),
+        ({"updates": -1}, "updates must be a whole number from 0"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number from 1"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number"),
+    ):
+        with pytest.raises(ValueError, match=f"net does not fit: .*{said}"):
+            CuriousExplorer(env=env, net=net)

@@ -89,6 +89,11 @@ def test_impossible_spaces_and_questions_are_refused() -> None:
     with pytest.raises(ValueError, match="from 1 to the 4 actions, not 5"):
         ThinkingPolicy(GOALS, spaces.Discrete(4), questions=5)
     ThinkingPolicy(GOALS, spaces.Discrete(4), questions=5, learned=True)
+    for keywords, said in (({"questions": 1.5}, "questions must be a whole number"), ({"hidden": 5}, "hidden must be")):
+        with pytest.raises(ValueError, match=said):
+            ThinkingPolicy(GOALS, spaces.Discrete(4), **keywords)
+    with pytest.raises(ValueError, match=r"hidden must be a tuple of whole numbers, not \('x',\)"):
+        ThinkingPolicy(GOALS, spaces.Discrete(4), hidden=("x",))
 
 
 class Shift(gym.Env[Any, Any]):
