@@ -129,7 +129,7 @@ class Pushes(Actions):
         return self.low + self.span * torch.rand(count, self.size, device=self.low.device)
 
     def to_env(self, vectors: Tensor) -> np.ndarray:
-        """Vectors in the space's shape (B, ...), within the bounds to the last bit; rounded where it is of whole numbers."""
+        """Vectors in the space's shape (B, ...), within the bounds to the last bit, and rounded for whole numbers."""
         array: np.ndarray = vectors.cpu().numpy().reshape(-1, *self.space.shape)
         clipped: np.ndarray = np.clip(array, self.space.low, self.space.high)
         whole = np.issubdtype(self.space.dtype, np.integer)
