@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from foveal_envs import Foveate
 from foveal_envs.retinas import RETINAS, make_retina
@@ -243,6 +243,65 @@ def dream() -> tuple[Figure, str]:
     return drawing, "Moments of TakeCover, the same moments through V's code, and moments of a dream"
 
 
+def curiosity() -> tuple[Figure, str]:
+    """Where explorers of CuriosityGrid have been after 2,000 steps, and M's error on the way; one seed."""
+    from agents import CuriousExplorer, make_sb3
+    from scripts.experiments import curiosity as experiment
+
+    kinds = ("random", "error", "improvement", "disagreement")
+    drawing, row = new_figure(11.0, 2.6, len(kinds) + 1)
+    for kind, axes in zip(kinds, row, strict=False):
+        known = experiment.Known(stops=False)
+        env = make_sb3(experiment.ENV, 1, seed=1, moves=experiment.LONG, max_episode_steps=experiment.LONG)
+        planned = {"random": True} if kind == "random" else {"curiosity": kind}
+        agent = CuriousExplorer(env=env, seed=1, **planned)  # type: ignore[arg-type]
+        agent.learn(2_000, callback=known, log_interval=None)
+        task = env.env.unwrapped.task
+        visits = np.full(task.grid.shape, np.nan)
+        visits[tuple(task.cells.T)] = agent.state_visits
+        axes.imshow(np.log1p(visits), cmap="viridis", vmin=0, vmax=np.log1p(200))
+        rows, columns = task.cells[task.noisy].T
+        corner = columns.min() - 0.5, rows.min() - 0.5
+        size = columns.max() - columns.min() + 1, rows.max() - rows.min() + 1
+        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=BACK, linewidth=1.2))
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(kind, color=INK, fontsize=10)
+        axes.spines[:].set_color(SOFT)
+        row[-1].plot(known.errors, label=kind, linewidth=1.2)
+    row[-1].set_title("M's error, share of its start", color=INK, fontsize=10)
+    row[-1].legend(frameon=False, fontsize=8)
+    row[-1].set(xlabel="steps", ylim=(0, 1))
+    row[-1].spines[["top", "right"]].set_visible(False)
+    return drawing, "Visits of four explorers, the noise framed in red, and the error of their world models over time"
+
+
+def questions() -> tuple[Figure, str]:
+    """What a ThinkingController asks first, second, ..., and when it has heard what it wants; trains for it."""
+    import torch
+
+    from scripts.experiments import plan4
+
+    torch.set_num_threads(1)
+    agent, table = plan4.trained("learned questions", 0)
+    obs, _ = table.reset(seed=1)
+    encoder, policy = agent.policy.encoder, agent.policy
+    policy.set_training_mode(False)
+    tensors, _ = policy.obs_to_tensor(obs)
+    with torch.no_grad():
+        asked, told, _ = policy.think(encoder.observation(tensors), encoder.desired(tensors))
+    heard = (told[..., :-1].argmax(-1) == encoder.desired(tensors).argmax(-1)[:, None]).cummax(1).values
+    drawing, (left, right) = new_figure(8.0, 2.8, 2)
+    left.imshow(asked.mean(0).T.numpy(), cmap="Blues", vmin=0, vmax=1)
+    left.set(xlabel="question", ylabel="action asked about", xticks=range(6), yticks=range(6))
+    left.set_xticklabels(range(1, 7))
+    left.set_title("how often", color=INK, fontsize=10)
+    right.plot(range(1, 7), heard.float().mean(0).numpy(), color=REAL, marker="o")
+    right.set(xlabel="questions asked", ylim=(0, 1), xticks=range(1, 7))
+    right.set_title("has heard the answer that it wants", color=INK, fontsize=10)
+    right.spines[["top", "right"]].set_visible(False)
+    return drawing, "Which action each of six questions is about, and how soon the wanted answer has been heard"
+
+
 class Still:
     """Does the same whatever it sees, so that all pictures show the same moment."""
 
@@ -250,7 +309,16 @@ class Still:
         return np.ones(len(observation), np.int64), None
 
 
-DRAWINGS = {"loop": loop, "retina": retina, "swamps": swamps, "foveate": foveate, "attended": attended, "dream": dream}
+DRAWINGS = {
+    "loop": loop,
+    "retina": retina,
+    "swamps": swamps,
+    "foveate": foveate,
+    "attended": attended,
+    "dream": dream,
+    "curiosity": curiosity,
+    "questions": questions,
+}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -31,6 +31,7 @@ class Known(BaseCallback):
     def __init__(self, stops: bool) -> None:
         super().__init__()
         self.stops, self.steps = stops, np.inf
+        self.errors: list[float] = []  # after every step, over that at the start
 
     def _on_training_start(self) -> None:
         task = self.training_env.env.unwrapped.task  # type: ignore[union-attr]
@@ -41,7 +42,8 @@ class Known(BaseCallback):
         return float(self.model.model.error(self._leads)[self.sure].mean())  # type: ignore[attr-defined]
 
     def _on_step(self) -> bool:
-        if np.isinf(self.steps) and self._error() <= LEFT * self._first:
+        self.errors.append(self._error() / self._first)
+        if np.isinf(self.steps) and self.errors[-1] <= LEFT:
             self.steps = self.num_timesteps
         return not (self.stops and np.isfinite(self.steps))
 

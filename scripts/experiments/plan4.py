@@ -91,41 +91,56 @@ def share(agent: ThinkingController, world: int, contexts: np.ndarray, seed: int
     return total / (TESTS // LANES)
 
 
+def halves(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The contexts in which C learns, and the others."""
+    mixed = np.random.default_rng(seed).permutation(CONTEXTS)
+    return mixed[: CONTEXTS // 2], mixed[CONTEXTS // 2 :]
+
+
+def make_env(world: int, contexts: np.ndarray, seed: int) -> GymnasiumVecEnv:
+    """A world for an agent."""
+    made = GymnasiumVecEnv(Table(LANES, world, contexts))
+    made.seed(seed)
+    return made
+
+
+def taught(name: str, seed: int, model_steps: int) -> ThinkingController:
+    """An agent whose M knows all contexts of its world, and whose C knows nothing."""
+    env = make_env(2 * seed, np.arange(CONTEXTS), seed)
+    agent = ThinkingController(env=env, seed=seed, learns="model", buffer_size=MEMORY, updates=4, **AGENTS[name])
+    agent.learn(model_steps, log_interval=None)
+    agent.learns = "both"
+    return agent
+
+
+def trained(name: str, seed: int) -> tuple[ThinkingController, Table]:
+    """An agent whose C has learned, too, and contexts that it has never met, for a look at what it does there."""
+    seen, unseen = halves(seed)
+    agent = taught(name, seed, MODEL_STEPS)
+    agent.set_env(make_env(2 * seed, seen, seed))
+    agent.learn(EPISODES, reset_num_timesteps=False, log_interval=None)
+    return agent, Table(TESTS, 2 * seed, unseen)
+
+
 def learn(job: Job) -> list[Row]:
     """M learns by itself, then C with it; then the world changes, and M alone learns again."""
     seed, given = job.seed, job.arguments
-    mixed = np.random.default_rng(seed).permutation(CONTEXTS)
-    trained, unseen = mixed[: CONTEXTS // 2], mixed[CONTEXTS // 2 :]
+    seen, unseen = halves(seed)
     world, changed = 2 * seed, 2 * seed + 1
-
-    def env(number: int, contexts: np.ndarray) -> GymnasiumVecEnv:
-        made = GymnasiumVecEnv(Table(LANES, number, contexts))
-        made.seed(seed)
-        return made
-
-    everywhere = np.arange(CONTEXTS)
-    agent = ThinkingController(
-        env=env(world, everywhere),
-        seed=seed,
-        learns="model",
-        buffer_size=MEMORY,
-        updates=4,
-        **AGENTS[job.conditions["agent"]],
-    )
-    agent.learn(given["model_steps"], log_interval=None)
-    agent.learns = "both"
-    agent.set_env(env(world, trained))
+    agent = taught(job.conditions["agent"], seed, given["model_steps"])
+    agent.set_env(make_env(world, seen, seed))
     rows: Row = {}
     solved = np.inf
     for part in range(1, given["parts"] + 1):
         agent.learn(given["episodes"] // given["parts"], reset_num_timesteps=False, log_interval=None)
-        score = share(agent, world, trained, 10**6 + seed)
+        score = share(agent, world, seen, 10**6 + seed)
         if score >= 0.95 and np.isinf(solved):
             solved = part * given["episodes"] // given["parts"]
     rows |= {"trained": score, "solved_episodes": solved, "unseen": share(agent, world, unseen, 10**6 + seed)}
+    everywhere = np.arange(CONTEXTS)
     rows["changed"] = share(agent, changed, everywhere, 10**6 + seed)
     agent.learns = "model"
-    agent.set_env(env(changed, everywhere))
+    agent.set_env(make_env(changed, everywhere, seed))
     agent.replay.count = 0  # what was true of the old world
     agent.learn(given["model_steps"], reset_num_timesteps=False, log_interval=None)
     rows["relearned"] = share(agent, changed, everywhere, 10**6 + seed)
