@@ -77,7 +77,7 @@ def make_core(
         ValueError: the name is unknown, `Front` has no such options, or the core's shapes break the contract, see
             `check_core`.
     """
-    if not isinstance(name, str) or name not in CORES:
+    if name not in tuple(CORES):  # nor may it be unhashable
         raise ValueError(f"core must be one of {sorted(CORES)}, not {name!r}; add your own class to agents.CORES")
     if convolution is None and clock == 0:
         core = CORES[name](input_size, **keywords)

@@ -39,7 +39,7 @@ class ThinkingPolicy(Actor):
         questions: number of questions; None: one for each action.
         learned: whether C makes its questions; else they are the first actions.
         asks: whether C asks at all; else it is a net from (x, d) to actions, for comparison.
-        hidden: units of every net's hidden layers.
+        hidden: units of every net's hidden layers, a tuple of whole numbers.
 
     Raises:
         ValueError: other spaces, or more fixed questions than actions.
@@ -54,7 +54,7 @@ class ThinkingPolicy(Actor):
         questions: int | None = None,
         learned: bool = False,
         asks: bool = True,
-        hidden: tuple[int, ...] = (64, 64),
+        hidden: Any = (64, 64),
     ) -> None:
         super().__init__(observation_space, action_space)
         self.encoder = encoder = Encoder(observation_space, share=False)  # M predicts the goal, never the observation
