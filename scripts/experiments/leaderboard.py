@@ -18,11 +18,10 @@ from ..recipes import find_recipe
 from ..shared.environments import make_lanes
 from ..shared.rollouts import EVALUATION_SEED
 from ..shared.runs import Run, create_folder
-from ..shared.signals import Stopped
 from ..shared.suite import run as play
 from ..shared.suite import score_suite, task_of
 from ..shared.tables import numeric, read_rows
-from ..shared.training import fit
+from ..shared.training import finish
 from .shared.claims import Claim, Row, make_claim, mean_of, median_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
 
@@ -107,9 +106,7 @@ def learn(job: Job) -> list[Row]:
                 raise Spent
 
         with suppress(Spent):
-            _, attendant = fit(run, folder, progress_bar=False, minutes=1e6, judge=judge, seconds=budget)
-            if attendant.stop is not None:
-                raise Stopped(attendant.stop)
+            finish(run, folder, progress_bar=False, minutes=1e6, judge=judge, seconds=budget)
         line = score_suite([run.env_id], [str(folder)], EPISODES, 1, trust=True)[-1]
     return [
         {

@@ -18,9 +18,8 @@ from .command import Refusal
 from .environments import parse_keywords
 from .logs import STEPS
 from .runs import Run, create_folder, write_json
-from .signals import Stopped
 from .tables import Row, write_rows
-from .training import fit
+from .training import finish
 
 SWEEP = "sweep.json"  # what is searched
 FIRST = 5  # trials that nothing prunes
@@ -133,12 +132,10 @@ def train_trial(sweep: Sweep, place: Path, values: dict[str, Any], lags: Callabl
     own = with_settings(sweep.run, values)
     create_folder(own, place, overwrite=True)
     try:
-        _, attendant = fit(own, place, progress_bar=False, judge=judge)
+        _, attendant = finish(own, place, progress_bar=False, judge=judge)
     except Refusal as refusal:
         write_json(place / "about.json", {"ended": f"failed: {refusal}"})
         raise Pruned(str(refusal)) from refusal
-    if attendant.stop is not None:
-        raise Stopped(attendant.stop)
     value = attendant.points[-1][sweep.measure]
     if math.isnan(value):
         raise FloatingPointError(f"the measure {sweep.measure} is not a number")

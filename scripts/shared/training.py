@@ -107,6 +107,18 @@ def fit(
     return agent, attendant
 
 
+def finish(run: Run, folder: Path, **settings: Any) -> tuple[BaseAlgorithm, Attendant]:
+    """`fit`, where half a training is of no use.
+
+    Raises:
+        Stopped: a signal has ended the training.
+    """
+    agent, attendant = fit(run, folder, **settings)
+    if attendant.stop is not None:
+        raise Stopped(attendant.stop)
+    return agent, attendant
+
+
 def _learn(run: Run, agent: BaseAlgorithm, phase: str, attendant: Attendant, begun: bool, progress_bar: bool) -> None:
     """One phase of a run, or what is left of it."""
     settings: dict[str, Any] = {"callback": attendant, "reset_num_timesteps": not begun, "progress_bar": progress_bar}
@@ -141,9 +153,7 @@ def _controller(run: Run, folder: Path, env: Any, progress_bar: bool, minutes: f
             resume = False
         if read_about(own).get("ended") != "finished":
             print(f"{folder}: first its controller, {name}")
-            _, attendant = fit(part, own, progress_bar, minutes=minutes, resume=resume)
-            if attendant.stop is not None:
-                raise Stopped(attendant.stop)
+            finish(part, own, progress_bar=progress_bar, minutes=minutes, resume=resume)
     elif not own.is_dir():
         shutil.copytree(name, own)
     return {CONTROLLER: load_agent(own, env.env)}

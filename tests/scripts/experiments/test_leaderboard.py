@@ -13,16 +13,16 @@ from scripts.shared.signals import Stopped
 
 def test_a_training_that_a_signal_ends_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     job = leaderboard.jobs(("Parking",), 1, quick=True)[-1]
-    fit = leaderboard.fit
+    finish = leaderboard.finish
 
     def interrupted(*given: Any, judge: Any, **keywords: Any) -> Any:
         def judge_and_stop(*point: Any) -> None:
             judge(*point)
             signal.raise_signal(signal.SIGTERM)
 
-        return fit(*given, judge=judge_and_stop, **keywords)
+        return finish(*given, judge=judge_and_stop, **keywords)
 
-    monkeypatch.setattr(leaderboard, "fit", interrupted)
+    monkeypatch.setattr(leaderboard, "finish", interrupted)
     with pytest.raises(Stopped) as stopped:
         job.run(job)
     assert stopped.value.number == signal.SIGTERM
