@@ -259,7 +259,7 @@ class ThinkingController(Agent):
         chosen = torch.multinomial(likely, 1).squeeze(1)
         noted = {"observation": seen, "desired_goal": desired, "action": F.one_hot(chosen, policy.choices).float()}
         if self.asks and self.learned:
-            noted["questions"] = asked.round().flatten(1)
+            noted["questions"] = asked.flatten(1)
         return chosen.numpy() + int(self.action_space.start), noted, ()
 
     def remember(self, step: Step) -> None:

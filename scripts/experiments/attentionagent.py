@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.callbacks import BaseCallback
 
 from ..shared.policies import Predictor
 from ..shared.rollouts import EVALUATION_SEED, run_episodes
@@ -33,28 +32,14 @@ REWARDED = {"n_steps": 128, "batch_size": 256, "n_epochs": 4, "learning_rate": 2
             "ent_coef": 0.01}  # fmt: skip
 
 
-class UntilSpent(BaseCallback):
-    """Ends training after so many CPU seconds from now."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.seconds, self._began = seconds, time.process_time()
-
-    @property
-    def spent(self) -> float:
-        return time.process_time() - self._began
-
-    def _on_step(self) -> bool:
-        return self.spent < self.seconds
-
-
 def survival(policy: Predictor | str, episodes: int, seed: int = EVALUATION_SEED, **keywords: Any) -> np.ndarray:
     """Tics (episodes,) that a policy survives, from starts that no training has."""
     return run_episodes(policy, ID, episodes, seed, **KEYWORDS, **keywords).returns
 
 
-def trained(name: str, seed: int, until: UntilSpent) -> Any:
-    """An agent of that name, trained until its time is spent."""
+def trained(name: str, seed: int, seconds: float) -> Any:
+    """An agent of that name, trained for so many CPU seconds, those of its making included."""
+    deadline = time.process_time() + seconds
     from stable_baselines3 import PPO as StablePPO
     from stable_baselines3.common.vec_env import VecNormalize
 
@@ -68,7 +53,7 @@ def trained(name: str, seed: int, until: UntilSpent) -> Any:
     else:
         scaled = VecNormalize(env, norm_obs=False)
         agent = StablePPO("CnnPolicy", scaled, seed=seed, device="cpu", **REWARDED)
-    agent.learn(10**9, callback=until, log_interval=None)
+    agent.learn(10**9, callback=lambda *_: time.process_time() < deadline, log_interval=None)
     env.close()
     return agent
 
@@ -76,9 +61,9 @@ def trained(name: str, seed: int, until: UntilSpent) -> Any:
 def learn(job: Job) -> list[Row]:
     """Train one agent on the plain picture; how long it survives with that, and with each that is changed."""
     name, episodes = job.conditions["agent"], job.arguments["episodes"]
-    until = UntilSpent(job.arguments["cpu_seconds"])
-    agent = trained(name, job.seed, until)
-    spent = {"environment_steps": agent.num_timesteps, "cpu_seconds": round(until.spent, 2)}
+    began = time.process_time()
+    agent = trained(name, job.seed, job.arguments["cpu_seconds"])
+    spent = {"environment_steps": agent.num_timesteps, "cpu_seconds": round(time.process_time() - began, 2)}
     means = {
         picture: float(survival(agent, episodes, size=SIZES[name], perturbation=picture).mean()) for picture in PICTURES
     }

@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents import CuriousExplorer, make_sb3
 from foveal_envs.tasks.navigation.curiosity_grid import CuriosityGrid
 
-from .shared.claims import Claim, Row, make_claim, numbers, select
+from .shared.claims import Claim, Row, make_claim, mean_of, select
 from .shared.jobs import Job, jobs_of_parts
 
 TITLE = "AC90: curiosity in a world of which a quarter is noise"
@@ -127,17 +127,15 @@ def claims(rows: list[Row]) -> list[Claim]:
         for kind, low, high in (("error", 2.5, None), ("disagreement", None, 1.2), ("improvement", None, 1.2)):
             here = select(noise, layout=layout, agent=kind)
             made.append(
-                make_claim(f"{layout}: {kind}, share of steps in the noise", "of uniform", here, _noise, low, high)
+                make_claim(
+                    f"{layout}: {kind}, share of steps in the noise", "of uniform", here, mean_of("noise"), low, high
+                )
             )
-    return [claim for claim in made if claim is not None]
+    return made
 
 
-def _mean(rows: list[Row], column: str = "steps") -> float:
-    return float(np.mean(numbers(rows, column))) if rows else float("nan")
-
-
-def _noise(rows: list[Row]) -> float:
-    return _mean(rows, "noise")
+def _mean(rows: list[Row]) -> float:
+    return mean_of("steps")(rows) if rows else float("nan")
 
 
 def _ratio(others: list[Row], rows: list[Row]) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3.common.callbacks import BaseCallback
 
 from agents import Evolution, make_sb3
 from foveal_envs.tasks.control.double_pole import CELLS
@@ -44,16 +43,9 @@ UNIFORM: dict[str, Any] = {"episodes": 8, "gamma": 0.99, "test_every": 5, "test_
 GRID: dict[str, Any] = {"episodes": 8, "gamma": 0.995, "sigma": 0.1, "test_every": 5, "test_episodes": 64}
 
 
-class _Until(BaseCallback):
-    """Ends a training when its policy holds, after so many evaluations, or when the process has spent its time."""
-
-    def __init__(self, evaluations: float, deadline: float, holds: bool) -> None:
-        super().__init__()
-        self.most, self.deadline, self.holds = evaluations, deadline, holds
-
-    def _on_step(self) -> bool:
-        held = self.holds and self.model.best == 0  # type: ignore[attr-defined]
-        return not held and evaluations(self.model) < self.most and time.process_time() < self.deadline
+def held(agent: Any) -> bool:
+    """Whether the mean has balanced in all episodes of a test."""
+    return bool(agent.best == 0)
 
 
 def evaluations(agent: Any) -> int:
@@ -74,12 +66,12 @@ def hold(job: Job) -> list[Row]:
     evolution(job, "standard", STANDARD).learn(1)  # compiles
     began = time.process_time()
     agent = evolution(job, "standard", STANDARD)
-    agent.learn(10**12, _Until(LIMIT, np.inf, holds=True), log_interval=None)
-    spent, held = round(time.process_time() - began, 2), agent.best == 0
+    agent.learn(10**12, lambda *_: not held(agent) and evaluations(agent) < LIMIT, log_interval=None)
+    spent, holds = round(time.process_time() - began, 2), held(agent)
     return [{
-        "held": float(held),
-        "evaluations": evaluations(agent) if held else np.inf,
-        "held_cpu_seconds": spent if held else np.inf,
+        "held": float(holds),
+        "evaluations": evaluations(agent) if holds else np.inf,
+        "held_cpu_seconds": spent if holds else np.inf,
         "restarts": agent.search.restarts,
         "moves": moves(agent, job.conditions["poles"]),
         "starts": int(balanced(agent, job.conditions["poles"]).sum()),
@@ -101,8 +93,8 @@ def generalise(job: Job) -> list[Row]:
         if weights is not None:
             with torch.no_grad():
                 agent.policy.weights.copy_(weights)
-        deadline = began + budget - row["cpu_seconds"]
-        agent.learn(10**12, _Until(np.inf, deadline, holds=start == "uniform"), log_interval=None)
+        goes_on = partial(_goes_on, agent, began + budget - row["cpu_seconds"], start == "uniform")
+        agent.learn(10**12, goes_on, log_interval=None)
         row["cpu_seconds"] = round(row["cpu_seconds"] + time.process_time() - began, 2)
         row["evaluations"] += evaluations(agent)
         row["environment_steps"] += agent.num_timesteps
@@ -111,6 +103,10 @@ def generalise(job: Job) -> list[Row]:
         row |= {f"{form}{'starts' if start == 'grid' else 'starts_before'}": count for form, count in named}
         weights = agent.policy.weights
     return [row]
+
+
+def _goes_on(agent: Any, deadline: float, until_held: bool, *_: Any) -> bool:
+    return time.process_time() < deadline and not (until_held and held(agent))
 
 
 def balanced(agent: Any, poles: str) -> np.ndarray:

@@ -7,7 +7,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from stable_baselines3.common.callbacks import BaseCallback
 
 import foveal_envs  # noqa: F401  registers the ids
 from agents import HQLearning, make_sb3
@@ -17,17 +16,6 @@ from .shared.jobs import Job
 
 AGENTS = {"flat Q(lambda)": 1, "3 agents": 3, "4 agents": 4, "6 agents": 6, "8 agents": 8}
 LATE = 0.5  # share of the tests that count as late: those of the second half
-
-
-class _UntilTrials(BaseCallback):
-    """Ends training after so many trials."""
-
-    def __init__(self, trials: int) -> None:
-        super().__init__()
-        self.trials = trials
-
-    def _on_step(self) -> bool:
-        return bool(self.model.trials_done < self.trials)  # type: ignore[attr-defined]
 
 
 def simulate(job: Job) -> list[Row]:
@@ -42,7 +30,7 @@ def simulate(job: Job) -> list[Row]:
     optimum = int(maze.steps[maze.start])
     env = make_sb3(env_id, 1, seed=job.seed, **keywords)
     agent = HQLearning(env=env, seed=job.seed, trials=trials, agents=AGENTS[job.conditions["agent"]], **arguments["hq"])
-    agent.learn(10**12, callback=_UntilTrials(trials))
+    agent.learn(10**12, callback=lambda *_: bool(agent.trials_done < trials))
     _, steps, rewards = agent.tests.T
     reached, best = rewards > 0, (rewards > 0) & (steps == optimum)
     late = slice(int(LATE * len(steps)), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -59,8 +58,7 @@ class Table(gym.vector.VectorEnv[Any, Any, np.ndarray]):
 
     def _begin(self) -> dict[str, np.ndarray]:
         self._context = self.np_random.choice(self.contexts, self.num_envs)
-        possible = self.table[self._context, self.np_random.integers(0, ACTIONS, self.num_envs)]
-        self._wanted = possible
+        self._wanted = self.table[self._context, self.np_random.integers(0, ACTIONS, self.num_envs)]
         return self._seen(np.zeros((self.num_envs, OUTCOMES), np.float32))
 
     def _seen(self, achieved: np.ndarray) -> dict[str, np.ndarray]:
@@ -158,7 +156,7 @@ def part(seeds: int, quick: bool) -> list[Job]:
     ]
 
 
-PARTS = {"table": partial(part)}
+PARTS = {"table": part}
 
 
 def jobs(parts: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
