@@ -15,7 +15,7 @@ from .recipes import find_recipe
 from .shared.command import run_command
 from .shared.rollouts import detection_scores, run_episodes
 from .shared.runs import create_folder
-from .shared.training import fit
+from .shared.training import finish
 from .train import illustrate
 
 SHOWN = {"within_5": "within 5 px", "within_10": "within 10 px", "median": "median px", "fixations": "fixations"}
@@ -29,6 +29,9 @@ def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Pa
         steps: environment steps.
         seed: of everything.
         folder: the run folder.
+
+    Raises:
+        Stopped: by a signal.
     """
     torch.set_num_threads(1)
     recipe = find_recipe("Foveal/TargetDetection-v0").run(seed)
@@ -37,7 +40,7 @@ def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Pa
     print(f"A fovea of 40 receptive fields learns to find a {shape}; its goal input is what it would see there.")
     began = time.process_time()
     untrained = run.make_agent(run.make_env())
-    agent, curve = fit(run, folder)
+    agent, curve = finish(run, folder)
     policies = {"random": "random", "untrained": untrained, "trained": agent, "oracle": "oracle"}
     measured = {
         name: detection_scores(run_episodes(policy, run.env_id, shape=shape)) for name, policy in policies.items()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from agents.common.saving import constructor_keywords
+from agents.cores.ops.signatures import constructor_keywords
 
 from .shared.attendant import SPENT
 from .shared.cluster import joined, need_ray
@@ -92,7 +92,7 @@ def sweep(
             rows = _search(sought, folder, trials, prune, address is not None)
         except Stopped as stop:
             print(f"go on with the same command and --folder {folder}", file=sys.stderr)
-            raise SystemExit(128 + stop.number) from None
+            raise SystemExit(stop.exit_code) from None
     _tell_best(sought, folder, rows)
 
 

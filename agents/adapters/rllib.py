@@ -12,8 +12,8 @@ from gymnasium import spaces
 from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
-from ..common.saving import constructor_keywords
 from ..common.sequences import each
+from ..cores.ops.signatures import constructor_keywords
 from ..ppo.policy import RecurrentPolicy
 from ..ppo.recurrent_ppo import RecurrentPPO
 

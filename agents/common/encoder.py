@@ -13,6 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from torch import Tensor
 
+from ..cores.ops.signatures import refuse_unknown
 from .vision import SMALLEST, Vision
 
 GOAL_KEYS = ("achieved_goal", "desired_goal")
@@ -81,6 +82,7 @@ class Encoder:
         shapes = {self.parts[key].shape for key in self.images}
         if len(shapes) > 1:
             raise ValueError(f"one eye sees images of one shape, not of {', '.join(map(str, sorted(shapes)))}")
+        refuse_unknown(Vision, vision or {})
         self.eye = Vision(self.parts[self.images[0]], **(vision or {})).to(device) if self.images else None
         self.sizes = {key: self.eye.codes if self.eye and key in self.images else math.prod(part.shape)
                       for key, part in parts.items()}  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,6 +13,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces, get_system_info
 from torch import Tensor
 
+from ..cores.ops.signatures import constructor_keywords, refuse_unknown
 from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, source_of, write_zip
 from .data import check_alike, not_data
 from .keywords import check_keywords
@@ -255,40 +255,10 @@ class SavedAlgorithm(BaseAlgorithm):
         return Archive("agent", content)
 
 
-def constructor_keywords(kind: type, positional: bool = False) -> tuple[str, ...]:
-    """Names of a constructor's keywords, including the parent's where it passes others on to it.
-
-    Args:
-        kind: the class.
-        positional: only those that may be passed by position, in their order.
-    """
-    Kind = inspect.Parameter
-    named = (Kind.POSITIONAL_OR_KEYWORD,) if positional else (Kind.POSITIONAL_OR_KEYWORD, Kind.KEYWORD_ONLY)
-    passed_on = Kind.VAR_POSITIONAL if positional else Kind.VAR_KEYWORD
-    names: dict[str, None] = {}
-    for parent in kind.__mro__:
-        if "__init__" not in vars(parent):
-            continue
-        parameters = list(inspect.signature(parent.__init__).parameters.values())[1:]  # type: ignore[misc]
-        names |= dict.fromkeys(parameter.name for parameter in parameters if parameter.kind in named)
-        if all(parameter.kind is not passed_on for parameter in parameters):
-            break
-    return tuple(names)
-
-
 def check_class(kind: type, content: Mapping[str, Any]) -> None:
     """Raises ValueError if an archive's content is of another class."""
     if content["class"] != kind.__name__:
         raise ValueError(f"it holds a {content['class']}, not a {kind.__name__}")
-
-
-def refuse_unknown(kind: type, keywords: Mapping[str, Any]) -> None:
-    """Raises TypeError for a keyword that the class's constructor does not take."""
-    known = constructor_keywords(kind)
-    for name in keywords:
-        if name not in known:
-            takes = ", ".join(known)
-            raise TypeError(f"{kind.__name__}() got an unexpected keyword argument {name!r}; it takes {takes}")
 
 
 def fit_moments(optimizer: torch.optim.Optimizer) -> None:

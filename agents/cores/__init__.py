@@ -20,6 +20,7 @@ from .gated_fast_weights import GatedFastWeights
 from .gru import GRU
 from .linear_attention import LinearAttention
 from .lstm import LSTM
+from .ops.signatures import refuse_unknown
 from .recurrent_delta import DeltaLSTM, DeltaRNN, RecurrentDelta
 from .self_referential import SelfReferential, SelfReferential1992
 from .stack import Stack
@@ -74,11 +75,13 @@ def make_core(
         keywords: the constructor's other keywords.
 
     Raises:
+        TypeError: the core has no such keyword.
         ValueError: the name is unknown, `Front` has no such options, or the core's shapes break the contract, see
             `check_core`.
     """
     if name not in tuple(CORES):  # nor may it be unhashable
         raise ValueError(f"core must be one of {sorted(CORES)}, not {name!r}; add your own class to agents.CORES")
+    refuse_unknown(CORES[name], keywords)
     if convolution is None and clock == 0:
         core = CORES[name](input_size, **keywords)
     else:

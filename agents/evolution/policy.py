@@ -10,6 +10,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from ..common.actor import Actor
+from ..cores.ops.signatures import refuse_unknown
 from .attention import Attention
 from .nets import LSTM, FastWeights, Linear, Net, Recurrent
 
@@ -64,6 +65,7 @@ class EvolvedPolicy(Actor):
         if not inputs:
             raise ValueError(f"observations must have at least one number, and {observation_space} has none")
         try:
+            refuse_unknown(kind, net_kwargs or {})
             self.net = kind(inputs, outputs, **(net_kwargs or {}))
         except TypeError as error:
             raise ValueError(f"net_kwargs do not fit {net}: {error}") from error

@@ -24,6 +24,7 @@ from ..common.sequences import Sequence, exchange_goals
 from ..common.vision import Vision
 from ..common.workers import Workers
 from ..cores import Core, State
+from ..cores.ops.signatures import refuse_unknown
 from .album import Album
 from .dream_env import HORIZON, DreamVectorEnv
 from .ensemble import Ensemble
@@ -334,46 +335,14 @@ class WorldModelController(Agent):
         else:
             steps = self.lanes * (self.n_steps or 40)
             self._settle(model_steps=500, updates=min(40, steps), window=10, gamma=0.98, persistence=0.8, adam_eps=1e-3)
-        self.policy = self.policy_class(
-            self.observation_space,
-            self.action_space,
-            goal_input=self.goal_input,
-            core=self.core,
-            core_kwargs=self.core_kwargs,
-            scaled=self.scaled,
-            probabilistic=self.probabilistic,
-            vision=sight,
-            device=self.device,
-        ).to(self.device)
-        encoder.eye = self.policy.eye
+        self._setup_policy(sight)
         if encoder.eye and (self.online or normalised or self.model_steps < 1):
             raise ValueError(
                 "an agent's Vision learns from the images of the first `model_steps`, as they come from the "
                 "environment: leave online=False and model_steps above 0, and images out of VecNormalize"
             )
-        draws = self.policy.actions.probabilistic
-        if not draws and (self.ent_coef or self.gradient in ("mixed", "reinforce")):
-            raise ValueError(f"gradient={self.gradient!r} and ent_coef need actions that are drawn: probabilistic=True")
-        told = signal_keys(self.signals)
-        self.world_model = MODELS.get(self.model_class or "WorldModel", self.model_class)(
-            encoder,
-            self.policy.actions.size,
-            output=self.model_output,
-            reward=not encoder.has_goal,
-            terminated=not encoder.has_goal,
-            signals=len(told),
-            core=self.model_core,
-            core_kwargs=self.model_core_kwargs,
-            scale=self.policy.scale,
-            actions=self.policy.actions,
-            **(self.model_kwargs or {}),
-        ).to(self.device)
-        unknown = (self.head_weights or {}).keys() - self.world_model.heads.keys()
-        if unknown:
-            raise ValueError(f"head_weights must name heads of M, {[*self.world_model.heads]}, not {sorted(unknown)}")
-        memory_size = self.world_model.memory_size
-        self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
-        remembers = bool(memory_size or self.policy.core.initial_state(1))
+        self._setup_models()
+        remembers = bool(self.world_model.memory_size or self.policy.core.initial_state(1))
         self._settle(burn_in=BURN_IN if batch and remembers else 0)
         if self.window == 1 and not self.online and remembers:
             warnings.warn(
@@ -387,6 +356,54 @@ class WorldModelController(Agent):
         if self.weight_range is not None:
             for parameter in learned((*self.policy.parameters(), *self.world_model.parameters())):
                 nn.init.uniform_(parameter, -self.weight_range, self.weight_range)
+        self._setup_optimizers()
+        self.exploring, self._warned = True, False
+        self._setup_lanes()
+
+    def _setup_policy(self, vision: dict[str, Any] | None) -> None:
+        """Builds C, and the eye that it shares with M and V."""
+        self.policy = self.policy_class(
+            self.observation_space,
+            self.action_space,
+            goal_input=self.goal_input,
+            core=self.core,
+            core_kwargs=self.core_kwargs,
+            scaled=self.scaled,
+            probabilistic=self.probabilistic,
+            vision=vision,
+            device=self.device,
+        ).to(self.device)
+        self.encoder.eye = self.policy.eye
+        draws = self.policy.actions.probabilistic
+        if not draws and (self.ent_coef or self.gradient in ("mixed", "reinforce")):
+            raise ValueError(f"gradient={self.gradient!r} and ent_coef need actions that are drawn: probabilistic=True")
+
+    def _setup_models(self) -> None:
+        """Builds M and V."""
+        encoder = self.encoder
+        kind = MODELS.get(self.model_class or "WorldModel", self.model_class)
+        refuse_unknown(kind, self.model_kwargs or {})
+        refuse_unknown(Evaluator, self.evaluator_kwargs or {})
+        self.world_model = kind(
+            encoder,
+            self.policy.actions.size,
+            output=self.model_output,
+            reward=not encoder.has_goal,
+            terminated=not encoder.has_goal,
+            signals=len(signal_keys(self.signals)),
+            core=self.model_core,
+            core_kwargs=self.model_core_kwargs,
+            scale=self.policy.scale,
+            actions=self.policy.actions,
+            **(self.model_kwargs or {}),
+        ).to(self.device)
+        unknown = (self.head_weights or {}).keys() - self.world_model.heads.keys()
+        if unknown:
+            raise ValueError(f"head_weights must name heads of M, {[*self.world_model.heads]}, not {sorted(unknown)}")
+        memory_size = self.world_model.memory_size
+        self.value_net = Evaluator(encoder, memory_size, **(self.evaluator_kwargs or {})).to(self.device)
+
+    def _setup_optimizers(self) -> None:
         kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[self.optimizer]
         nets = (self.policy, self.world_model, self.value_net.fast)
         self.policy_optimizer, self.model_optimizer, self.value_optimizer = (
@@ -394,8 +411,6 @@ class WorldModelController(Agent):
         )
         if self.optimizer == "adam":
             self.policy_optimizer.param_groups[0]["eps"] = self.adam_eps
-        self.exploring, self._warned = True, False
-        self._setup_lanes()
 
     def _settle(self, **choices: Any) -> None:
         """Sets what was left open, so that what was decided is what is saved."""

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .signals import Stopped
+
 USAGE_ERROR = 2  # exit status of a command line that cannot be carried out
 
 
@@ -97,9 +99,15 @@ def choose(prog: str, known: Mapping[str, str], words: Sequence[str]) -> str | N
 
 @contextmanager
 def refusals_in_one_line() -> Iterator[None]:
-    """Inside, every refusal ends the process with one line on stderr and status 2, and Ctrl-C with status 130."""
+    """Inside, every refusal ends the process with one line on stderr and status 2, and Ctrl-C with status 130.
+
+    A training that a signal has stopped ends it with the status of that signal.
+    """
     try:
         yield
+    except Stopped as stop:
+        print(f"\nstopped by {stop}", file=sys.stderr)
+        raise SystemExit(stop.exit_code) from None
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
@@ -179,8 +187,13 @@ def _kind(hint: Any) -> tuple[Any, bool]:
 
 
 def _whole(word: str) -> int:
-    """A whole number, as 60000 or 60_000; argparse names the function in its message."""
-    return int(word)
+    """A whole number, as 60000, 60_000 or 6e4; argparse names the function in its message."""
+    try:
+        return int(word)
+    except ValueError:
+        if not float(word).is_integer():
+            raise
+        return int(float(word))
 
 
 def _number(word: str) -> float:

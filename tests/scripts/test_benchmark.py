@@ -137,7 +137,7 @@ def test_training_compares_learners(tmp_path, capsys, monkeypatch):
 def test_the_loop_over_steps_learns_what_needs_memory():
     learner = LoopPPO(make_sb3("Foveal/AssociativeRecall-v0", 32, seed=0, pairs=1, values=2), 16, 4, 4, 32, 1e-2)
     rewards = []
-    for _ in range(60):
+    for _ in range(25):
         rollout, first = learner.collect()
         rewards.append(rollout["reward"].mean().item())
         learner.update(rollout, first)
@@ -170,10 +170,11 @@ def test_memory_is_measured_in_processes_of_their_own(tmp_path, capsys, monkeypa
 
 def test_workers_are_timed_by_the_wall_clock(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
+    only = {"RecurrentPPO": training_speed.parallel()["RecurrentPPO"]}
+    monkeypatch.setattr(training_speed, "parallel", lambda: only)
     training_speed.workers(lanes=4, rounds=1, rollouts=2, json_output=True, output=tmp_path)
     printed = json.loads(capsys.readouterr().out)
-    names = {f"{agent}, {count}" for agent in ("RecurrentPPO", "WorldModelController") for count in ("one", "two")}
-    assert {row["name"] for row in printed["timings"]} == names
+    assert [row["name"] for row in printed["timings"]] == ["RecurrentPPO, one", "RecurrentPPO, two"]
     assert all(row["least"] > 0 for row in printed["timings"])
 
 

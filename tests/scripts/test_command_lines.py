@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from scripts.shared.command import run_command
+from scripts.shared.signals import Stopped
 
 T, P = "Foveal/TargetDetection-v0", "Foveal/Parking-v0"
 WRONG = [
@@ -90,3 +94,29 @@ def test_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
                 importlib.import_module("scripts.cli").main(words)
             assert stop.value.code == 0
         assert "foveal" in capsys.readouterr().out or command
+
+
+def test_whole_numbers_may_have_an_exponent() -> None:
+    """As 1e6 steps: nothing else that is written with a point or a letter is a whole number."""
+    given: list[int] = []
+
+    def take(steps: int) -> None:
+        given.append(steps)
+
+    for word in ("60000", "60_000", "6e4", "6.0"):
+        run_command(take, "take", ["--steps", word])
+    assert given == [60_000, 60_000, 60_000, 6]
+    for word in ("1.5", "1e-1", "inf", "nan", "x"):
+        with pytest.raises(SystemExit) as stop:
+            run_command(take, "take", ["--steps", word])
+        assert stop.value.code == 2
+
+
+def test_a_stopped_training_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    def train() -> None:
+        raise Stopped(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stop:
+        run_command(train, "train", [])
+    assert stop.value.code == 143
+    assert capsys.readouterr().err == "\nstopped by SIGTERM\n"

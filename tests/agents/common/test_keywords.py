@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents import AGENTS, RecurrentPPO, make_sb3
+from agents import AGENTS, RecurrentPPO, WorldModelController, make_sb3
 from agents.common.keywords import check_keywords
-from agents.common.saving import constructor_keywords
+from agents.cores.ops.signatures import constructor_keywords
 
 ODD: list[Any] = [
     None, float("nan"), float("inf"), -float("inf"), -1, 0, 1.5, 1e9, True, False, "x", "no", "", [], {}, (1, 2, 3),
@@ -77,3 +77,17 @@ def test_seeds_are_those_of_numpys_legacy_generator() -> None:
     check_keywords(AGENTS["RecurrentPPO"], {"seed": 2**32 - 1})
     with pytest.raises(ValueError, match="seed must be a whole number from 0 to 4294967295, got 4294967296"):
         check_keywords(AGENTS["RecurrentPPO"], {"seed": 2**32})
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"core": "gated_delta", "core_kwargs": {"sise": 3}}, r"^Delta\(\) got .* 'sise'; it takes .*size.*heads"),
+        ({"model_core_kwargs": {"sise": 3}}, r"^FeedForward\(\) got .* 'sise'; it takes .*hidden"),
+        ({"model_kwargs": {"hiden": 3}}, r"^WorldModel\(\) got .* 'hiden'; it takes .*action_size"),
+        ({"evaluator_kwargs": {"hiden": 3}}, r"^Evaluator\(\) got .* 'hiden'; it takes .*hidden"),
+    ],
+)
+def test_unknown_keywords_of_parts_list_the_known(keywords: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        WorldModelController("ControllerPolicy", "foveal_envs:Foveal/TargetDetection-v0", **keywords)

@@ -347,8 +347,8 @@ def test_actions_without_bounds_are_pushed():
             self.moves += 1
             return np.float32(action).clip(-100, 100), -abs(float(action[0]) - 3.0), False, self.moves >= 10, {}
 
-    agent = WorldModelController("MlpPolicy", Still(), **{**SMALL, "gamma": 0.0, "updates": 4}, persistence=0.0)
-    agent.learn(3000, log_interval=None)
+    agent = WorldModelController("MlpPolicy", Still(), **{**SMALL, "gamma": 0.0}, persistence=0.0)
+    agent.learn(2000, log_interval=None)
     action, _ = agent.predict(np.zeros(1, np.float32), deterministic=True)
     assert abs(action[0] - 3.0) < 0.7
 
