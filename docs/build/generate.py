@@ -11,6 +11,7 @@ from its syntax tree. Directives stand in HTML comments, so that a page also rea
     <!-- dots: att1/ppo.csv | y: shape | by: budget | show: median -->  means and their intervals on a line
     <!-- figure: loop -->                                            a drawing of figures.py
     <!-- recipes: table -->                                          which id tests what, and who learns it
+    <!-- jobs: table -->                                             the best cores of every comparison
 
 Whatever a directive names and does not find fails the build, a file of results too, and so does a path of the source in
 backticks that is not there.
@@ -30,6 +31,7 @@ from typing import Any
 import charts
 import figures
 import gymnasium
+import jobs
 import numpy as np
 import recipes
 import tables
@@ -49,7 +51,7 @@ ROOT = DOCS.parent
 STEPS_BEFORE_PICTURE, LATER = 6, {"Foveal/TakeCover-v0": 110}  # when there is something to see
 WORLDS, STEPS_OF_AGREEMENT = 64, 100
 SOURCE_PATH = re.compile(r"`((?:foveal_envs|agents|scripts|tests)/[\w./]*)`")
-DIRECTIVE = re.compile(r"^<!-- (source|results|pivot|curve|heat|dots|figure|recipes): (.+?) -->$", re.MULTILINE)
+DIRECTIVE = re.compile(r"^<!-- (source|results|pivot|curve|heat|dots|figure|recipes|jobs): (.+?) -->$", re.MULTILINE)
 
 
 # ---- MkDocs events
@@ -82,7 +84,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         if not (ROOT / path).exists():
             raise PluginError(f"{page.file.src_uri} names {path}, which does not exist; correct the page")
     drawn = {"curve": charts.curve, "heat": charts.heat, "dots": charts.dots, "figure": figures.figure}
-    handlers = {"source": source, "results": tables.tables, "pivot": tables.pivot, "recipes": recipes.of_pages, **drawn}
+    tabled = {"results": tables.tables, "pivot": tables.pivot, "recipes": recipes.of_pages, "jobs": jobs.table}
+    handlers = {"source": source, **tabled, **drawn}
     return DIRECTIVE.sub(lambda match: handlers[match[1]](match[2]), markdown)
 
 

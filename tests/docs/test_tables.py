@@ -27,6 +27,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     ("tables.pivot", "nothing/*.csv | rows: agent | show: share"),
     ("charts.curve", "nothing/curve.csv | x: steps | show: share"),
     ("charts.heat", "nothing/all.csv | x: pairs | y: core | show: accuracy"),
+    ("jobs.table", "table"),
     ("charts.dots", "nothing/all.csv | y: task | by: agent | show: share"),
 ])  # fmt: skip
 def test_results_that_are_not_recorded_fail_the_build(tables: ModuleType, directive: str, argument: str) -> None:
@@ -68,6 +69,24 @@ def test_a_short_table_joins_files(tables: ModuleType, tmp_path: Path) -> None:
     assert len(tables.pivot(f"{argument} | only: budget = cpu").splitlines()) == 4
     with pytest.raises(PluginError, match="no column colour"):
         tables.pivot("ours.csv | rows: colour | show: share")
+
+
+def test_the_best_cores_of_a_job_share_a_place(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = importlib.import_module("jobs")
+    scores = {"lstm": 0.5, "delta_rnn": 1.0, "gated_delta": 1.0, "a peer": 1.0, "gru": 0.7}
+    rows = [{"core": core, "pairs": pairs, "seed": seed, "accuracy": score * (pairs == 8), "steps": 1 / score}
+            for core, score in scores.items() for pairs in (8, 64) for seed in range(5)]  # fmt: skip
+    write_rows(tmp_path / "all.csv", rows, "a command")
+    job = jobs.Job("recall", "page", "all.csv", only={"pairs": "8"}, apart=("a peer",))
+    fast = jobs.Job("speed", "page", "all.csv", "steps", "steps", only={"pairs": "8"}, least=True)
+    monkeypatch.setattr(jobs, "JOBS", (job, fast))
+    first, second = jobs.table("table").splitlines()[2:]
+    assert first == (
+        "| [recall](../papers/page.md) | accuracy | delta rnn; gated delta (1) | gru (0.7) | lstm (0.5) | 4 |"
+    )
+    assert second.endswith("| steps | delta rnn; gated delta; a peer (1) | gru (1.43) | lstm (2) | 5 |")
 
 
 def test_tables_are_folded_behind_a_title(tables: ModuleType, tmp_path: Path) -> None:
