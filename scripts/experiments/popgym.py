@@ -1,4 +1,4 @@
-"""POPGym: eight of its tasks of memory by recurrent PPO, every core with and without a convolution and a clock."""
+"""POPGym: eight of its tasks of memory by recurrent PPO, with a convolution and a clock before the core, or without."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .shared.claims import Claim, Row, make_claim, mean_of, numbers, select
 from .shared.jobs import Job, jobs_of_parts
 from .shared.sizes import equal_size
 
-TITLE = "POPGym: eight tasks of memory, every core with and without a convolution and a clock before it"
+TITLE = "POPGym: eight tasks of memory, by cores with a convolution and a clock before them, and without"
 TASKS = {  # the module of POPGym that has the class
     "RepeatPreviousEasy": "repeat_previous",
     "RepeatPreviousMedium": "repeat_previous",
@@ -30,8 +30,10 @@ TASKS = {  # the module of POPGym that has the class
 }
 FRONT = {"convolution": "full", "clock": 8}
 CORES = ("feedforward", "gru", "lstm", "linear_attention", "gated_delta")
+BARE = ("gru", "lstm", "gated_delta")
 LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
-    core + text: (core, front) for text, front in ((", front", FRONT), ("", {})) for core in CORES
+    **{f"{core}, front": (core, FRONT) for core in CORES},
+    **{core: (core, {}) for core in BARE},
 }
 REFERENCE, SIZE, SIZES = "gated_delta", 128, range(32, 257, 4)  # every policy has about as many parameters
 LANES, STEPS, SEEDS = 32, 500_000, 3
