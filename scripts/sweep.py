@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from agents.cores.ops.signatures import constructor_keywords
+from agents.cores.ops.checks import constructor_keywords
 
 from .shared.attendant import SPENT
 from .shared.cluster import joined, need_ray

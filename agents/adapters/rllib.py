@@ -13,7 +13,7 @@ from stable_baselines3.common.utils import FloatSchedule
 from torch import Tensor
 
 from ..common.sequences import each
-from ..cores.ops.signatures import constructor_keywords
+from ..cores.ops.checks import constructor_keywords
 from ..ppo.policy import RecurrentPolicy
 from ..ppo.recurrent_ppo import RecurrentPPO
 

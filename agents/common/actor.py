@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import get_device
 from torch import Tensor
 
-from ..cores.ops.signatures import constructor_keywords, refuse_unknown
+from ..cores.ops.checks import constructor_keywords, refuse_unknown
 from .archive import ArchiveError, File, one_line, read_zip, source_of, write_zip
 from .saving import check_class, merged, refuse_missing
 

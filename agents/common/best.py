@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from ..cores.ops.checks import whole
+
 
 class KeepBest(BaseCallback):
     """Keeps the policy whose last training episodes had the highest mean return.
@@ -31,9 +33,7 @@ class KeepBest(BaseCallback):
 
     def __init__(self, episodes: int = 5) -> None:
         super().__init__()
-        given: Any = episodes
-        if not isinstance(given, int) or given < 1:
-            raise ValueError(f"episodes must be a whole number of at least 1, not {episodes!r}")
+        whole("episodes", episodes)
         self.mean_return, self.steps, self.episodes = -math.inf, 0, 0
         self._returns: deque[float] = deque(maxlen=episodes)
         self._next_look = episodes

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
+from ..cores.ops.checks import whole
 from .agent import Agent
 from .archive import (
     Archive,
@@ -56,8 +57,7 @@ def save_checkpoint(agent: Agent, path: str | Path, keep: int = 3) -> bool:
     Raises:
         OSError: the checkpoint cannot be written; earlier ones are kept.
     """
-    if keep < 1:
-        raise ValueError(f"keep must be at least 1, got {keep}")
+    whole("keep", keep)
     if not leads(agent.workers):
         return False
     folder = Path(path)

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from torch import Tensor
 
-from ..cores.ops.signatures import refuse_unknown
+from ..cores.ops.checks import refuse_unknown
 from .vision import SMALLEST, Vision
 
 GOAL_KEYS = ("achieved_goal", "desired_goal")

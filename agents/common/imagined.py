@@ -12,6 +12,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from ..cores.ops.checks import whole
+
 MODES = {mode.name.lower(): mode for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED)}
 SHARED = ("episode_key", "reset_mask")  # options that every reset takes
 LARGEST_KEY = (1 << 64) - 1
@@ -51,8 +53,8 @@ class ImaginedVectorEnv(gym.vector.VectorEnv[Any, Any, np.ndarray], ABC):
         seed: int | None,
         autoreset_mode: str | AutoresetMode,
     ) -> None:
-        if num_envs < 1 or horizon < 1:
-            raise ValueError(f"num_envs and horizon must be at least 1, not {num_envs} and {horizon}")
+        whole("num_envs", num_envs)
+        whole("horizon", horizon)
         mode = MODES.get(autoreset_mode, autoreset_mode) if isinstance(autoreset_mode, str) else autoreset_mode
         if mode not in MODES.values():
             raise ValueError(f"autoreset_mode must be one of {', '.join(map(repr, MODES))}, not {autoreset_mode!r}")

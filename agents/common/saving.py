@@ -13,7 +13,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.utils import check_for_correct_spaces, get_system_info
 from torch import Tensor
 
-from ..cores.ops.signatures import constructor_keywords, refuse_unknown
+from ..cores.ops.checks import constructor_keywords, refuse_unknown
 from .archive import Archive, ArchiveError, File, PickledError, one_line, read_zip, source_of, write_zip
 from .data import check_alike, not_data
 from .keywords import check_keywords

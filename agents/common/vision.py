@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from ..cores.ops.checks import whole
 from .group import summed
 from .images import Squares
 from .losses import check_losses, descend
@@ -55,8 +56,7 @@ class Vision(nn.Module):
         super().__init__()
         numbers = {"codes": codes, "width": width, "updates": updates, "batch_size": batch_size}
         for name, number in numbers.items():
-            if number < 1:
-                raise ValueError(f"{name} must be at least 1, not {number}")
+            whole(name, number)
         self.squares = Squares(space)
         self.shape, self.codes, self.channels_last = space.shape, codes, self.squares.channels_last
         self.updates, self.batch_size, self.learning_rate = updates, batch_size, learning_rate

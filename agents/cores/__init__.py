@@ -20,7 +20,7 @@ from .gated_fast_weights import GatedFastWeights
 from .gru import GRU
 from .linear_attention import LinearAttention
 from .lstm import LSTM
-from .ops.signatures import refuse_unknown
+from .ops.checks import refuse_unknown
 from .recurrent_delta import DeltaLSTM, DeltaRNN, RecurrentDelta
 from .self_referential import SelfReferential, SelfReferential1992
 from .stack import Stack

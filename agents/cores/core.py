@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
@@ -12,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from .ops.checks import whole
 from .ops.packing import Packing
 
 Form = Literal["compiled", "parallel", "packed", "loop"]
@@ -202,22 +201,6 @@ class Recurrence(Core):
             reads.append(read)
         ends.append(state)
         return torch.cat(reads), tuple(torch.cat(parts) for parts in zip(*reversed(ends), strict=True))
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """A keyword that must be a whole number.
-
-    Raises:
-        ValueError: it is another kind of value, or below `least`.
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    return operator.index(value)
-
-
-def within(value: Any, low: float, high: float) -> bool:
-    """Whether a keyword is a finite number from low to high."""
-    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
 
 
 def _check_inputs(core: Core, x: Tensor, state: State, episode_start: Tensor) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .core import Form, State
 from .fast_weights import FastWeights, Heads
+from .ops.checks import whole, within
 from .ops.chunked import chunked, read, write_delta
 from .ops.delta_scan import scanned
 
@@ -47,10 +48,9 @@ class Delta(FastWeights):
         beta_max: float = 1.0,
         **options: Any,
     ) -> None:
-        if updates < 1:
-            raise ValueError(f"updates must be at least 1, not {updates}")
-        if not 0 < beta_max <= 2:
-            raise ValueError(f"beta_max must be in (0, 2], where writes are stable, not {beta_max}")
+        whole("updates", updates)
+        if not within(beta_max, 0, 2) or beta_max == 0:
+            raise ValueError(f"beta_max must be in (0, 2], where writes are stable, not {beta_max!r}")
         super().__init__(input_size, features=features, **options)
         self.gate, self.updates, self.beta_max = gate, updates, beta_max
         widths = (self.key_size, *[self.key_size, self.value_size, 1] * updates, *[1] * gate)

@@ -7,7 +7,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from .core import Recurrence, State, within
+from .core import Recurrence, State
+from .ops.checks import within
 
 RULES = ("hebb", "delta")
 

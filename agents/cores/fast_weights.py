@@ -8,7 +8,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from .core import Recurrence, State, whole
+from .core import Recurrence, State
+from .ops.checks import whole
 from .ops.features import FeatureMap
 from .ops.norms import RMSNorm
 

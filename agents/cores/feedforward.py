@@ -8,6 +8,7 @@ from typing import Literal, final
 from torch import Tensor, nn
 
 from .core import Core, Form, State, in_own_precision
+from .ops.checks import whole
 
 Activation = Literal["logistic", "tanh", "relu", "elu", "silu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -42,9 +43,9 @@ class FeedForward(Core):
         activation: Activation = "silu",
         form: Form | None = None,
     ) -> None:
-        hidden = tuple(hidden)
-        if not hidden or min(hidden) < 1:
-            raise ValueError(f"hidden must name at least one width, each at least 1, not {hidden}")
+        if isinstance(hidden, int | str) or not hidden:
+            raise ValueError(f"hidden must be a tuple of at least one width, not {hidden!r}")
+        hidden = tuple(whole("a width of hidden", width) for width in hidden)
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, not {activation!r}")
         super().__init__(input_size, hidden[-1], form=form)

@@ -8,7 +8,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from .core import Form, Recurrence, State, whole, within
+from .core import Form, Recurrence, State
+from .ops.checks import whole, within
 from .ops.stack_scan import Weights, stack_scan
 
 ACTIONS = 3  # push, keep, pop

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .core import State, whole
+from .core import State
 from .fast_weights import FastWeights, Heads
+from .ops.checks import whole
 
 EMPTY = -1e9  # bias of an empty place; finite, so that buffers of states stay finite
 

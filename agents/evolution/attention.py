@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..cores.ops.checks import whole
 from ..cores.ops.compiled import fast
 from ..cores.ops.vectors import load, spread, store
 from .kernels import add, cells, start
-from .nets import LSTM, Net, at_least_one
+from .nets import LSTM, Net
 
 FEATURES = 4  # of a query, and of a key: eight numbers a patch, which is one vector
 TOGETHER = 4  # patches that are read side by side
@@ -50,10 +51,10 @@ class Attention(Net):
     def __init__(
         self, inputs: tuple[int, ...], outputs: int, hidden: int = 16, patches: int = 10, side: int = 7, stride: int = 4
     ) -> None:
-        places = 2 * at_least_one("patches", patches)
+        places = 2 * whole("patches", patches)
         self.reader = LSTM(places, outputs, hidden)
         super().__init__(places, outputs, self._act)
-        side, stride = at_least_one("side", side), at_least_one("stride", stride)
+        side, stride = whole("side", side), whole("stride", stride)
         self.shape, self.patches, self.side, self.stride = inputs, patches, side, stride
         self.rows, self.columns = ((length - side) // stride + 1 for length in inputs[:2])
         if min(self.rows, self.columns) < 1 or self.rows * self.columns < patches:

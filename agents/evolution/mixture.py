@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..common.losses import check_losses, descend
 from ..cores import State, make_core
+from ..cores.ops.checks import whole
 from ..world_model.actions import make_actions
 from .gaussians import Prediction, log_likelihood
 from .recording import CodedRecording
@@ -65,10 +66,9 @@ class MixtureModel(nn.Module):
         hidden: int = 0,
     ) -> None:
         super().__init__()
-        if codes < 1 or mixtures < 1 or hidden < 0:
-            raise ValueError(
-                f"codes and mixtures must be at least 1 and hidden at least 0, not {codes}, {mixtures} and {hidden}"
-            )
+        whole("codes", codes)
+        whole("mixtures", mixtures)
+        whole("hidden", hidden, 0)
         self.codes, self.mixtures = codes, mixtures
         self.ends, self.reward, self.restart_flag = ends, reward, restart_flag
         self.actions = make_actions(action_space)
@@ -211,8 +211,10 @@ class MixtureModel(nn.Module):
             ValueError: an impossible number, or codes of another size.
             FloatingPointError: a loss is not finite; that update has not changed the parameters.
         """
-        if min(epochs, batch_size, window) < 1 or len(recording) < 2:
-            raise ValueError("learn needs epochs, batch_size and window of at least 1, and two frames")
+        for name, number in {"epochs": epochs, "batch_size": batch_size, "window": window}.items():
+            whole(name, number)
+        if len(recording) < 2:
+            raise ValueError("learn needs at least two frames")
         if recording.mean.shape[1] != self.codes or recording.vectors.shape[1] != self.actions.size:
             found = recording.mean.shape[1], recording.vectors.shape[1]
             raise ValueError(f"M reads codes of {self.codes} and actions of {self.actions.size} numbers, not {found}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..common.keywords import check_keywords
+from ..cores.ops.checks import whole
 from . import kernels
 
 Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
@@ -100,7 +101,7 @@ class Hidden(Net):
 
     def __init__(self, inputs: int, outputs: int, hidden: int, kernel: Kernel) -> None:
         super().__init__(inputs, outputs, kernel)
-        self.state_size = hidden = at_least_one("hidden", hidden)
+        self.state_size = hidden = whole("hidden", hidden)
         self.layers = {"bias": (hidden,), "read": (hidden, inputs), "recall": (hidden, hidden)}
 
     def step(self, part: Mapping[str, Tensor], x: Tensor, state: Tensor) -> Tensor:
@@ -162,7 +163,7 @@ class LSTM(Net):
 
     def __init__(self, inputs: int, outputs: int, hidden: int = 5) -> None:
         super().__init__(inputs, outputs, kernels.lstm)
-        hidden = at_least_one("hidden", hidden)
+        hidden = whole("hidden", hidden)
         self.state_size = 2 * hidden
         self.layers = {"bias": (4 * hidden,), "read": (4 * hidden, inputs), "recall": (4 * hidden, hidden)}
         self.layers |= {"output_bias": (outputs,), "output": (outputs, hidden)}
@@ -175,10 +176,3 @@ class LSTM(Net):
         cells = torch.sigmoid(f) * cells + torch.sigmoid(i) * torch.tanh(g)
         hidden = torch.sigmoid(o) * torch.tanh(cells)
         return hidden @ part["output"].T + part["output_bias"], torch.cat((hidden, cells), 1)
-
-
-def at_least_one(name: str, value: Any) -> int:
-    """The value, if it is a whole number of at least 1; else a ValueError."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return int(value)

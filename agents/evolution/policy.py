@@ -10,7 +10,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from ..common.actor import Actor
-from ..cores.ops.signatures import refuse_unknown
+from ..cores.ops.checks import refuse_unknown
 from .attention import Attention
 from .nets import LSTM, FastWeights, Linear, Net, Recurrent
 

@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from ..common.vec_env import autoreset_mode
+from ..cores.ops.checks import whole
 from ..world_model.actions import make_actions
 from .vae import ConvVAE, drawn
 
@@ -125,8 +126,8 @@ def random_play(
     space = env.single_observation_space
     if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
         raise ValueError(f"random_play records images, a Box (H, W, channels) of uint8, not {space}")
-    if frames < 1 or longest_repeat < 1:
-        raise ValueError(f"frames and longest_repeat must be at least 1, not {frames} and {longest_repeat}")
+    whole("frames", frames)
+    whole("longest_repeat", longest_repeat)
     player = _actions(env.action_space, longest_repeat, seed)
     chosen, notes = next(player), _Notes(env, -(-frames // env.num_envs))
     mode, over = autoreset_mode(env), np.zeros(env.num_envs, bool)

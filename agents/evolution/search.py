@@ -20,6 +20,7 @@ from ..common.agent import Agent, Step, check_finite
 from ..common.data import check_range
 from ..common.group import summed
 from ..cores import State
+from ..cores.ops.checks import whole
 from .jobs import Jobs, Lanes
 from .optimizers import Search
 from .policy import EvolvedPolicy
@@ -139,8 +140,7 @@ class Evolution(Agent):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        if self.population < 4:
-            raise ValueError(f"population must be at least 4, not {self.population}")
+        whole("population", self.population, 4)
         self.policy = self.policy_class(self.observation_space, self.action_space, **self._policy_keywords())
         seed = int(np.random.randint(1 << 31)) if self.seed is None else self.seed  # noqa: NPY002 (seeded by SB3)
         scale = self.evolved.net.spread(self.scales)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import final
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from ..common.images import Squares
 from ..common.losses import check_losses, descend
+from ..cores.ops.checks import whole, within
 
 CHUNK = 256  # images at a time
 # Kernels of the transposed convolutions by side of the squares: with stride 2, from 1 x 1 to that side.
@@ -65,12 +67,12 @@ class ConvVAE(nn.Module):
         error_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        if codes < 1 or width < 1 or tolerance < 0:
-            raise ValueError(
-                f"codes and width must be at least 1 and tolerance at least 0, not {codes}, {width} and {tolerance}"
-            )
-        if not error_weight > 0:
-            raise ValueError(f"error_weight must be above 0, not {error_weight}")
+        whole("codes", codes)
+        whole("width", width)
+        for name, number in {"tolerance": tolerance, "error_weight": error_weight}.items():
+            if not within(number, 0, math.inf) or (name == "error_weight" and number == 0):
+                least = "of at least 0" if name == "tolerance" else "above 0"
+                raise ValueError(f"{name} must be a number {least}, not {number!r}")
         if size not in (None, *KERNELS):
             raise ValueError(f"size must be None or one of {', '.join(map(str, KERNELS))}, not {size}")
         self.squares, self.codes = Squares(space, size), codes
@@ -161,8 +163,10 @@ class ConvVAE(nn.Module):
             FloatingPointError: a loss is not finite; that update has not changed the parameters.
         """
         images = torch.as_tensor(images)
-        if min(epochs, batch_size, len(images)) < 1:
-            raise ValueError(f"learn needs an image, an epoch and a batch_size of 1, not {len(images)} images")
+        whole("epochs", epochs)
+        whole("batch_size", batch_size)
+        if not len(images):
+            raise ValueError("learn needs at least one image")
         if not self.seen:
             self._take_colour(images)
         optimizer = torch.optim.Adam(self.parameters(), lr=learning_rate)

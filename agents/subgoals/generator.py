@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..common.losses import descend
 from ..cores.feedforward import Activation, FeedForward
+from ..cores.ops.checks import whole
 
 LegCost = Callable[[Tensor, Tensor, Tensor], Tensor]  # start (B, P), goal (B, P), context (B, C) -> costs (B,)
 Topology = Literal["static", "recurrent"]
@@ -71,8 +72,7 @@ class SubgoalGenerator(nn.Module):
     ) -> None:
         if topology not in ("static", "recurrent"):
             raise ValueError(f'topology must be "static" or "recurrent", not {topology!r}')
-        if subgoals < 1:
-            raise ValueError(f"subgoals must be at least 1, not {subgoals}")
+        whole("subgoals", subgoals)
         super().__init__()
         self.place_size, self.subgoals, self.topology = place_size, subgoals, topology
         self.low, self.high = low, high

@@ -24,7 +24,7 @@ from ..common.sequences import Sequence, exchange_goals
 from ..common.vision import Vision
 from ..common.workers import Workers
 from ..cores import Core, State
-from ..cores.ops.signatures import refuse_unknown
+from ..cores.ops.checks import refuse_unknown
 from .album import Album
 from .dream_env import HORIZON, DreamVectorEnv
 from .ensemble import Ensemble

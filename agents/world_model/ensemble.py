@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..common.sequences import Sequence
 from ..cores import State
+from ..cores.ops.checks import whole
 from .model import WorldModel
 
 
@@ -27,8 +28,7 @@ class Ensemble(WorldModel):
 
     def __init__(self, *arguments: Any, members: int = 3, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        if members < 2:
-            raise ValueError(f"members must be at least 2, not {members}")
+        whole("members", members, 2)
         self.others = nn.ModuleList(WorldModel(*arguments, **keywords) for _ in range(members - 1))
 
     def losses(self, sequence: Sequence, state: State | None = None, skipped: int = 0) -> dict[str, Tensor]:

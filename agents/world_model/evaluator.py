@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..common.encoder import Encoder
 from ..cores.feedforward import Activation, FeedForward
+from ..cores.ops.checks import whole, within
 
 
 class Evaluator(nn.Module):
@@ -39,8 +40,9 @@ class Evaluator(nn.Module):
         rate: float = 0.1,
     ) -> None:
         super().__init__()
-        if members < 1 or not 0 < rate <= 1:
-            raise ValueError(f"members must be at least 1, and rate above 0 and at most 1, not {members} and {rate}")
+        whole("members", members)
+        if not within(rate, 0, 1) or rate == 0:
+            raise ValueError(f"rate must be a number above 0 and at most 1, not {rate!r}")
         self.rate = rate
         inputs = encoder.observation_size + memory_size + encoder.goal_size
         nets = []

@@ -13,6 +13,7 @@ from ..common.losses import check_losses, descend, learned
 from ..common.sequences import Replay
 from ..common.sequences import Sequence as Steps
 from ..cores import State
+from ..cores.ops.checks import whole, within
 from .episodes import Episode
 from .scale import Scale
 
@@ -63,10 +64,12 @@ def fit_episodes(
         ValueError: fewer than two episodes, or an impossible number.
         FloatingPointError: a loss is not finite; that update has not changed the parameters.
     """
-    if min(epochs, batch_size, window) < 1 or (burn_in is not None and burn_in < 0) or not 0 < held_out < 1:
-        raise ValueError(
-            "epochs, batch_size and window must be at least 1, burn_in at least 0, held_out between 0 and 1"
-        )
+    for name, number in {"epochs": epochs, "batch_size": batch_size, "window": window}.items():
+        whole(name, number)
+    if burn_in is not None:
+        whole("burn_in", burn_in, 0)
+    if not within(held_out, 0, 1) or held_out in (0, 1):
+        raise ValueError(f"held_out must be a number between 0 and 1, not {held_out!r}")
     if len(episodes) < 2:
         raise ValueError("fit needs at least two episodes, since it holds one out")
     if burn_in is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..cores.ops.checks import whole
 from .controller import WorldModelController
 from .open_loop import open_loop, state_before
 from .scale import varies
@@ -50,8 +51,8 @@ def horizon_errors(agent: WorldModelController, horizon: int, *, windows: int = 
     Raises:
         ValueError: an impossible number, or a replay without `burn_in` and `horizon` steps a lane.
     """
-    if horizon < 1 or windows < 1:
-        raise ValueError(f"horizon and windows must be at least 1, not {horizon} and {windows}")
+    whole("horizon", horizon)
+    whole("windows", windows)
     model, burn_in = agent.world_model, agent.burn_in
     if len(agent.replay) < burn_in + horizon:
         raise ValueError(
@@ -68,9 +69,9 @@ def horizon_errors(agent: WorldModelController, horizon: int, *, windows: int = 
     goes_on = torch.cat((torch.ones_like(rest["ended"][:1]), 1 - rest["ended"][:-1])).cumprod(0)  # (K, windows, 1)
     counts = goes_on.sum((1, 2))
     reached = int((counts > 0).sum())
-    whole = real[goes_on[..., 0] > 0.5]
-    spread = whole.std(0, unbiased=False)
-    changing = varies(spread, whole.mean(0))
+    entire = real[goes_on[..., 0] > 0.5]
+    spread = entire.std(0, unbiased=False)
+    changing = varies(spread, entire.mean(0))
     changing = changing if bool(changing.any()) else torch.ones_like(changing)
     square = ((predicted - real).square() * goes_on)[..., changing].mean(-1).sum(1)
     rmse = (square / counts.clamp(min=1)).sqrt()[:reached].double().cpu().numpy()

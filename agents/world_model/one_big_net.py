@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..common.agent import Agent, Step
 from ..common.losses import check_losses, clipped_surrogate, descend
 from ..common.sequences import Rollout, Sequence
 from ..cores import State
+from ..cores.ops.checks import whole, within
 from .one_net import OneNetPolicy
 from .traces import Running, Traces
 
@@ -272,8 +274,10 @@ class OneBigNet(Agent):
             ValueError: there is no trace yet; or `updates` or `batch_size` is below 1.
             FloatingPointError: a loss is not finite; that update has not changed the parameters.
         """
-        if updates < 1 or batch_size < 1:
-            raise ValueError(f"updates and batch_size must be at least 1, not {updates} and {batch_size}")
+        whole("updates", updates)
+        whole("batch_size", batch_size)
+        if learning_rate is not None and not within(learning_rate, 0, math.inf):
+            raise ValueError(f"learning_rate must be a number of at least 0, not {learning_rate!r}")
         if not len(self.memories):
             raise ValueError(
                 f"there is no whole episode of at most longest={self.longest} steps to learn from: call learn for more "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..common.actor import Actor
+from ..cores.ops.checks import whole, within
 from .policy import ControllerPolicy
 from .returns import Returns
 
@@ -38,11 +39,9 @@ class Planner(Actor):
         spread: float = 0.3,
     ) -> None:
         super().__init__(policy.observation_space, policy.action_space)
-        numbers: tuple[tuple[str, Any, int], ...] = (("horizon", horizon, 1), ("candidates", candidates, 2))
-        for name, value, least in numbers:
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
-        if not 0 <= spread < math.inf:
+        whole("horizon", horizon)
+        whole("candidates", candidates, 2)
+        if not within(spread, 0, math.inf):
             raise ValueError(f"spread must be a number of at least 0, not {spread!r}")
         if returns.terminal:
             raise ValueError('a look ahead does not know when an episode ends: planning needs error="summed"')

@@ -139,7 +139,7 @@ class Run:
     def _check_keywords(self, kind: type) -> None:
         """Refuse a keyword that the agent has not, but another of this project has."""
         from agents import AGENTS
-        from agents.cores.ops.signatures import constructor_keywords
+        from agents.cores.ops.checks import constructor_keywords
 
         if kind not in AGENTS.values():
             return

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from agents import AGENTS, RecurrentPPO, WorldModelController, make_sb3
+from agents.common.checkpoint import save_checkpoint
 from agents.common.keywords import check_keywords
-from agents.cores.ops.signatures import constructor_keywords
+from agents.cores import make_core
+from agents.cores.ops.checks import constructor_keywords
+from agents.evolution.recording import random_play
+from agents.evolution.vae import ConvVAE
+from agents.subgoals.generator import SubgoalGenerator
+from agents.world_model.tables import TableModel
 
 ODD: list[Any] = [
     None, float("nan"), float("inf"), -float("inf"), -1, 0, 1.5, 1e9, True, False, "x", "no", "", [], {}, (1, 2, 3),
@@ -91,3 +100,26 @@ def test_seeds_are_those_of_numpys_legacy_generator() -> None:
 def test_unknown_keywords_of_parts_list_the_known(keywords: dict[str, Any], said: str) -> None:
     with pytest.raises(TypeError, match=said):
         WorldModelController("ControllerPolicy", "foveal_envs:Foveal/TargetDetection-v0", **keywords)
+
+
+ODD_NUMBERS: list[Any] = ["x", 1.5, True, None, 0, -1, [2], float("nan")]
+
+
+@pytest.mark.parametrize("value", ODD_NUMBERS, ids=repr)
+def test_whole_numbers_of_functions_are_checked_by_name(value: Any) -> None:
+    vectors = make_sb3("foveal_envs:Foveal/Parking-v0", 1)
+    lanes = gym.make_vec("foveal_envs:Foveal/TakeCover-v0", 2, vectorization_mode="vector_entry_point", size=16)
+    calls: dict[str, Callable[[], Any]] = {
+        "codes": lambda: ConvVAE(lanes.single_observation_space, value),
+        "frames": lambda: random_play(lanes, value),
+        "hidden": lambda: make_core("feedforward", 3, hidden=(value,)),
+        "updates": lambda: make_core("delta", 3, updates=value),
+        "subgoals": lambda: SubgoalGenerator(2, 3, subgoals=value),
+        "keep": lambda: save_checkpoint(RecurrentPPO(env=vectors), "nowhere", keep=value),
+        "states": lambda: TableModel(value, 2),
+    }
+    for name, call in calls.items():
+        said = f"{name} must be a whole number of at least 1, not {value!r}"
+        with pytest.raises(ValueError, match=re.escape(said)):
+            call()
+    lanes.close()

@@ -88,7 +88,7 @@ def test_wrappers_and_controllers_that_do_not_say_what_they_keep_are_not_exact(t
 
 def test_a_folder_keeps_the_newest_intact_checkpoints_and_no_leftovers(tmp_path: Path) -> None:
     agent = make("RecurrentPPO")
-    with pytest.raises(ValueError, match="keep must be at least 1"):
+    with pytest.raises(ValueError, match="keep must be a whole number of at least 1"):
         save_checkpoint(agent, tmp_path, keep=0)
     for _ in range(4):
         save_checkpoint(agent, tmp_path, keep=2)

@@ -74,7 +74,7 @@ def test_a_layer_between_core_and_mixture_also_reads_code_and_action():
     between = torch.cat([read, output], -1) @ model.hidden.weight.T + model.hidden.bias
     torch.testing.assert_close(model.units(read, output), model.head(between.tanh()))
     assert model.head.in_features == 9
-    with pytest.raises(ValueError, match="hidden at least 0, not 4, 5 and -1"):
+    with pytest.raises(ValueError, match="hidden must be a whole number of at least 0, not -1"):
         MixtureModel(4, PUSH, hidden=-1)
 
 
@@ -184,5 +184,5 @@ def test_impossible_settings_are_named():
             MixtureModel(**{"codes": 2, "action_space": PUSH, **wrong})
     with pytest.raises(ValueError, match="codes of 2 and actions of 1"):
         MixtureModel(2, PUSH).learn(walks(3))
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="epochs must be a whole number of at least 1, not 0"):
         MixtureModel(1, PUSH).learn(walks(3), epochs=0)

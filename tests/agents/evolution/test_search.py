@@ -173,7 +173,7 @@ def test_every_job_is_played_once() -> None:
 def test_settings_that_do_not_go_are_refused() -> None:
     env = make_sb3("Foveal/Pole-v0", 2)
     for keywords, said in (
-        ({"population": 2}, "population must be at least 4"),
+        ({"population": 2}, "population must be a whole number of at least 4"),
         ({"sigma": 0}, "sigma must be"),
         ({"optimizer": "adam"}, "optimizer must be 'cma' or"),
         ({"scales": {"colour": 2.0}}, "scales are of the layers"),

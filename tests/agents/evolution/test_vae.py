@@ -55,7 +55,7 @@ def test_errors_of_pixels_count_as_much_as_they_are_told_to():
     heavier = vae.losses(squares, noise)
     torch.testing.assert_close(heavier["reconstruction"], 15 * losses["reconstruction"])
     assert heavier["kl"] == losses["kl"]
-    with pytest.raises(ValueError, match="error_weight must be above 0, not 0"):
+    with pytest.raises(ValueError, match="error_weight must be a number above 0, not 0"):
         ConvVAE(SMALL, error_weight=0.0)
 
 
@@ -117,5 +117,5 @@ def test_impossible_settings_are_named():
                          ({"size": 48}, "64, 32, not 48")):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             ConvVAE(SMALL, **wrong)
-    with pytest.raises(ValueError, match="an epoch"):
+    with pytest.raises(ValueError, match="epochs must be a whole number"):
         ConvVAE(SMALL, 3, width=2).learn(torch.zeros(1, 32, 32, 3, dtype=torch.uint8), epochs=0)

@@ -163,9 +163,10 @@ def test_too_few_episodes_and_impossible_numbers():
         model.fit([])
     with pytest.raises(ValueError, match="at least two"):
         model.fit(recorded(1))
-    for keywords in ({"epochs": 0}, {"held_out": 0.0}, {"held_out": 1.0}, {"burn_in": -1}, {"window": 0}):
-        with pytest.raises(ValueError, match="must be at least"):
-            model.fit(recorded(2), **keywords)
+    for name, value in (("epochs", 0), ("held_out", 0.0), ("held_out", 1.0), ("held_out", "x"), ("burn_in", -1),
+                        ("window", 1.5), ("batch_size", "x")):  # fmt: skip
+        with pytest.raises(ValueError, match=f"^{name} must be a .*number.*, not {value!r}"):
+            model.fit(recorded(2), **{name: value})
     model.actions = None
     with pytest.raises(ValueError, match=r"WorldModel\.of"):
         model.fit(recorded(2))

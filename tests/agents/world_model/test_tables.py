@@ -103,7 +103,7 @@ def test_settings_that_do_not_go_are_refused() -> None:
         CuriousExplorer(env=env, gamma=1.0)
     with pytest.raises(ValueError, match="Discrete observations"):
         CuriousExplorer(env=make_sb3("CartPole-v1", 1))
-    with pytest.raises(ValueError, match="rate must be above 0"):
+    with pytest.raises(ValueError, match="rate must be a number above 0"):
         TableModel(3, 2, rate=0.0)
     for net, said in (
         ({"colour": 2}, "colour"),

@@ -1,11 +1,14 @@
-"""The keywords that a class takes, its parents' included."""
+"""Checks of keywords: those that a class takes, whole numbers, ranges."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 
 def constructor_keywords(kind: type, positional: bool = False) -> tuple[str, ...]:
@@ -44,3 +47,20 @@ def refuse_unknown(kind: Callable[..., Any], keywords: Mapping[str, Any]) -> Non
         if name not in known:
             takes = ", ".join(known)
             raise TypeError(f"{kind.__name__}() got an unexpected keyword argument {name!r}; it takes {takes}")
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """A whole number.
+
+    Raises:
+        ValueError: it is another kind of value, or below `least`; names the keyword.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return int(value)
+
+
+def within(value: Any, low: float, high: float) -> bool:
+    """Whether a value is a finite number from low to high."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return bool(number and math.isfinite(value) and low <= value <= high)
