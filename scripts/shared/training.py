@@ -124,7 +124,7 @@ def _learn(run: Run, agent: BaseAlgorithm, phase: str, attendant: Attendant, beg
     settings: dict[str, Any] = {"callback": attendant, "reset_num_timesteps": not begun, "progress_bar": progress_bar}
     if isinstance(agent, Agent):
         settings["log_interval"] = None
-        if run.steps <= getattr(agent, "model_steps", 0):
+        if 0 < run.steps <= getattr(agent, "model_steps", 0):
             print(f"all {run.steps:,} steps are random moves: model_steps is {agent.model_steps:,}", file=sys.stderr)  # type: ignore[attr-defined]
     else:
         _tell_of_long_rollout(run, agent)

@@ -104,6 +104,14 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_a_run_may_have_lessons_alone(tmp_path: Path) -> None:
+    lessons = ("steps=600", "teacher=oracle")
+    train("Foveal/FourRooms-v0", lessons=lessons, lanes=8, folder=tmp_path / "run", progress_bar=False)
+    about = json.loads((tmp_path / "run" / "about.json").read_text())
+    assert about["ended"] == "finished"
+    assert numeric(read_rows(tmp_path / "run" / "curve.csv"))[-1]["environment_steps"] >= 600
+
+
 def test_what_cannot_be_written_is_not_called_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train("Foveal/GridSearch-v0", **SMALL, folder=tmp_path / "run")
     before = (tmp_path / "run" / "model.zip").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -11,8 +12,9 @@ import pytest
 from foveal_envs.registration import OWN
 from scripts.evaluate import evaluate
 from scripts.recipes import ZOO, find_recipe, recipes, zoo_folder
-from scripts.shared.runs import Run, read_config
+from scripts.shared.runs import Run, create_folder, read_config
 from scripts.shared.suite import run, task_of
+from scripts.shared.training import fit
 from scripts.train import recipe_or_default
 
 IDS = [f"Foveal/{name}-v0" for name in OWN]
@@ -63,3 +65,14 @@ def test_a_recipe_makes_its_agent(name: str, tmp_path: Path) -> None:
     if "controller" not in own.agent_kwargs:
         assert own.make_agent(env).n_envs == own.lanes
     env.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_trains(name: str, tmp_path: Path) -> None:
+    own = recipes()[name].run()
+    lessons = {**own.lessons, "steps": 2_000} if own.lessons else {}
+    folder = create_folder(replace(own, steps=min(own.steps, 2_000), lessons=lessons), tmp_path / "run")
+    _, attendant = fit(Run.from_config(read_config(folder)), folder, progress_bar=False)
+    assert attendant.stop is None
+    assert (folder / "model.zip").is_file()
