@@ -32,12 +32,12 @@ demo: $(INSTALLED)  ## train a fovea to find a target and show the result (about
 	$(RUN) -m scripts.demo
 
 test: lint  ## all that CI runs: lint, types, fast tests, strict docs with their snippets
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 --dist worksteal
 	$(RUN) docs/build/snippets.py
 	$(RUN) -m mkdocs build --strict
 
 test-slow: $(INSTALLED)  ## every test, the slow ones included
-	$(RUN) -m pytest -n 2 -m "slow or not slow"
+	$(RUN) -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 # Not with constraints.txt: some of these libraries need older pandas. PufferLib pins a PyTorch that it does not need.
 $(INTEGRATIONS)/.installed: pyproject.toml
