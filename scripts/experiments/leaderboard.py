@@ -76,11 +76,11 @@ def learners(env_id: str) -> dict[str, Run]:
             "sb3_contrib:RecurrentPPO", **memory, **keywords, policy_kwargs={"lstm_hidden_size": NET[0], **spread}
         ),
     }
-    if isinstance(acts, gym.spaces.Discrete):
-        found["DQN"] = peer("DQN", OFF_LANES, gamma=gamma, **OFF_POLICY)
-    elif isinstance(acts, gym.spaces.Box):
+    off_policy = {gym.spaces.Discrete: "DQN", gym.spaces.Box: "SAC"}.get(type(acts))
+    if off_policy is not None:
         relabelled = {"replay_buffer_class": "HerReplayBuffer"} if goals else {}
-        found["SAC with HER" if goals else "SAC"] = peer("SAC", OFF_LANES, gamma=gamma, **OFF_POLICY, **relabelled)
+        name = f"{off_policy} with HER" if goals else off_policy
+        found[name] = peer(off_policy, OFF_LANES, gamma=gamma, **OFF_POLICY, **relabelled)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The leaderboard: what it makes of a training that a signal has ended."""
+"""The leaderboard: who takes part, and what it makes of a training that a signal has ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import pytest
 
 from scripts.experiments import leaderboard
 from scripts.shared.signals import Stopped
+
+
+def test_peers_relabel_goals_wherever_there_are_any() -> None:
+    for env_id, peer in (("FourRooms", "DQN with HER"), ("Parking", "DQN"), ("TargetDetection", "SAC with HER")):
+        names = list(leaderboard.learners(f"Foveal/{env_id}-v0"))
+        assert names == ["recipe", "PPO", "RecurrentPPO of sb3-contrib", peer]
 
 
 def test_a_training_that_a_signal_ends_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
