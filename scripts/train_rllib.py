@@ -95,7 +95,7 @@ def train_rllib(
         run = run_of(environment, words, {"algorithm": ALGORITHM, **given})
         if run.lessons:
             print("the lessons of the recipe are left out: RLlib's PPO has no teacher", file=sys.stderr)
-            run = replace(run, lessons={})
+            run = replace(run, lessons={}, steps=given.get("steps", run.total))
     run.check()
     local_env = run.make_env()
     local: Any = run.make_agent(local_env)
