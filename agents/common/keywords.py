@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv  # which its GymEnv names by a string
+
+from ..cores.ops.checks import is_whole, within
 
 MOST = 1e9
 LARGEST = 2**31 - 1
@@ -60,11 +61,10 @@ def check_keywords(kind: type, given: Mapping[str, Any]) -> None:
             _check_real(name, value, scheduled=len([part for part in parts if part is not type(None)]) > 1)
         elif int in parts:
             least = WHOLES.get(name, 1)
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             most = LARGEST_SEED if name == "seed" else LARGEST
             allowed = " or ".join([f"a whole number from {least} to {most}", *map(repr, choices)])
             named = isinstance(value, str) and value in choices
-            _require(named or (whole and least <= value <= most), name, allowed, value)
+            _require(named or (is_whole(value) and least <= value <= most), name, allowed, value)
         elif choices:
             parents = _parents(parts)
             good = isinstance(value, str) and value in choices
@@ -95,8 +95,7 @@ def _check_real(name: str, value: Any, scheduled: bool) -> None:
     if scheduled and callable(value):
         return
     low, high = REALS.get(name, (0.0, MOST))
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    good = real and math.isfinite(value) and low <= value <= high and not (name in POSITIVE and value == 0)
+    good = within(value, low, high) and not (name in POSITIVE and value == 0)
     least = f"above {low:g}" if name in POSITIVE else f"of at least {low:g}"
     allowed = f"a number {least} and at most {high:g}"
     _require(good, name, allowed + (", or a schedule" if scheduled else ""), value)

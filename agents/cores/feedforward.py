@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, final
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, final
 
 from torch import Tensor, nn
 
@@ -43,9 +43,11 @@ class FeedForward(Core):
         activation: Activation = "silu",
         form: Form | None = None,
     ) -> None:
-        if isinstance(hidden, int | str) or not hidden:
+        given: Any = hidden
+        widths = tuple(given) if isinstance(given, Iterable) else ()
+        if not widths:
             raise ValueError(f"hidden must be a tuple of at least one width, not {hidden!r}")
-        hidden = tuple(whole("a width of hidden", width) for width in hidden)
+        hidden = tuple(whole("a width of hidden", width) for width in widths)
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, not {activation!r}")
         super().__init__(input_size, hidden[-1], form=form)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import final
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from ..common.images import Squares
 from ..common.losses import check_losses, descend
-from ..cores.ops.checks import whole, within
+from ..cores.ops.checks import real, whole
 
 CHUNK = 256  # images at a time
 # Kernels of the transposed convolutions by side of the squares: with stride 2, from 1 x 1 to that side.
@@ -69,10 +68,8 @@ class ConvVAE(nn.Module):
         super().__init__()
         whole("codes", codes)
         whole("width", width)
-        for name, number in {"tolerance": tolerance, "error_weight": error_weight}.items():
-            if not within(number, 0, math.inf) or (name == "error_weight" and number == 0):
-                least = "of at least 0" if name == "tolerance" else "above 0"
-                raise ValueError(f"{name} must be a number {least}, not {number!r}")
+        real("tolerance", tolerance)
+        real("error_weight", error_weight, above=True)
         if size not in (None, *KERNELS):
             raise ValueError(f"size must be None or one of {', '.join(map(str, KERNELS))}, not {size}")
         self.squares, self.codes = Squares(space, size), codes

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..common.encoder import Encoder
 from ..cores.feedforward import Activation, FeedForward
-from ..cores.ops.checks import whole, within
+from ..cores.ops.checks import real, whole
 
 
 class Evaluator(nn.Module):
@@ -41,8 +41,7 @@ class Evaluator(nn.Module):
     ) -> None:
         super().__init__()
         whole("members", members)
-        if not within(rate, 0, 1) or rate == 0:
-            raise ValueError(f"rate must be a number above 0 and at most 1, not {rate!r}")
+        real("rate", rate, most=1.0, above=True)
         self.rate = rate
         inputs = encoder.observation_size + memory_size + encoder.goal_size
         nets = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from ..common.agent import Agent, Step
 from ..common.losses import check_losses, clipped_surrogate, descend
 from ..common.sequences import Rollout, Sequence
 from ..cores import State
-from ..cores.ops.checks import whole, within
+from ..cores.ops.checks import real, whole
 from .one_net import OneNetPolicy
 from .traces import Running, Traces
 
@@ -271,13 +270,13 @@ class OneBigNet(Agent):
             The losses "prediction", "value" and "action" of the last update.
 
         Raises:
-            ValueError: there is no trace yet; or `updates` or `batch_size` is below 1.
+            ValueError: there is no trace yet; or an impossible number.
             FloatingPointError: a loss is not finite; that update has not changed the parameters.
         """
         whole("updates", updates)
         whole("batch_size", batch_size)
-        if learning_rate is not None and not within(learning_rate, 0, math.inf):
-            raise ValueError(f"learning_rate must be a number of at least 0, not {learning_rate!r}")
+        if learning_rate is not None:
+            real("learning_rate", learning_rate)
         if not len(self.memories):
             raise ValueError(
                 f"there is no whole episode of at most longest={self.longest} steps to learn from: call learn for more "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..common.actor import Actor
-from ..cores.ops.checks import whole, within
+from ..cores.ops.checks import real, whole
 from .policy import ControllerPolicy
 from .returns import Returns
 
@@ -41,8 +40,7 @@ class Planner(Actor):
         super().__init__(policy.observation_space, policy.action_space)
         whole("horizon", horizon)
         whole("candidates", candidates, 2)
-        if not within(spread, 0, math.inf):
-            raise ValueError(f"spread must be a number of at least 0, not {spread!r}")
+        real("spread", spread)
         if returns.terminal:
             raise ValueError('a look ahead does not know when an episode ends: planning needs error="summed"')
         self.policy, self.returns, self.model = policy, returns, returns.model

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..common.keywords import check_keywords
 from ..common.losses import descend
-from ..cores.ops.checks import whole, within
+from ..cores.ops.checks import real, whole
 from ..cores.ops.compiled import compiled
 
 Curiosity = Literal["count", "disagreement", "error", "improvement", "last_improvement"]
@@ -49,8 +49,7 @@ class TableModel:
     def __init__(self, states: int, actions: int, members: int = 5, rate: float = 1.0, seed: int | None = None) -> None:
         for name, number in {"states": states, "actions": actions, "members": members}.items():
             whole(name, number)
-        if not within(rate, 0, 1) or rate == 0:
-            raise ValueError(f"rate must be a number above 0 and at most 1, not {rate!r}")
+        real("rate", rate, most=1.0, above=True)
         self.rate = rate
         self.p = np.random.default_rng(seed).dirichlet(np.ones(states), (members, states, actions))
         self.visits = np.zeros((states, actions, states))  # how often each state followed

@@ -27,7 +27,7 @@ class Job:
         by: the column that names the core.
         only: column -> value of the rows that count.
         least: whether less is better.
-        apart: values of ``by`` that are no cores.
+        apart: what ``by`` contains in rows that compare no core.
     """
 
     name: str
@@ -62,11 +62,11 @@ def table(argument: str) -> str:
     """For the directive of generate.py: of every job the best cores, the next, and the last, each with its figure."""
     lines = ["| job | measure | best | next | last | cores |", "|---|---|---|---|---|---:|"]
     for job in JOBS:
-        places = _places(job)
+        scores = _scores(job)
+        places = _places(scores)
         next_best = places[1] if len(places) > 2 else ""
         last = places[-1] if len(places) > 1 else ""
-        count = len(_scores(job))
-        cells = [f"[{job.name}]({PAPERS}{job.page}.md)", job.unit, places[0], next_best, last, str(count)]
+        cells = [f"[{job.name}]({PAPERS}{job.page}.md)", job.unit, places[0], next_best, last, str(len(scores))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -88,10 +88,10 @@ def _counts(job: Job, row: Row) -> bool:
     )
 
 
-def _places(job: Job) -> list[str]:
+def _places(scores: dict[str, float]) -> list[str]:
     """Cores that share a place, with the figure that they share."""
     places = []
-    for figure, cores in groupby(_scores(job).items(), key=lambda item: number(item[1])):
+    for figure, cores in groupby(scores.items(), key=lambda item: number(item[1])):
         names = [core.replace("_", " ") for core, _ in cores]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         places.append(f"{'; '.join(names[:SHOWN])}{more} ({figure})")

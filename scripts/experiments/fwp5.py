@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -39,6 +38,8 @@ NETS: dict[str, dict[str, Any]] = {
         "scales": {"read": 10.0, "differences": 10.0},
     },
 }
+REMEMBERING = ("fast weights", "recurrent")  # without differences of positions
+STARTS = {"starts": tuple(NETS), "longer": REMEMBERING}  # who is tried, for each budget
 STANDARD: dict[str, Any] = {"episodes": 1, "gamma": 0.98, "test_every": 1, "test_episodes": 1, "patience": 50}
 UNIFORM: dict[str, Any] = {"episodes": 8, "gamma": 0.99, "test_every": 5, "test_episodes": 64}
 GRID: dict[str, Any] = {"episodes": 8, "gamma": 0.995, "sigma": 0.1, "test_every": 5, "test_episodes": 64}
@@ -139,8 +140,9 @@ def hold_jobs(seeds: int, quick: bool) -> list[Job]:
     ]
 
 
-def starts_jobs(table: str, nets: tuple[str, ...], seeds: int, quick: bool) -> list[Job]:
+def starts_jobs(table: str, seeds: int, quick: bool) -> list[Job]:
     """Two poles side by side, from many starts."""
+    nets = STARTS[table]
     arguments = {"cpu_seconds": QUICK if quick else BUDGETS[table]}
     return [
         Job(table, {"poles": "double", "net": net}, seed, generalise, arguments)
@@ -154,15 +156,14 @@ def modular_jobs(seeds: int, quick: bool) -> list[Job]:
     arguments = {"cpu_seconds": QUICK if quick else BUDGETS["modular"]}
     return [
         Job("modular", {"poles": "mixed", "net": net}, seed, generalise, arguments)
-        for net in (("fast weights",) if quick else ("fast weights", "recurrent"))
+        for net in (REMEMBERING[:1] if quick else REMEMBERING)
         for seed in range(min(seeds, SEEDS))
     ]
 
 
 PARTS = {
     "hold": hold_jobs,
-    "starts": partial(starts_jobs, "starts", tuple(NETS)),
-    "longer": partial(starts_jobs, "longer", ("fast weights", "recurrent")),
+    **{table: partial(starts_jobs, table) for table in STARTS},
     "modular": modular_jobs,
 }
 jobs = partial(jobs_of_parts, PARTS)
@@ -182,7 +183,7 @@ def claims(rows: list[Row]) -> list[Claim]:
                                ("starts", f"of {CELLS} starts")):  # fmt: skip
                 text = f"{poles}, {net}: {name.replace('_', ' ')}, median of the seeds"
                 made.append(make_claim(text, unit, own, median_of(name)))
-    for table, net in [*product(("starts",), NETS), ("longer", "fast weights"), ("longer", "recurrent")]:
+    for table, net in [(table, net) for table, nets in STARTS.items() for net in nets]:
         own, after = select(rows, table=table, net=net), f"after {BUDGETS[table]:g} CPU s"
         text = f"{net}: share of seeds that balance {ENOUGH} of {CELLS} starts {after}"
         made.append(make_claim(text, "of seeds", own, _enough, 0.5 if net == "fast weights" else None))
@@ -190,7 +191,7 @@ def claims(rows: list[Row]) -> list[Claim]:
         made.append(make_claim(text, "starts", own, median_of("starts")))
         text = f"{net}: starts balanced before any was played, {after}, median of the seeds"
         made.append(make_claim(text, "starts", own, median_of("starts_before")))
-    for net in ("fast weights", "recurrent"):
+    for net in REMEMBERING:
         own = select(rows, table="modular", net=net)
         for form in ("single", "jointed"):
             text = f"mixed, {net}: {form} starts balanced, of {CELLS}, mean of the seeds"

@@ -170,7 +170,10 @@ def test_memory_is_measured_in_processes_of_their_own(tmp_path, capsys, monkeypa
 
 def test_workers_are_timed_by_the_wall_clock(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(training_speed.SHARED, "n_steps", 4)
-    only = {"RecurrentPPO": training_speed.parallel()["RecurrentPPO"]}
+    makers = training_speed.parallel()
+    assert list(makers) == ["RecurrentPPO", "WorldModelController"]
+    assert [type(make(4, 1)).__name__ for make in makers.values()] == list(makers)
+    only = {"RecurrentPPO": makers["RecurrentPPO"]}  # processes take seconds to start
     monkeypatch.setattr(training_speed, "parallel", lambda: only)
     training_speed.workers(lanes=4, rounds=1, rollouts=2, json_output=True, output=tmp_path)
     printed = json.loads(capsys.readouterr().out)

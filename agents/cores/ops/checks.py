@@ -55,9 +55,26 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     Raises:
         ValueError: it is another kind of value, or below `least`; names the keyword.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
     return int(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or NumPy."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def real(name: str, value: Any, least: float = 0.0, most: float = math.inf, above: bool = False) -> None:
+    """Refuses what is no finite number of at least `least`, or `above` it, and at most `most`.
+
+    Raises:
+        ValueError: names the keyword.
+    """
+    if not within(value, least, most) or (above and value == least):
+        low = f"{'above' if above else 'of at least'} {least:g}"
+        high = f" and at most {most:g}" if most < math.inf else ""
+        raise ValueError(f"{name} must be a number {low}{high}, not {value!r}")
 
 
 def within(value: Any, low: float, high: float) -> bool:

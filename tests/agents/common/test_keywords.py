@@ -102,6 +102,10 @@ def test_unknown_keywords_of_parts_list_the_known(keywords: dict[str, Any], said
         WorldModelController("ControllerPolicy", "foveal_envs:Foveal/TargetDetection-v0", **keywords)
 
 
+def test_widths_may_be_an_array() -> None:
+    assert make_core("feedforward", 3, hidden=np.array([4, 5])).output_size == 5
+
+
 ODD_NUMBERS: list[Any] = ["x", 1.5, True, None, 0, -1, [2], float("nan")]
 
 
