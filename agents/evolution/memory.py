@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -116,3 +117,25 @@ class Memory:
             parts.append(self._state[1])
         seen: np.ndarray = torch.cat([part[: self.num_envs] for part in parts], 1).cpu().numpy()
         return seen.copy() if len(parts) == 1 else seen
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Copies of the codes and of M's state, by names that begin with "memory"."""
+        return {name: part.cpu().numpy().copy() for name, part in self._parts().items()}
+
+    @torch.inference_mode()
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes back to what `check_state` accepts."""
+        for name, part in self._parts().items():
+            part.copy_(torch.from_numpy(state[name]))
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Raises ValueError if anything is missing that `get_state` returns, or has another shape or dtype."""
+        for name, own in self.get_state().items():
+            given = state.get(name)
+            if not isinstance(given, np.ndarray) or (given.dtype, given.shape) != (own.dtype, own.shape):
+                found = f"{given.dtype} of {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+                raise ValueError(f"state {name!r} must be an array of {own.dtype} of {own.shape}, got {found}")
+
+    def _parts(self) -> dict[str, Tensor]:
+        state = {f"memory_state{number}": part for number, part in enumerate(self._state)}
+        return {"memory_codes": self.codes, "memory_output": self._output, "memory_fresh": self._fresh, **state}

@@ -28,7 +28,7 @@ class MemoryObservation(gym.vector.VectorWrapper[np.ndarray, Any, np.ndarray, An
 
     The code is the mean of V's. M's state takes in every code with the action that follows; it begins anew with every
     episode, in all autoreset modes. Reset options pass through, and so does `step`'s `active` where the environment has
-    it: lanes that rest keep code and state.
+    it: lanes that rest keep code and state. `get_state` adds M's state to the environment's snapshot.
 
     Args:
         env: vector environment of images.
@@ -104,6 +104,25 @@ class MemoryObservation(gym.vector.VectorWrapper[np.ndarray, Any, np.ndarray, An
         if self._mode is AutoresetMode.NEXT_STEP:
             self._over |= ended
         return self._memory.observe(), rewards, terminated, truncated, infos
+
+    def get_state(self) -> dict[str, Any]:
+        """The snapshot of the environment, which must have one, with the codes and M's state."""
+        own = {"memory_over": self._over.copy(), **self._memory.get_state()}
+        return {**self.env.get_state(), **own}  # type: ignore[attr-defined]
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a snapshot of `get_state`.
+
+        Raises:
+            ValueError: anything is missing or does not fit; nothing has changed.
+        """
+        self._memory.check_state(state)
+        over = np.asarray(state.get("memory_over"))
+        if (over.dtype, over.shape) != (self._over.dtype, self._over.shape):
+            raise ValueError(f"state 'memory_over' must be an array of bool of {self._over.shape}")
+        self.env.set_state(state)  # type: ignore[attr-defined]
+        self._memory.set_state(state)
+        self._over[:] = over
 
     def _begin(self, mask: np.ndarray, codes: Tensor) -> None:
         lanes = np.flatnonzero(mask)

@@ -81,6 +81,33 @@ def test_keys_pass_through_and_lanes_may_rest(learned):
     np.testing.assert_array_equal(env.step(np.zeros(5, int))[0][~active], rested[~active])
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_snapshot_holds_the_memory_too(learned, mode):
+    env = MemoryObservation(dodge(3, mode, 9), learned.vae, learned.model, "zhc")
+
+    def played(steps: int) -> list[np.ndarray]:
+        seen = []
+        for step in range(steps):
+            obs, _, terminated, truncated, _ = env.step(np.full(3, step % 3))
+            if mode == "disabled" and (terminated | truncated).any():
+                obs, _ = env.reset(options={"reset_mask": terminated | truncated})
+            seen.append(obs)
+        return seen
+
+    env.reset(seed=0)
+    played(9)  # in "next_step", lanes wait for a reset
+    kept = env.get_state()
+    assert mode != "next_step" or kept["memory_over"].any()
+    first = played(20)
+    for name in ("memory_codes", "memory_over", "worlds"):
+        with pytest.raises(ValueError, match=name):
+            env.set_state({**kept, name: np.zeros(2)})
+        with pytest.raises(ValueError, match=name):
+            env.set_state({key: value for key, value in kept.items() if key != name})
+    env.set_state(kept)
+    np.testing.assert_array_equal(played(20), first)
+
+
 def test_stable_baselines_takes_it(learned):
     env = GymnasiumVecEnv(MemoryObservation(dodge(3, "same_step", 10), learned.vae, learned.model))
     env.seed(0)
