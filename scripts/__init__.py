@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 PROJECT = "foveal-envs"  # stands in the first line of both packages, whose names are common
@@ -25,3 +26,6 @@ def check_agents() -> None:
 
 
 check_agents()
+# Before NumPy and PyTorch are imported, and for the processes that a command starts. With small nets, two threads
+# mostly wait for each other; and equal seeds give equal bits only with one.
+os.environ["OMP_NUM_THREADS"] = "1"

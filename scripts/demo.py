@@ -8,8 +8,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from .evaluate import format_table
 from .recipes import find_recipe
 from .shared.command import run_command
@@ -33,7 +31,6 @@ def demo(shape: str = "triangle", steps: int = 60_000, seed: int = 0, folder: Pa
     Raises:
         Stopped: by a signal.
     """
-    torch.set_num_threads(1)
     recipe = find_recipe("Foveal/TargetDetection-v0").run(seed)
     run = replace(recipe, env_kwargs={"shape": shape}, steps=steps)
     create_folder(run, folder, overwrite=True)

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
-
 from agents.cores.ops.checks import constructor_keywords
 
 from .shared.attendant import SPENT
@@ -84,7 +82,6 @@ def sweep(
     if unknown := [name for name in ranges if name.partition(".")[0] not in known or name == "seed"]:
         raise Refusal(f"{run.algorithm} has no {' and no '.join(unknown)} to tune; it has {', '.join(known)}")
     _check_measure(run, measure)
-    torch.set_num_threads(1)
     sought = Sweep(run, ranges, measure, minimize)
     with joined(address) if address is not None else nullcontext():
         folder = _folder_of(sought, folder, address is not None)

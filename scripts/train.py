@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.common.saving import merged
@@ -85,7 +84,6 @@ def train(
         progress_bar: show rate and time left.
         trust: import the modules that the run in --resume or --from names.
     """
-    torch.set_num_threads(1)
     given = {"algorithm": algorithm, "preset": preset, "steps": steps, "lanes": lanes, "seed": seed}
     given = {name: value for name, value in given.items() if value is not None}
     if seeds is not None and seeds < 1:

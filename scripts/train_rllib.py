@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from agents import RecurrentPPO
@@ -73,7 +72,6 @@ def train_rllib(
         progress_bar: show rate and time left.
         trust: load a checkpoint, whose loading runs code that it holds, and import the modules that its run names.
     """
-    torch.set_num_threads(1)
     need_ray()
     if runners < 0 or learners < 0:
         raise Refusal(f"--runners and --learners must be at least 0, got {runners} and {learners}")

@@ -1,10 +1,14 @@
-"""Shared by all tests: the registered ids and a small variety of configurations of each."""
+"""Shared by all tests: one thread, the registered ids and a small variety of configurations of each."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import foveal_envs
+
+# Before PyTorch is imported, and for the processes that tests start. With small nets, two threads mostly wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 IDS = sorted(foveal_envs.IDS)
 

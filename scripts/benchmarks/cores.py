@@ -48,7 +48,6 @@ def cores(
         output: folder of ``cores_DEVICE.csv``, one row a core, form and round; default: a new one
             under runs/benchmark/.
     """
-    torch.set_num_threads(1)
     passes = {
         (name, form): _pass(name, device, lanes, steps, form=form)
         for name in names
@@ -88,7 +87,6 @@ def fronts(
         output: folder of ``fronts.csv``, one row a core, width, front and round, with the speed as a share of the
             core's alone in the same round; default: a new one under runs/benchmark/.
     """
-    torch.set_num_threads(1)
     passes = {
         (name, width, front): _pass(name, "cpu", lanes, steps, width, learns_input=True, **keywords)
         for name in names

@@ -36,7 +36,6 @@ def libraries(lanes: int = 256, rounds: int = 5, json_output: bool = False, outp
         json_output: print JSON instead of tables.
         output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
-    torch.set_num_threads(1)
     plays: dict[str, Play] = {}
     for name, make in LIBRARIES.items():
         try:

@@ -46,7 +46,6 @@ def populations(
         output: folder of ``populations.csv``, one row a net, way and round, with the speed as a multiple of the loop's
             with the compiled net in the same round; default: a new one under runs/benchmark/.
     """
-    torch.set_num_threads(1)
     rows = []
     for name, keywords in tqdm(NETS.items(), unit="net", file=sys.stderr, disable=None):
         agent = Evolution(

@@ -15,7 +15,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
@@ -49,7 +48,6 @@ def training(
         json_output: print JSON instead of tables.
         output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
-    torch.set_num_threads(1)
     nanoseconds: dict[str, np.ndarray] = {}
     claims: list[Claim] = []
     for count in lanes:
@@ -77,7 +75,6 @@ def workers(
         json_output: print JSON instead of tables.
         output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
-    torch.set_num_threads(1)
     spent: dict[str, list[float]] = {f"{name}, {count}": [] for name in parallel() for count in ("one", "two")}
     for _ in tqdm(range(rounds), unit="round", file=sys.stderr, disable=None):
         for name, make in parallel().items():
@@ -143,7 +140,6 @@ def memory(lanes: int = 256, steps: int = 128, json_output: bool = False, output
 
 def peak(name: str, lanes: int, steps: int) -> int:
     """MiB by which the peak of this process's memory grows as a learner goes through two rollouts."""
-    torch.set_num_threads(1)
     learner = learners(steps)[name](lanes)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     learner.learn(2 * lanes * steps, log_interval=None)

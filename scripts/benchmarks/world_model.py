@@ -36,7 +36,6 @@ def models(
         json_output: print JSON instead of tables.
         output: folder for timings.csv and claims.csv; default: a new one under runs/benchmark/.
     """
-    torch.set_num_threads(1)
     nanoseconds: dict[str, np.ndarray] = {}
     claims: list[Claim] = []
     for name, (env_id, keywords) in TASKS.items():

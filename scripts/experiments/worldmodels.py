@@ -72,11 +72,8 @@ def _timed(function: Callable[..., Any], seconds: dict[str, float], name: str) -
 
 def learn(job: Job) -> list[Row]:
     """Random play, V and M, and then a C for each dream of these; how long each C survives in reality."""
-    import torch
-
     from agents import VisionMemoryController, make_sb3
 
-    torch.set_num_threads(1)
     task: Task = job.arguments.get("task", OURS)
     env = make_sb3(task[0], LANES, **task[1])
     first, seconds, episodes, rows = None, {}, job.arguments["episodes"], []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,12 @@ def test_whole_numbers_may_have_an_exponent() -> None:
         with pytest.raises(SystemExit) as stop:
             run_command(take, "take", ["--steps", word])
         assert stop.value.code == 2
+
+
+def test_commands_use_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    code = "import scripts.evaluate, torch; print(torch.get_num_threads())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"1\n"
 
 
 def test_a_stopped_training_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,9 +162,6 @@ def _take_recorded(jobs: list[Job], output: Path | None, recorded: Path | None, 
 
 
 def _run(job: Job) -> list[Row]:
-    import torch
-
-    torch.set_num_threads(1)
     started = time.process_time()
     rows = [{**job.conditions, "seed": job.seed, **row} for row in job.run(job)]
     for row in rows:

@@ -14,8 +14,6 @@ from scripts.experiments import hrl1, hrl2, hrl_maze
 from scripts.experiments.shared.claims import judge
 from scripts.experiments.shared.jobs import Job, run_jobs
 
-torch.set_num_threads(1)
-
 
 def test_the_area_along_a_leg_is_that_of_the_world() -> None:
     _, _, context = hrl2.problems(200, 3)

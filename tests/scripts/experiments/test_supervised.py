@@ -39,7 +39,6 @@ from scripts.experiments.shared.sequence_tasks import (
 from scripts.experiments.shared.supervised import IGNORED, Batch, SequenceModel, SequenceTask, Training, evaluate, learn
 from scripts.experiments.state_tracking import Strings
 
-torch.set_num_threads(1)  # small nets: more threads only wait for each other
 PAPERS = (  # the others learn in environments
     *("fwp1", "fwp4a", "fwp6", "fwp7", "srwm", "fwm", "lstm2", "recall", "state_tracking", "deblurring"),
 )

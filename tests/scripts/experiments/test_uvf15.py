@@ -9,8 +9,6 @@ from scripts.experiments import uvf15
 from scripts.experiments.shared.claims import judge
 from scripts.experiments.shared.jobs import Job, run_jobs
 
-torch.set_num_threads(1)
-
 
 def test_the_best_values_score_one_and_no_values_zero() -> None:
     world = uvf15.rooms(20, 0)
