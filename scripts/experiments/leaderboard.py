@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from stable_baselines3.common.preprocessing import is_image_space
 
 from foveal_envs import IDS
 
@@ -36,6 +37,13 @@ NET = [128, 128]
 EPISODE = 25  # moves of most tasks with a fovea: with rollouts of 32 PPO comes and goes there
 OFF_POLICY: dict[str, Any] = {"learning_rate": 1e-3, "learning_starts": 5_000, "policy_kwargs": {"net_arch": NET}}
 OFF_LANES = 8  # an update per 8 environment steps
+PIXELS: dict[str, Any] = {  # what RL Zoo has for Atari, with convolutions
+    "n_steps": 128, "batch_size": 256, "n_epochs": 4, "learning_rate": "lin_2.5e-4", "clip_range": "lin_0.1",
+    "ent_coef": 0.01,
+}  # fmt: skip
+OFF_PIXELS: dict[str, Any] = {
+    "learning_rate": 1e-4, "buffer_size": 100_000, "learning_starts": 5_000, "exploration_final_eps": 0.01,
+}  # fmt: skip
 CONTRIB = "RecurrentPPO of sb3-contrib"
 
 
@@ -46,7 +54,7 @@ class Spent(Exception):
 def learners(env_id: str) -> dict[str, Run]:
     """The recipe of an id, and the peers that fit its spaces, with the recipe's discount, lanes and steps.
 
-    A recipe with a single lane, of a compiled table, would slow the others down: they have eight.
+    A recipe with a single lane, of a compiled table, would slow the others down: they have eight. From images, too.
     """
     recipe = find_recipe(env_id)
     own = recipe.run()
@@ -55,15 +63,15 @@ def learners(env_id: str) -> dict[str, Run]:
     envs.close()
     goals = isinstance(observes, gym.spaces.Dict)
     gamma = own.agent_kwargs.get("gamma", 0.95 if goals else 0.99)
-    steps, lanes = own.agent_kwargs.get("n_steps") or EPISODE, max(own.lanes, OFF_LANES)
     spread = {"log_std_init": -0.5} if isinstance(acts, gym.spaces.Box) else {}
-    keywords = {
-        **ON_POLICY,
-        "gamma": gamma,
-        "n_steps": steps,
-        "batch_size": max(32, lanes * steps // 4),
-    }
-    memory = {"policy": "MultiInputLstmPolicy" if goals else "MlpLstmPolicy"}
+    net: dict[str, Any] = {}
+    memory: dict[str, Any] = {}
+    if is_image_space(observes):
+        lanes, on, off = OFF_LANES, PIXELS, OFF_PIXELS
+    else:
+        steps, lanes = own.agent_kwargs.get("n_steps") or EPISODE, max(own.lanes, OFF_LANES)
+        on, off = {**ON_POLICY, "n_steps": steps, "batch_size": max(32, lanes * steps // 4)}, OFF_POLICY
+        net, memory = {"net_arch": NET}, {"lstm_hidden_size": NET[0]}
 
     def peer(algorithm: str, lanes: int = lanes, **more: Any) -> Run:
         plain = replace(own, lessons={}, preset="default", steps=own.total)
@@ -71,16 +79,14 @@ def learners(env_id: str) -> dict[str, Run]:
 
     found = {
         RECIPE: own,
-        "PPO": peer("PPO", **keywords, policy_kwargs={"net_arch": NET, **spread}),
-        CONTRIB: peer(
-            "sb3_contrib:RecurrentPPO", **memory, **keywords, policy_kwargs={"lstm_hidden_size": NET[0], **spread}
-        ),
+        "PPO": peer("PPO", gamma=gamma, **on, policy_kwargs={**net, **spread}),
+        CONTRIB: peer("sb3_contrib:RecurrentPPO", gamma=gamma, **on, policy_kwargs={**memory, **spread}),
     }
     off_policy = {gym.spaces.Discrete: "DQN", gym.spaces.Box: "SAC"}.get(type(acts))
     if off_policy is not None:
         relabelled = {"replay_buffer_class": "HerReplayBuffer"} if goals else {}
         name = f"{off_policy} with HER" if goals else off_policy
-        found[name] = peer(off_policy, OFF_LANES, gamma=gamma, **OFF_POLICY, **relabelled)
+        found[name] = peer(off_policy, OFF_LANES, gamma=gamma, **off, **relabelled)
     return found
 
 

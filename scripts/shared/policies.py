@@ -162,9 +162,13 @@ def unpickled(path: Path, config: dict[str, Any], agent_class: Any, env: Any) ->
             "would run code; if you trust it, pass --trust"
         )
     known = {field.name: config[field.name] for field in fields(Run) if field.name in config}
-    keywords = Run(**known).keywords(env.single_observation_space)
+    keywords = Run(**known).keywords(agent_class, env.single_observation_space)
+    written = str(data["policy_class"].get("__init__")) if "policy_class" in pickled else ""
+    for alias, kind in agent_class.policy_aliases.items():
+        if written.startswith(f"<function {kind.__qualname__}.__init__ "):
+            keywords["policy"] = alias
     fresh = agent_class(env=None, device="cpu", _init_setup_model=False, **keywords)
-    fresh.observation_space, fresh.action_space = env.single_observation_space, env.single_action_space
+    fresh.observation_space, fresh.action_space = _channels_first(env.single_observation_space), env.single_action_space
     return {name: getattr(fresh, name, None) for name in pickled}
 
 

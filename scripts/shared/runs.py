@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LARGEST_CONFIG = 1_000_000  # bytes
 CONTROLLER = "controller"  # keyword of a HierarchicalController, and the folder of the run that trains it
 BEST = "best.zip"
+SMALLEST_IMAGE = 36  # pixels each way, for Stable-Baselines3's convolutions
 
 
 @dataclass
@@ -124,7 +125,7 @@ class Run:
 
         cls = algorithm_class(self.algorithm)
         self._check_keywords(cls)
-        keywords = {**self.keywords(env.observation_space), **more}
+        keywords = {**self.keywords(cls, env.observation_space), **more}
         try:
             if self.algorithm == "WorldModelController":
                 keywords.pop("policy")
@@ -151,15 +152,29 @@ class Run:
                 f"add --algorithm {others[0]}"
             )
 
-    def keywords(self, observation_space: gym.Space[Any]) -> dict[str, Any]:
-        """Those of the algorithm's constructor, with the policy that suits the observations."""
-        policy = "MultiInputPolicy" if isinstance(observation_space, gym.spaces.Dict) else "MlpPolicy"
+    def keywords(self, kind: Any, observation_space: gym.Space[Any]) -> dict[str, Any]:
+        """Those of the constructor of the algorithm's class, with the policy that suits the observations."""
+        policy = suitable_policy(kind, observation_space)
         keywords = {"policy": policy, **{name: schedule(value) for name, value in self.agent_kwargs.items()}}
         if keywords.get("replay_buffer_class") == "HerReplayBuffer":
             from stable_baselines3 import HerReplayBuffer
 
             keywords["replay_buffer_class"] = HerReplayBuffer
         return keywords
+
+
+def suitable_policy(kind: Any, observation_space: gym.Space[Any]) -> str:
+    """The name of an algorithm's policy for a Dict, for images, or for other observations."""
+    from stable_baselines3.common.preprocessing import is_image_space
+
+    if isinstance(observation_space, gym.spaces.Dict):
+        sees = ["MultiInput"]
+    elif is_image_space(observation_space) and sorted(observation_space.shape or ())[1] >= SMALLEST_IMAGE:
+        sees = ["Cnn", "Mlp"]
+    else:
+        sees = ["Mlp"]
+    names = [f"{name}{memory}Policy" for name in sees for memory in ("", "Lstm")]  # sb3-contrib has MlpLstmPolicy
+    return next((name for name in names if name in kind.policy_aliases), names[0])
 
 
 def schedule(value: Any) -> Any:

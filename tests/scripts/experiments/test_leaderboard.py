@@ -17,6 +17,11 @@ def test_peers_relabel_goals_wherever_there_are_any() -> None:
         assert names == ["recipe", "PPO", "RecurrentPPO of sb3-contrib", peer]
 
 
+def test_peers_see_images_by_convolutions() -> None:
+    for run in list(leaderboard.learners("Foveal/TakeCover-v0").values())[1:]:
+        assert (run.lanes, "net_arch" in run.agent_kwargs.get("policy_kwargs", {})) == (8, False)
+
+
 def test_a_training_that_a_signal_ends_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     job = leaderboard.jobs(("Parking",), 1, quick=True)[-1]
     finish = leaderboard.finish

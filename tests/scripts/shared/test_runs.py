@@ -8,13 +8,16 @@ import os
 import pickle
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 import numpy as np
 import pytest
 import stable_baselines3
+from gymnasium import spaces
+from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.save_util import data_to_json
 
 import foveal_envs  # noqa: F401
@@ -23,7 +26,7 @@ from scripts.shared.attendant import Attendant
 from scripts.shared.command import Refusal
 from scripts.shared.environments import make_lanes
 from scripts.shared.policies import algorithm_name, load_agent
-from scripts.shared.runs import Run, read_config, save_run
+from scripts.shared.runs import Run, read_config, save_run, suitable_policy
 
 TARGET = "Foveal/TargetDetection-v0"
 SMALL: dict[str, dict[str, Any]] = {
@@ -81,6 +84,38 @@ def test_agents_of_stable_baselines3_are_loaded_without_unpickling(
     obs, _ = lanes.reset(seed=0)
     expected, got = (one.predict(obs, deterministic=True)[0] for one in (agent, loaded))
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_the_policy_suits_the_images_and_is_the_one_in_the_file(size: int, tmp_path: Path) -> None:
+    run = Run("Foveal/TakeCover-v0", {"size": size}, "PPO", agent_kwargs=SMALL["PPO"], lanes=2)
+    env, lanes = run.make_env(), make_lanes(run.env_id, run.env_kwargs, 2)
+    suits = run.make_agent(env)
+    assert isinstance(suits.policy, ActorCriticCnnPolicy) == (size == 64)
+    other = replace(run, agent_kwargs={**SMALL["PPO"], "policy": "MlpPolicy"}).make_agent(env)
+    observation = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
+    for number, agent in enumerate((suits, other)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        agent.save(write_config(folder, env_id=run.env_id, env_kwargs=run.env_kwargs) / "model.zip")
+        loaded = load_agent(folder, lanes)
+        assert type(loaded.policy) is type(agent.policy)
+        acted, wanted = (each.predict(observation, deterministic=True)[0] for each in (loaded, agent))
+        np.testing.assert_array_equal(acted, wanted)
+
+
+def test_dicts_have_a_policy_of_their_own() -> None:
+    class Remembers(stable_baselines3.PPO):
+        policy_aliases: ClassVar[dict[str, Any]] = dict.fromkeys(("MlpLstmPolicy", "MultiInputLstmPolicy"))
+
+    kinds = (
+        (stable_baselines3.PPO, "MultiInputPolicy", "MlpPolicy"),
+        (Remembers, "MultiInputLstmPolicy", "MlpLstmPolicy"),
+    )
+    for kind, of_dict, of_box in kinds:
+        box = spaces.Box(-1, 1, (3,))
+        assert suitable_policy(kind, spaces.Dict(observation=box)) == of_dict
+        assert suitable_policy(kind, box) == of_box
 
 
 def test_what_they_do_not_write_is_refused_in_one_line_unless_it_is_trusted(tmp_path: Path) -> None:
