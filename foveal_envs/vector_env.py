@@ -89,7 +89,7 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
         if given.get("reset_mask") is not None:
             rows = np.flatnonzero(check_mask(given["reset_mask"], self.num_envs))
         keys = check_keys(given["episode_key"], self.num_envs) if "episode_key" in given else None
-        self._seed(seed)
+        self._seed(seed, rows)
         if keys is not None:
             lanes.replay(rows, keys[rows])
         else:
@@ -206,8 +206,8 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
         self.task.observe(self._lanes.worlds, self._lanes.rows, observation)
         return observation
 
-    def _seed(self, seed: int | Sequence[int | None] | None) -> None:
-        """Begin the sequences of episodes of the lanes that have a seed; the first time, every lane gets one."""
+    def _seed(self, seed: int | Sequence[int | None] | None, rows: np.ndarray) -> None:
+        """Begin the sequences of episodes of the rows that have a seed; the first time, every lane gets one."""
         if seed is None and self._seeded:
             return
         if seed is None or isinstance(seed, int | np.integer):
@@ -219,8 +219,8 @@ class FovealVectorEnv(GoalFunctions, gym.vector.VectorEnv[Observation, Any, np.n
             if not self._seeded and None in seeds:
                 first = self._draw_seed()
                 seeds = [first + lane if given is None else given for lane, given in enumerate(seeds)]
-        for lane, given in enumerate(seeds):
-            if given is not None:
+        for lane in rows.tolist() if self._seeded else range(self.num_envs):
+            if (given := seeds[lane]) is not None:
                 self._lanes.seed(lane, given)
         self._seeded = True
 

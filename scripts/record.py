@@ -67,8 +67,14 @@ def record(
     except (TypeError, ValueError):
         version = None
     if version is None:
-        raise Refusal(f"an id of a dataset ends in a version, as foveal/parking/oracle-v0, not {dataset!r}")
-    there = dataset in minari.list_local_datasets()
+        raise Refusal(
+            "an id of a dataset is words of two letters or more and a version, as foveal/parking/oracle-v0, not "
+            f"{dataset!r}"
+        )
+    try:
+        there = dataset in minari.list_local_datasets()
+    except OSError as error:
+        raise Refusal(f"cannot write into the folder of MINARI_DATASETS_PATH: {error}") from error
     if there and not overwrite:
         raise Refusal(f"there is a dataset {dataset} already: --overwrite replaces it")
     lanes = seeded_lanes(env_id, keywords, min(episodes, LANES))

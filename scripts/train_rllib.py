@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from .shared.command import Refusal, program, run_command
 from .shared.environments import is_native, parse_keywords
 from .shared.logs import STEPS
 from .shared.runs import Run, create_folder, read_config, write_json
+from .shared.signals import STOPPING, announce_stop, handling
 from .shared.tables import numeric, read_rows, write_rows
 from .train import run_of, words_for
 
@@ -51,8 +54,9 @@ def train_rllib(
 ) -> None:
     """Train by the recipe of an id with RLlib's PPO, and leave a run folder that evaluate, watch and train read.
 
-    The net, the losses and the rollouts are those of RecurrentPPO; RLlib spreads them over processes and machines. A
-    recipe of another agent gives way to RecurrentPPO with its defaults.
+    Ctrl-C or a SIGTERM stops after the update at hand and a checkpoint. The net, the losses and the rollouts are those
+    of RecurrentPPO; RLlib spreads them over processes and machines. A recipe of another agent gives way to RecurrentPPO
+    with its defaults.
 
     Args:
         environment: an environment's id; "module:id" imports the module first, on every node.
@@ -100,8 +104,11 @@ def train_rllib(
     with closing(local_env), joined(address, 1 + runners + learners):
         if resume is None:
             folder = create_folder(run, folder, overwrite)
-        learn(run, local, folder, runners, learners, minutes, resume is not None, progress_bar)
+        stopped = learn(run, local, folder, runners, learners, minutes, resume is not None, progress_bar)
     print(f"run folder {folder}")
+    if stopped:
+        print(f"go on with: {program('train-rllib')} --resume {shlex.quote(str(folder))} --trust", file=sys.stderr)
+        raise SystemExit(128 + stopped)
     print(f"score it: {program('evaluate')} {words_for(run, folder)}")
 
 
@@ -114,8 +121,8 @@ def learn(
     minutes: float,
     resumes: bool,
     progress_bar: bool,
-) -> None:
-    """Train with RLlib, and write progress.csv, checkpoints and, at last, the local agent."""
+) -> int | None:
+    """Train with RLlib, and write progress.csv, checkpoints and, at last, the local agent; the signal that ended it."""
     import ray
 
     from agents.adapters.rllib import ppo_config, to_local, to_rllib
@@ -131,6 +138,13 @@ def learn(
     algorithm = config.build_algo()
     about, saved, started = circumstances("cpu"), time.monotonic(), time.monotonic()
     rows: list[dict[str, Any]] = []
+    stop: int | None = None
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal stop
+        stop = number
+        announce_stop()
+
     try:
         if resumes:
             algorithm.restore_from_path(str((folder / STATE).resolve()))
@@ -140,14 +154,15 @@ def learn(
         if resumes:
             rows = [row for row in numeric(read_rows(folder / "progress.csv")) if row[STEPS] <= done]
             started -= rows[-1]["seconds"] if rows else 0.0
-        with tqdm(total=run.steps, initial=done, unit="step", file=sys.stderr, disable=not progress_bar or None) as bar:
-            while done < run.steps:
+        bar = tqdm(total=run.steps, initial=done, unit="step", file=sys.stderr, disable=not progress_bar or None)
+        with bar, handling(note, STOPPING):
+            while done < run.steps and stop is None:
                 played = algorithm.train()["env_runners"]
                 done = int(played["num_env_steps_sampled_lifetime"])
                 bar.update(done - bar.n)
                 measures = {name: float(played.get(key, np.nan)) for name, key in MEASURES.items()}
                 rows.append({STEPS: done, "seconds": round(time.monotonic() - started, 2), **measures})
-                if time.monotonic() - saved >= 60 * minutes or done >= run.steps:
+                if time.monotonic() - saved >= 60 * minutes or done >= run.steps or stop is not None:
                     _save(algorithm, folder)
                     write_rows(folder / "progress.csv", rows)
                     saved = time.monotonic()
@@ -155,10 +170,12 @@ def learn(
         local.num_timesteps = done
         local.save(folder / "model.zip")
         write_json(folder / "config.json", asdict(run))  # whose steps may have been raised
-        about |= {"ended": "finished", "engine": f"RLlib {ray.__version__}", "runners": runners, "learners": learners}
+        ended = "finished" if stop is None else f"stopped by {signal.Signals(stop).name}"
+        about |= {"ended": ended, "engine": f"RLlib {ray.__version__}", "runners": runners, "learners": learners}
         write_json(folder / "about.json", about)
     finally:
         algorithm.stop()
+    return stop
 
 
 def _save(algorithm: Any, folder: Path) -> None:

@@ -145,3 +145,12 @@ def test_importing_registers_and_loads_neither_numba_nor_pygame() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_wrappers_of_vector_environments_have_no_parameters() -> None:
+    """They are generic only from Gymnasium 1.3 on: with 1.2, which is allowed, `VectorWrapper[...]` raises an error."""
+    for path in (path for room in (*LAYERS, "scripts") for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            bases = node.bases if isinstance(node, ast.ClassDef) else []
+            named = [ast.unparse(base.value).rpartition(".")[2] for base in bases if isinstance(base, ast.Subscript)]
+            assert not any(name.startswith("Vector") and name.endswith("Wrapper") for name in named), path

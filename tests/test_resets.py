@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode
 
 from foveal_envs import FovealEnv, FovealVectorEnv
 
@@ -91,6 +92,18 @@ def test_no_lane_steps_before_its_first_reset(mode: str) -> None:
         assert data_equivalence(before, env.get_state(), exact=True)
     env.reset(options={"reset_mask": np.arange(3) == 2})
     env.step(actions)
+
+
+def test_lanes_that_are_not_reset_keep_their_seeds() -> None:
+    modes = (
+        {"autoreset_mode": "disabled"},
+        {"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": AutoresetMode.DISABLED}},
+    )
+    native, sync = (gym.make_vec("Foveal/Parking-v0", 3, **mode) for mode in modes)
+    first = np.arange(3) == 0
+    for options in ({"seed": 0}, {"seed": 50, "options": {"reset_mask": first}}, {"options": {"reset_mask": ~first}}):
+        keys = [env.reset(**options)[1]["episode_key"] for env in (native, sync)]
+        np.testing.assert_array_equal(*keys)
 
 
 def test_a_single_environment_does_not_step_before_its_first_reset() -> None:

@@ -23,7 +23,7 @@ except ImportError as error:
     ) from error
 
 
-class ClassificationVectorEnv(VectorWrapper[Any, Any, Any, Any, Any]):
+class ClassificationVectorEnv(VectorWrapper):  # not generic in Gymnasium 1.2
     """Recognition from glimpses in N lanes: flat observations, one Box of actions, a new episode at once.
 
     An observation (D,) is ap_gym's Dict, its parts in the order of the space, numbers of a Discrete as one-hot vectors.

@@ -41,8 +41,11 @@ class PufferVectorEnv(pufferlib.PufferEnv):  # type: ignore[misc]
         super().__init__(buf)
 
     def reset(self, seed: int | None = None) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """Begins an episode in every lane, lane i seeded ``seed + i``: observations (N, ...), and no infos."""
-        self.observations[:] = self.env.reset(seed=seed)[0]
+        """Begins an episode in every lane: observations (N, ...), and no infos.
+
+        PufferLib gives its k-th environment ``seed + k``. So lane i is seeded ``seed * N + i``, and no two lanes alike.
+        """
+        self.observations[:] = self.env.reset(seed=None if seed is None else seed * self.num_agents)[0]
         return self.observations, []
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:

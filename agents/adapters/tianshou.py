@@ -62,7 +62,7 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
         lanes = self._indices(env_id)
         keywords.setdefault("seed", self._seeds)
         self._seeds = None
-        if self._begun and len(lanes) < self.env_num:
+        if self._begun and len(lanes) < self.env_num:  # they differ from one another
             mask = np.isin(np.arange(self.env_num), lanes)
             keywords["options"] = {**(keywords.get("options") or {}), "reset_mask": mask}
         obs, infos = self.env.reset(**keywords)
@@ -92,16 +92,22 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
             raise ValueError(f"{len(lanes)} lanes need as many actions, got {0 if action is None else len(action)}")
         if self._astray[lanes].any():
             raise RuntimeError(f"reset lanes {lanes[self._astray[lanes]].tolist()} first: a step left them out")
-        if len(lanes) < self.env_num:
+        if lanes.tolist() != list(range(self.env_num)):
             action = self._complete(np.asarray(action), lanes)
         obs, rewards, terminated, truncated, infos = self.env.step(np.asarray(action))
         self._ended = terminated | truncated
         return self._of(obs, lanes), rewards[lanes], terminated[lanes], truncated[lanes], self._rows(infos, lanes)
 
     def seed(self, seed: int | Sequence[int | None] | None = None) -> list[int | None]:
-        """Sets the seeds of the next reset, ``seed + i`` for lane i or one per lane, and returns them."""
+        """Sets the seeds of the next reset, ``seed + i`` for lane i or one per lane, and returns them.
+
+        Raises:
+            ValueError: not as many seeds as lanes.
+        """
         lanes = range(self.env_num)
-        seeds = list(seed) if isinstance(seed, Sequence) else [None if seed is None else seed + lane for lane in lanes]
+        seeds: list[Any] = list(seed) if np.ndim(seed) else [None if seed is None else seed + lane for lane in lanes]  # type: ignore[arg-type, operator]
+        if len(seeds) != self.env_num:
+            raise ValueError(f"{self.env_num} lanes need as many seeds, got {len(seeds)}")
         self._seeds = seeds if any(one is not None for one in seeds) else None
         return seeds
 
@@ -129,7 +135,13 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
         self.is_closed = True
 
     def _indices(self, lanes: int | Sequence[int] | np.ndarray | None) -> np.ndarray:
-        return np.arange(self.env_num) if lanes is None else np.atleast_1d(np.asarray(lanes))
+        """Indices (K,); raises ValueError unless they are different lanes."""
+        given = np.arange(self.env_num) if lanes is None else np.atleast_1d(np.asarray(lanes))
+        if given.dtype.kind not in "iu" or not set(given.tolist()) <= set(range(self.env_num)):
+            raise ValueError(f"lanes are whole numbers from 0 to {self.env_num - 1}, got {lanes}")
+        if not 0 < len(given) == len(set(given.tolist())):
+            raise ValueError(f"there must be lanes, each named once, got {lanes}")
+        return given
 
     def _complete(self, action: np.ndarray, lanes: np.ndarray) -> np.ndarray:
         """Actions (N, ...) of all lanes, from those (K, ...) of some; resets the others where their episodes ended."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 SUM, MAX = "SUM", "MAX"
 GRACE = 15.0  # seconds for those who are left to say so
+MEETING = timedelta(minutes=5)  # until all processes have found each other
 PATIENCE = timedelta(minutes=30)  # with a process that lives and does not come to an exchange
 
 
@@ -58,6 +59,8 @@ class Joined(Group):
         self.rank, self.size, self.device, self._store = rank, size, torch.device(device), store
         kind: Any = dist.ProcessGroupNCCL if self.device.type == "cuda" else dist.ProcessGroupGloo
         try:
+            store.set(f"process {rank}", "is here")
+            store.wait([f"process {other}" for other in range(size)], MEETING)
             self._processes: Any = kind(store, rank, size, PATIENCE)
             self.reduce(torch.zeros(1))  # a connection is made when it is first used
         except RuntimeError as error:

@@ -10,9 +10,9 @@ import os
 import pickle
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cache
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
@@ -27,11 +27,10 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from .archive import read_zip, write_zip
-from .group import ALONE, Group, Joined
+from .group import ALONE, MEETING, Group, Joined
 from .saving import SavedAlgorithm
 
 Workers = int | Literal["torchrun"]
-PATIENCE = timedelta(minutes=5)  # until the processes of torchrun have found each other
 OWN = ("seed", "verbose", "tensorboard_log", "stats_window_size")  # settings that may differ between processes
 _meetings = itertools.count()
 
@@ -121,8 +120,10 @@ def _wait_for(others: Sequence[SpawnProcess], folder: Path) -> None:
 def _work(rank: int, count: int, folder: Path, meeting: int) -> None:
     """Runs in another process: loads the agent, gives it its own seeds, and trains it.
 
-    A signal to all processes, as Ctrl-C, is for the first one, which ends the training for all.
+    A signal to all processes, as Ctrl-C, is for the first one, which ends the training for all. If that one is killed,
+    this one ends.
     """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -132,6 +133,13 @@ def _work(rank: int, count: int, folder: Path, meeting: int) -> None:
     (folder / str(rank)).touch()
     with _meet(rank, count, folder) as group:
         agent.learn_in(group, **learn)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _meet(rank: int, count: int, folder: Path) -> Joined:
@@ -207,7 +215,7 @@ def _torchrun() -> tuple[Any, int, int]:
             "torchrun --nproc-per-node 2 your_script.py"
         )
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=PATIENCE))  # type: ignore[attr-defined]
+        store, rank, size = next(dist.rendezvous("env://", timeout=MEETING))  # type: ignore[attr-defined]
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise ConnectionError(

@@ -23,7 +23,7 @@ AT_ONCE = 16  # images that V encodes at once, always as many: the last bits dep
 
 
 @final
-class MemoryObservation(gym.vector.VectorWrapper[np.ndarray, Any, np.ndarray, Any, np.ndarray]):
+class MemoryObservation(gym.vector.VectorWrapper):  # not generic in Gymnasium 1.2
     """A vector environment of images, whose observations are V's code and M's memory, as in `MixtureDream`.
 
     The code is the mean of V's. M's state takes in every code with the action that follows; it begins anew with every

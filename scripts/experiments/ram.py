@@ -26,7 +26,7 @@ PPO = {"n_steps": 8, "n_minibatches": 8, "n_epochs": 3, "gamma": 0.97}
 NET = {"encoder": (128,), "net_arch": (64,), "activation": "relu", "log_std_init": -1.0}
 
 
-class FixedGaze(gym.vector.VectorWrapper[Any, Any, Any]):
+class FixedGaze(gym.vector.VectorWrapper):  # not generic in Gymnasium 1.2
     """Saccades by a reference, whatever the action says; only the scores count.
 
     Args:

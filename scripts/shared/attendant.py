@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from .environments import find_spec, is_native
 from .logs import STEPS
 from .rollouts import measured
 from .runs import BEST, Run, write_json
-from .signals import Stopped
+from .signals import Stopped, announce_stop
 from .tables import numeric, read_rows, write_rows
 
 POINTS = 15  # of a learning curve
@@ -37,7 +36,6 @@ JUDGED = 5  # training episodes, or one a lane where there are more
 PHASES = ("lessons", "learning")
 SPENT = STEPS, "cpu_seconds"  # until a point of the learning curve, beside its measures
 Judge = Callable[[dict[str, float], BaseAlgorithm], None]
-STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Attendant(BaseCallback):
@@ -112,9 +110,7 @@ class Attendant(BaseCallback):
     def note(self, number: int, frame: Any = None) -> None:
         """Handles a signal: the next rollout does not begin, and another signal ends the process at once."""
         self.stop = number
-        for other in STOPPING:
-            signal.signal(other, signal.SIG_DFL)
-        print("\nstops after this update and saves; the same again stops at once", file=sys.stderr)
+        announce_stop()
 
     def _on_training_start(self) -> None:
         self._since = time.process_time()

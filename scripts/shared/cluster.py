@@ -15,10 +15,13 @@ REACH = 5.0  # seconds until a cluster's address must answer
 
 
 def need_ray() -> None:
-    """Raise a `Refusal` where Ray is not installed."""
-    if importlib.util.find_spec("ray") is None:
-        raise Refusal("Ray is missing; RLlib pins Gymnasium, so in an environment of its own: "
-                      "pip install 'foveal-envs[agents,rllib]'")  # fmt: skip
+    """Raise a `Refusal` where Ray is not installed, or without what RLlib and Ray Tune need."""
+    missing = [name for name in ("ray", "pyarrow", "tree") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Refusal(
+            f"{'Ray' if 'ray' in missing else 'what RLlib and Ray Tune need'} is missing; RLlib pins Gymnasium, so in "
+            "an environment of its own: pip install 'foveal-envs[agents,rllib]'"
+        )
 
 
 @contextmanager

@@ -37,15 +37,19 @@ class Group:
         return dict(self.config["env_kwargs"])
 
 
-def group_runs(folders: Iterable[str]) -> list[Group]:
+def group_runs(folders: Iterable[str], trust: bool = False) -> list[Group]:
     """Groups of run folders, in the order in which they are met.
+
+    Args:
+        folders: of the runs.
+        trust: import the modules that they name.
 
     Raises:
         SystemExit: a folder that is no run.
     """
     groups: dict[str, Group] = {}
     for folder in folders:
-        config = read_config(folder)
+        config = read_config(folder, trust)
         own = {name: config[name] for name in CONFIGURATION if name in config}
         group = groups.setdefault(json.dumps(own, sort_keys=True), Group(own))
         group.folders.append(str(folder))

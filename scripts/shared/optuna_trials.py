@@ -55,7 +55,7 @@ def search_with_optuna(sweep: Sweep, folder: Path, trials: int, prune: bool) -> 
             return bool(trial.should_prune())
 
         # by its number, so that no two trials draw alike, whichever process they are of
-        study.sampler = optuna.samplers.TPESampler(seed=sweep.run.seed + 1_000_003 * trial.number)
+        study.sampler = optuna.samplers.TPESampler(seed=(sweep.run.seed + 1_000_003 * trial.number) % 2**32)
         values = {name: drawn(values, trial, name) for name, values in sweep.ranges.items()}
         try:
             return train_trial(sweep, trial_folder(folder, trial.number), values, lags)

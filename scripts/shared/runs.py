@@ -13,6 +13,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,15 +148,16 @@ class Run:
         unknown = [name for name in self.agent_kwargs if name not in constructor_keywords(kind)]
         others = [name for name, other in AGENTS.items() if set(unknown) <= set(constructor_keywords(other))]
         if unknown and others:
-            raise Refusal(
-                f"{self.algorithm} has no {' and no '.join(unknown)}, unlike {' and '.join(others)}: "
-                f"add --algorithm {others[0]}"
+            advice = (
+                f"add --algorithm {others[0]}" if len(others) == 1 else "--help after the id names those that fit it"
             )
+            raise Refusal(f"{self.algorithm} has no {' and no '.join(unknown)}, unlike {', '.join(others)}: {advice}")
 
     def keywords(self, kind: Any, observation_space: gym.Space[Any]) -> dict[str, Any]:
         """Those of the constructor of the algorithm's class, with the policy that suits the observations."""
         policy = suitable_policy(kind, observation_space)
-        keywords = {"policy": policy, **{name: schedule(value) for name, value in self.agent_kwargs.items()}}
+        own = deepcopy(self.agent_kwargs)  # Stable-Baselines3 writes into what it is given
+        keywords = {"policy": policy, **{name: schedule(value) for name, value in own.items()}}
         if keywords.get("replay_buffer_class") == "HerReplayBuffer":
             from stable_baselines3 import HerReplayBuffer
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # a training
 
 
 class Stopped(BaseException):
@@ -54,6 +56,13 @@ def stopped_by_signals() -> Iterator[None]:
 
     with handling(handle):
         yield
+
+
+def announce_stop() -> None:
+    """After the first signal to a training: says what follows, and lets another one end the process at once."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    print("\nstops after this update and saves; the same again stops at once", file=sys.stderr)
 
 
 @contextlib.contextmanager

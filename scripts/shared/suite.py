@@ -158,7 +158,7 @@ def score_suite(
         SystemExit: a folder that is no run, or of another environment; an environment that cannot be made.
     """
     keywords = dict(keywords or {})
-    groups = group_runs(agents)
+    groups = group_runs(agents, trust)
     for group in groups:
         if group.env_id not in ids:
             raise SystemExit(f"{group.folders[0]} was trained on {group.env_id}; scored are {', '.join(ids)}")

@@ -17,14 +17,14 @@ from agents import Agent, load_checkpoint
 from agents.common.checkpoint import checkpoints
 
 from .about import circumstances, read_about
-from .attendant import PHASES, STOPPING, Attendant, Judge
+from .attendant import PHASES, Attendant, Judge
 from .command import Refusal
 from .lessons import teach
 from .logs import make_logger
 from .model_error import write_model_error
 from .policies import algorithm_class, load_agent, refusing_damage, unpickled
 from .runs import CONTROLLER, Run, create_folder, write_json
-from .signals import Stopped, handling
+from .signals import STOPPING, Stopped, handling
 
 MINUTES = 3.0  # between checkpoints
 

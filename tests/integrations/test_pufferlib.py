@@ -34,11 +34,20 @@ def test_emulation(env_id):
     envs.close()
 
 
+def test_lanes_of_several_native_environments_differ():
+    def make(buf=None, seed=0):
+        return PufferVectorEnv(gym.make_vec(FLAT, 4, autoreset_mode="same_step"), buf)
+
+    envs = pufferlib.vector.make(make, num_envs=3, backend=pufferlib.vector.Serial)
+    assert len(np.unique(envs.reset(seed=0)[0], axis=0)) == 12
+    envs.close()
+
+
 def test_native_environment():
     ours, alone = (gym.make_vec(FLAT, 3, autoreset_mode="SameStep", moves=4) for _ in range(2))
     env = PufferVectorEnv(ours)
     obs, _ = env.reset(seed=5)
-    np.testing.assert_array_equal(obs, alone.reset(seed=5)[0])
+    np.testing.assert_array_equal(obs, alone.reset(seed=5 * 3)[0])
     told = []
     for _ in range(9):
         actions = env.action_space.sample()

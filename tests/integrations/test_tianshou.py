@@ -20,7 +20,7 @@ from torch import nn
 import foveal_envs
 from agents.adapters.tianshou import TianshouVectorEnv
 
-from .learning import ID, LEARNED, mean_return
+from .learning import FLAT, ID, LEARNED, mean_return
 
 LANES = 3
 CARTPOLE = {"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": AutoresetMode.DISABLED}}
@@ -54,6 +54,22 @@ def test_foreign_vector_environment():
     stats = collector.collect(n_episode=12, random=True)
     assert stats.n_collected_episodes == 12
     assert stats.returns.sum() == stats.n_collected_steps
+
+
+def test_lanes_are_named_in_any_order_but_once():
+    env, alone = lanes_of(FLAT), lanes_of(FLAT)
+    actions, order = np.array([[1, 0], [0, 1], [-1, 0]], np.float32), [2, 0, 1]
+    env.reset(seed=0)
+    alone.reset(seed=0)
+    expected = alone.step(actions)
+    for found, wanted in zip(env.step(actions[order], id=order)[:4], expected[:4], strict=True):
+        np.testing.assert_array_equal(found, wanted[order])
+    for wrong in ([0, 0, 1], [3], [-1], [], [True, False, True], [0.0]):
+        with pytest.raises(ValueError, match="lanes"):
+            env.reset(wrong)
+    assert env.seed(np.array([4, 5, 6])) == [4, 5, 6]
+    with pytest.raises(ValueError, match="as many seeds"):
+        env.seed([1, 2])
 
 
 def test_lanes_are_those_of_single_environments():

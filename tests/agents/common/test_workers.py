@@ -6,6 +6,8 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from agents import RecurrentPPO, WorldModelController, make_sb3
 from agents.common.group import ALONE, all_agree, average, exchanging, largest, summed
 from agents.common.losses import descend
 from agents.common.vec_env import NO_INFO
-from agents.common.workers import _meet, _seed, _wait_for, pickled
+from agents.common.workers import _end_with_parent, _meet, _seed, _wait_for, pickled
 from agents.world_model.scale import Scale
 
 ROOT = Path(__file__).parents[3]
@@ -209,11 +211,36 @@ def test_processes_of_torchrun_train_one_agent(tmp_path) -> None:
     assert second["unlike"].startswith("ValueError: process 1 has lanes=8, process 0 has 4")
 
 
+def test_a_process_waits_for_the_others_for_a_while_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.common.group.MEETING", timedelta(seconds=1))
+    with pytest.raises(ConnectionError, match="worker 0 of 2 found no others"):
+        _meet(0, 2, tmp_path)
+
+
+def _linger() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    print("begun", flush=True)
+    time.sleep(30)
+    print("left alone", flush=True)
+
+
+def test_a_worker_ends_with_its_parent() -> None:
+    parent = (
+        "from torch import multiprocessing as m; from tests.agents.common.test_workers import _linger\n"
+        "if __name__ == '__main__': m.get_context('spawn').Process(target=_linger).start(); import time; time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.kill()
+        assert process.stdout.read() == b""  # until the worker has ended, too
+
+
 def test_workers_that_cannot_work_are_refused(monkeypatch) -> None:
     agent = RecurrentPPO(env=make_sb3("CartPole-v1", 2), workers="torchrun")
     with pytest.raises(ValueError, match="torchrun --nproc-per-node 2"):
         agent.learn(64)
-    monkeypatch.setattr("agents.common.workers.PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr("agents.common.workers.MEETING", timedelta(seconds=1))
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "9")):
         monkeypatch.setenv(name, value)
     with pytest.raises(ConnectionError, match=r"process 1 of 2 found no others at 127.0.0.1:9"):

@@ -22,6 +22,14 @@ def test_peers_see_images_by_convolutions() -> None:
         assert (run.lanes, "net_arch" in run.agent_kwargs.get("policy_kwargs", {})) == (8, False)
 
 
+def test_no_training_changes_the_settings_of_another() -> None:
+    run = leaderboard.learners("Foveal/Pole-v0")["SAC"]
+    env = run.make_env()
+    run.make_agent(env)  # Stable-Baselines3's SAC writes into its policy_kwargs
+    env.close()
+    assert run.agent_kwargs["policy_kwargs"] == {"net_arch": leaderboard.NET}
+
+
 def test_a_training_that_a_signal_ends_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     job = leaderboard.jobs(("Parking",), 1, quick=True)[-1]
     finish = leaderboard.finish
