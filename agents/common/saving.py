@@ -162,7 +162,8 @@ class SavedAlgorithm(BaseAlgorithm):
             env: to train in, with any number of lanes that fits the settings; None: call `set_env` later.
             device: device of the nets.
             custom_objects, keywords: settings that replace those in the file; dicts are merged key by key. Settings
-                that the file could not hold must be passed here.
+                that the file could not hold must be passed here. Among `custom_objects`, names of no settings are
+                ignored, as Stable-Baselines3 does.
             print_system_info: prints the versions of this system.
             force_reset: unused, as every load starts new episodes; part of Stable-Baselines3's signature.
             trust: also read a pickled file, from before this format; this runs the code in it.
@@ -173,7 +174,8 @@ class SavedAlgorithm(BaseAlgorithm):
         """
         if isinstance(path, str | Path) and not Path(path).is_file():
             path = Path(path).with_name(f"{Path(path).name}.zip")
-        given = {**(custom_objects or {}), **keywords}
+        settings = constructor_keywords(cls)
+        given = {name: value for name, value in (custom_objects or {}).items() if name in settings} | keywords
         if print_system_info:
             get_system_info()
         try:

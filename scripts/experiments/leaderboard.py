@@ -35,16 +35,16 @@ SCORES = Path(__file__).parents[2] / "docs" / "results" / "recipes" / "scores.cs
 ON_POLICY: dict[str, Any] = {"n_epochs": 4, "learning_rate": "lin_1e-3"}
 NET = [128, 128]
 EPISODE = 25  # moves of most tasks with a fovea: with rollouts of 32 PPO comes and goes there
-OFF_POLICY: dict[str, Any] = {"learning_rate": 1e-3, "learning_starts": 5_000, "policy_kwargs": {"net_arch": NET}}
-OFF_LANES = 8  # an update per 8 environment steps
+OFF_POLICY: dict[str, Any] = {"learning_rate": 1e-3, "policy_kwargs": {"net_arch": NET}}
+OFF_LANES = 8  # so SAC learns once in 8 environment steps, and DQN once in 32
 PIXELS: dict[str, Any] = {  # what RL Zoo has for Atari, with convolutions
     "n_steps": 128, "batch_size": 256, "n_epochs": 4, "learning_rate": "lin_2.5e-4", "clip_range": "lin_0.1",
     "ent_coef": 0.01,
 }  # fmt: skip
 OFF_PIXELS: dict[str, Any] = {
-    "learning_rate": 1e-4, "buffer_size": 100_000, "learning_starts": 5_000, "exploration_final_eps": 0.01,
+    "learning_rate": 1e-4, "buffer_size": 100_000, "exploration_final_eps": 0.01,
 }  # fmt: skip
-CONTRIB = "RecurrentPPO of sb3-contrib"
+CONTRIB, MLP = "RecurrentPPO of sb3-contrib", "PPO with an MLP"
 
 
 class Spent(Exception):
@@ -54,7 +54,8 @@ class Spent(Exception):
 def learners(env_id: str) -> dict[str, Run]:
     """The recipe of an id, and the peers that fit its spaces, with the recipe's discount, lanes and steps.
 
-    A recipe with a single lane, of a compiled table, would slow the others down: they have eight. From images, too.
+    A recipe with a single lane, of a compiled table, would slow the others down: they have eight. So do those that see
+    images by convolutions, with RL Zoo's settings for Atari; there PPO has the net of the other ids, too.
     """
     recipe = find_recipe(env_id)
     own = recipe.run()
@@ -64,29 +65,29 @@ def learners(env_id: str) -> dict[str, Run]:
     goals = isinstance(observes, gym.spaces.Dict)
     gamma = own.agent_kwargs.get("gamma", 0.95 if goals else 0.99)
     spread = {"log_std_init": -0.5} if isinstance(acts, gym.spaces.Box) else {}
-    net: dict[str, Any] = {}
-    memory: dict[str, Any] = {}
-    if is_image_space(observes):
-        lanes, on, off = OFF_LANES, PIXELS, OFF_PIXELS
-    else:
-        steps, lanes = own.agent_kwargs.get("n_steps") or EPISODE, max(own.lanes, OFF_LANES)
-        on, off = {**ON_POLICY, "n_steps": steps, "batch_size": max(32, lanes * steps // 4)}, OFF_POLICY
-        net, memory = {"net_arch": NET}, {"lstm_hidden_size": NET[0]}
+    steps, lanes = own.agent_kwargs.get("n_steps") or EPISODE, max(own.lanes, OFF_LANES)
+    on = {**ON_POLICY, "n_steps": steps, "batch_size": max(32, lanes * steps // 4)}
+    net, memory = {"net_arch": NET, **spread}, {"lstm_hidden_size": NET[0], **spread}
 
     def peer(algorithm: str, lanes: int = lanes, **more: Any) -> Run:
         plain = replace(own, lessons={}, preset="default", steps=own.total)
-        return replace(plain, algorithm=algorithm, lanes=lanes, agent_kwargs=more)
+        return replace(plain, algorithm=algorithm, lanes=lanes, agent_kwargs={"gamma": gamma, **more})
 
-    found = {
-        RECIPE: own,
-        "PPO": peer("PPO", gamma=gamma, **on, policy_kwargs={**net, **spread}),
-        CONTRIB: peer("sb3_contrib:RecurrentPPO", gamma=gamma, **on, policy_kwargs={**memory, **spread}),
-    }
+    found = {RECIPE: own, "PPO": peer("PPO", **on, policy_kwargs=net)}
+    if pixels := is_image_space(observes):
+        found |= {
+            MLP: replace(found["PPO"], agent_kwargs={"policy": "MlpPolicy", **found["PPO"].agent_kwargs}),
+            "PPO": peer("PPO", OFF_LANES, **PIXELS, policy_kwargs=spread),
+            CONTRIB: peer("sb3_contrib:RecurrentPPO", OFF_LANES, **PIXELS, policy_kwargs=spread),
+        }
+    else:
+        found[CONTRIB] = peer("sb3_contrib:RecurrentPPO", **on, policy_kwargs=memory)
     off_policy = {gym.spaces.Discrete: "DQN", gym.spaces.Box: "SAC"}.get(type(acts))
     if off_policy is not None:
         relabelled = {"replay_buffer_class": "HerReplayBuffer"} if goals else {}
         name = f"{off_policy} with HER" if goals else off_policy
-        found[name] = peer(off_policy, OFF_LANES, gamma=gamma, **off, **relabelled)
+        off = {**(OFF_PIXELS if pixels else OFF_POLICY), "learning_starts": min(5_000, own.total // 10)}
+        found[name] = peer(off_policy, OFF_LANES, **off, **relabelled)
     return found
 
 

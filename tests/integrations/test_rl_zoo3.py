@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import rl_zoo3
 import yaml
+from rl_zoo3.enjoy import enjoy
 from rl_zoo3.train import train
 
 from agents.adapters.rl_zoo3 import ENTRIES, convert, register
@@ -42,6 +43,9 @@ def test_training_and_search(name: str, more: list[str], tmp_path: Path, monkeyp
     monkeypatch.setattr(sys, "argv", ["train", *words])
     train()
     assert list(Path("logs", name).iterdir())
+    if not more:
+        monkeypatch.setattr(sys, "argv", ["enjoy", *words[:6], "-f", "logs", "-n", "30", "--no-render"])
+        enjoy()
 
 
 def test_samplers_and_what_they_stand_for_agree() -> None:

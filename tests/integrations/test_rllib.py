@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ ray = pytest.importorskip("ray")
 pytest.importorskip("ray.rllib")
 
 from ray.cluster_utils import Cluster  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 import foveal_envs  # noqa: E402
 from agents import RecurrentPPO, make_sb3  # noqa: E402
@@ -129,6 +131,24 @@ def test_a_run_goes_on_and_other_commands_read_it(tmp_path: Path, capsys: pytest
     assert RecurrentPPO.load(folder / "model.zip").num_timesteps == 4096
     evaluate([str(folder), "--episodes", "20"])
     assert "correct" in capsys.readouterr().out
+
+
+def test_a_signal_stops_a_run_after_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting(tqdm):
+        def update(self, n: float | None = 1) -> bool | None:
+            signal.raise_signal(signal.SIGTERM)
+            return super().update(n)
+
+    folder, own = tmp_path / "run", {"progress_bar": False, "minutes": 60.0}
+    with monkeypatch.context() as patched:
+        patched.setattr("scripts.train_rllib.tqdm", Interrupting)
+        with pytest.raises(SystemExit) as stop:
+            train_rllib("Foveal/Parking-v0", lanes=16, steps=4096, folder=folder, agent=("n_steps=32",), **own)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert json.loads((folder / "about.json").read_text())["ended"] == "stopped by SIGTERM"
+    train_rllib(resume=folder, trust=True, **own)
+    rows = (folder / "progress.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in (rows[0], rows[-1])] == ["512", "4096"]
 
 
 def test_what_cannot_be_done_is_one_line() -> None:

@@ -149,6 +149,15 @@ def test_spaces_keep_their_types(tmp_path: Path) -> None:
     assert loaded.observation_space.dtype == loaded.action_space.dtype == np.int32
 
 
+def test_custom_objects_of_other_algorithms_are_ignored(tmp_path: Path) -> None:
+    """RL Zoo gives them to every algorithm that it plays."""
+    given: dict[str, Any] = {"learning_rate": 0.0, "lr_schedule": lambda left: 0.0, "clip_range": lambda left: 0.0}
+    for name in ("RecurrentPPO", "WorldModelController"):
+        agent = make(name)
+        agent.save(tmp_path / name)
+        assert type(agent).load(tmp_path / name, custom_objects=given).learning_rate == 0.0
+
+
 def test_a_schedule_around_a_function_must_be_given_again(tmp_path: Path) -> None:
     make("RecurrentPPO", learning_rate=FloatSchedule(lambda left: 1e-3)).save(tmp_path / "agent")
     with pytest.raises(ArchiveError, match="pass learning_rate="):

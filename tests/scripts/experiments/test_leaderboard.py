@@ -18,8 +18,10 @@ def test_peers_relabel_goals_wherever_there_are_any() -> None:
 
 
 def test_peers_see_images_by_convolutions() -> None:
-    for run in list(leaderboard.learners("Foveal/TakeCover-v0").values())[1:]:
-        assert (run.lanes, "net_arch" in run.agent_kwargs.get("policy_kwargs", {})) == (8, False)
+    found = leaderboard.learners("Foveal/TakeCover-v0")
+    assert list(found) == ["recipe", "PPO", "PPO with an MLP", "RecurrentPPO of sb3-contrib", "DQN"]
+    assert [name for name, run in found.items() if run.agent_kwargs.get("policy") == "MlpPolicy"] == [leaderboard.MLP]
+    assert "net_arch" not in found["PPO"].agent_kwargs["policy_kwargs"]
 
 
 def test_no_training_changes_the_settings_of_another() -> None:
