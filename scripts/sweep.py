@@ -131,7 +131,7 @@ def _folder_of(sweep: Sweep, folder: Path | None, on_ray: bool) -> Path:
             held = json.loads((folder / SWEEP).read_text())
         except ValueError as error:
             raise Refusal(f"{folder / SWEEP} is damaged: {error}") from error
-        if held.get("engine") != what.get("engine"):
+        if isinstance(held, dict) and held.get("engine") != what.get("engine"):
             raise Refusal(f"{folder} was begun {'without' if on_ray else 'with'} --address: go on so, or name another")
         if held != what:
             raise Refusal(f"{folder} holds a sweep of other settings: name another --folder")

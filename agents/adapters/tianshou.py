@@ -92,7 +92,7 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
             raise ValueError(f"{len(lanes)} lanes need as many actions, got {0 if action is None else len(action)}")
         if self._astray[lanes].any():
             raise RuntimeError(f"reset lanes {lanes[self._astray[lanes]].tolist()} first: a step left them out")
-        if lanes.tolist() != list(range(self.env_num)):
+        if not np.array_equal(lanes, np.arange(self.env_num)):
             action = self._complete(np.asarray(action), lanes)
         obs, rewards, terminated, truncated, infos = self.env.step(np.asarray(action))
         self._ended = terminated | truncated
@@ -136,11 +136,12 @@ class TianshouVectorEnv(BaseVectorEnv):  # type: ignore[misc]
 
     def _indices(self, lanes: int | Sequence[int] | np.ndarray | None) -> np.ndarray:
         """Indices (K,); raises ValueError unless they are different lanes."""
-        given = np.arange(self.env_num) if lanes is None else np.atleast_1d(np.asarray(lanes))
-        if given.dtype.kind not in "iu" or not set(given.tolist()) <= set(range(self.env_num)):
-            raise ValueError(f"lanes are whole numbers from 0 to {self.env_num - 1}, got {lanes}")
-        if not 0 < len(given) == len(set(given.tolist())):
-            raise ValueError(f"there must be lanes, each named once, got {lanes}")
+        if lanes is None:
+            return np.arange(self.env_num)
+        given = np.atleast_1d(np.asarray(lanes))
+        known = given.dtype.kind in "iu" and len(given) > 0 and given.min() >= 0 and given.max() < self.env_num
+        if not known or np.bincount(given).max() > 1:
+            raise ValueError(f"lanes are whole numbers from 0 to {self.env_num - 1}, each named once, got {lanes}")
         return given
 
     def _complete(self, action: np.ndarray, lanes: np.ndarray) -> np.ndarray:

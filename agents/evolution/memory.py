@@ -124,17 +124,9 @@ class Memory:
 
     @torch.inference_mode()
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes back to what `check_state` accepts."""
+        """Goes back to what `get_state` returned; arrays of the same names, dtypes and shapes."""
         for name, part in self._parts().items():
             part.copy_(torch.from_numpy(state[name]))
-
-    def check_state(self, state: Mapping[str, Any]) -> None:
-        """Raises ValueError if anything is missing that `get_state` returns, or has another shape or dtype."""
-        for name, own in self.get_state().items():
-            given = state.get(name)
-            if not isinstance(given, np.ndarray) or (given.dtype, given.shape) != (own.dtype, own.shape):
-                found = f"{given.dtype} of {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
-                raise ValueError(f"state {name!r} must be an array of {own.dtype} of {own.shape}, got {found}")
 
     def _parts(self) -> dict[str, Tensor]:
         state = {f"memory_state{number}": part for number, part in enumerate(self._state)}

@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
+from ..common.data import check_alike
 from ..common.vec_env import autoreset_mode
 from .memory import Memory, Observes
 from .mixture import MixtureModel
@@ -107,8 +108,7 @@ class MemoryObservation(gym.vector.VectorWrapper):  # not generic in Gymnasium 1
 
     def get_state(self) -> dict[str, Any]:
         """The snapshot of the environment, which must have one, with the codes and M's state."""
-        own = {"memory_over": self._over.copy(), **self._memory.get_state()}
-        return {**self.env.get_state(), **own}  # type: ignore[attr-defined]
+        return {**self.env.get_state(), **self._own_state()}  # type: ignore[attr-defined]
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Goes back to a snapshot of `get_state`.
@@ -116,13 +116,16 @@ class MemoryObservation(gym.vector.VectorWrapper):  # not generic in Gymnasium 1
         Raises:
             ValueError: anything is missing or does not fit; nothing has changed.
         """
-        self._memory.check_state(state)
-        over = np.asarray(state.get("memory_over"))
-        if (over.dtype, over.shape) != (self._over.dtype, self._over.shape):
-            raise ValueError(f"state 'memory_over' must be an array of bool of {self._over.shape}")
+        for name, own in self._own_state().items():
+            if state.get(name) is None:
+                raise ValueError(f"a state needs {name!r}, which is missing")
+            check_alike(f"state {name!r}", own, state[name])
         self.env.set_state(state)  # type: ignore[attr-defined]
         self._memory.set_state(state)
-        self._over[:] = over
+        self._over[:] = state["memory_over"]
+
+    def _own_state(self) -> dict[str, np.ndarray]:
+        return {"memory_over": self._over.copy(), **self._memory.get_state()}
 
     def _begin(self, mask: np.ndarray, codes: Tensor) -> None:
         lanes = np.flatnonzero(mask)

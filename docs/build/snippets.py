@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = ROOT / "docs" / "libraries"
 HERE = {"cleanrl.md", "index.md", "sb3.md"}  # of these, the pages that need no more than this project does
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # with small nets, two threads mostly wait
 FENCE = re.compile(r'^```python(?: title="(\w+\.py)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # with small nets, two threads mostly wait
 
 
 def run_page(page: Path) -> int:

@@ -41,9 +41,7 @@ PIXELS: dict[str, Any] = {  # what RL Zoo has for Atari, with convolutions
     "n_steps": 128, "batch_size": 256, "n_epochs": 4, "learning_rate": "lin_2.5e-4", "clip_range": "lin_0.1",
     "ent_coef": 0.01,
 }  # fmt: skip
-OFF_PIXELS: dict[str, Any] = {
-    "learning_rate": 1e-4, "buffer_size": 100_000, "exploration_final_eps": 0.01,
-}  # fmt: skip
+OFF_PIXELS: dict[str, Any] = {"learning_rate": 1e-4, "buffer_size": 100_000, "exploration_final_eps": 0.01}
 CONTRIB, MLP = "RecurrentPPO of sb3-contrib", "PPO with an MLP"
 
 

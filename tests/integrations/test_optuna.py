@@ -29,6 +29,9 @@ def test_a_sweep_goes_on_and_names_the_best(tmp_path: Path, capsys: pytest.Captu
     assert "best correct" in capsys.readouterr().out
     with pytest.raises(Refusal, match="a sweep of other settings"):
         sweep(**SETTINGS, tune=tuned[:1], trials=1, folder=folder)
+    (folder / "sweep.json").write_text("[]")
+    with pytest.raises(Refusal, match="a sweep of other settings"):
+        sweep(**SETTINGS, tune=tuned, trials=1, folder=folder)
 
 
 def test_a_trial_that_lags_behind_is_ended(tmp_path: Path) -> None:
